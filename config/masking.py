@@ -1,0 +1,43 @@
+"""What may be shown of a number, a code and a secret: masked numbers, and nothing of the other two."""
+
+import re
+from typing import Final
+
+REDACTED: Final = "[redacted]"
+
+MOBILE_PATTERN: Final = r"1[3-9][0-9]{9}"
+"""A mainland mobile number, bare. A pattern and no library: `phonenumbers` refuses prefixes in use, such as 149."""
+
+_MOBILE_IN_TEXT: Final = re.compile(rf"(?<![0-9])((?:\+?86|0086)?[\s-]?)({MOBILE_PATTERN})(?![0-9])")
+_SPACED_MOBILE: Final = re.compile(r"(?<![0-9])(1[3-9]\d)([\s-])(\d{4})\2(\d{4})(?![0-9])")
+_SIGNATURE: Final = re.compile(r"(?<![0-9A-Za-z-])[0-9a-f]{32}(?![0-9A-Za-z-])")
+_HOST_AND_PORT: Final = r"//[^\s/'\"]*:\d{2,5}(?!\d)"
+_SHORT_NUMBER: Final = re.compile(rf"{_HOST_AND_PORT}|(?<![\w.*+])\d{{4,6}}(?![\w.*])")
+_DIGITS: Final = re.compile(r"\d{4,}")
+
+
+def mask_mobile(mobile: str) -> str:
+    """Return `138****8000` for a number of 11 digits, and `[redacted]` for anything else."""
+    if re.fullmatch(MOBILE_PATTERN, mobile):
+        return f"{mobile[:3]}****{mobile[-4:]}"
+    return REDACTED if mobile else ""
+
+
+def mask_text(text: str) -> str:
+    """Return `text` with every mobile number masked and every 32-digit hexadecimal signature removed."""
+    text = _MOBILE_IN_TEXT.sub(lambda m: m[1] + mask_mobile(m[2]), text)
+    text = _SPACED_MOBILE.sub(r"\1****\4", text)
+    return _SIGNATURE.sub(REDACTED, text)
+
+
+def mask_foreign_text(text: str) -> str:
+    """Like `mask_text`, for texts that we did not write: a free-standing number of 4 to 6 digits may be a code, and goes.
+
+    Ports in addresses stay.
+    """
+    return _SHORT_NUMBER.sub(lambda m: m[0] if m[0].startswith("//") else "****", mask_text(text))
+
+
+def mask_digits(text: str) -> str:
+    """Return `text` with every run of four or more digits replaced: for bytes that nobody could parse."""
+    return _DIGITS.sub("****", text)

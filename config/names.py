@@ -1,0 +1,57 @@
+"""Every name that crosses a process: queue, tasks, Redis keys, log events.
+
+The hash tag `{voice_codes}` puts every key of ours into the cluster slot of the plain list `voice_codes`, so that one
+script may touch both.
+"""
+
+from typing import Final
+
+QUEUE: Final = "voice_codes"
+
+SEND_TASK: Final = "send_voice_code"
+"""What producers enqueue."""
+RESUME_TASK: Final = "resume_voice_code"
+"""What upkeep enqueues: a hint that somebody should look at a key now. It carries the key and nothing else."""
+
+TAG: Final = "{voice_codes}"
+RECORD_PREFIX: Final = TAG + ":code:"
+"""+ key -> hash: the record of one code, in every state (a dead letter is a record whose state is `dead`)."""
+DUE: Final = TAG + ":due"
+"""zset key -> epoch seconds at which somebody must look at it. Every unfinished code that was claimed once is here."""
+EXPIRY: Final = TAG + ":expiry"
+"""zset key -> epoch seconds after which it must not be called any more; the same members as `due`."""
+DEAD: Final = TAG + ":dead"
+"""zset key -> epoch seconds of its death. The failure queue."""
+DEAD_BY_PREFIX: Final = TAG + ":dead:"
+"""+ `code:<reply code>`, `reason:<reason>` -> zset like DEAD: the failure queue's indexes."""
+AUDIT: Final = TAG + ":audit"
+"""stream: who replayed what."""
+UNACKED: Final = TAG + ":unacked"
+UNACKED_INDEX: Final = TAG + ":unacked_index"
+UNACKED_MUTEX: Final = TAG + ":unacked_mutex"
+"""kombu's own three, under names of ours, so that another Celery app in the same database keeps its own."""
+
+RECORD_VERSION: Final = 1
+"""`v` of records and hints. A worker reads its own and the previous version and leaves a newer one alone."""
+
+
+class Event:
+    """Names of log events: `noun.verb`."""
+
+    ATTEMPT_FINISHED: Final = "attempt.finished"
+    ATTEMPT_SKIPPED: Final = "attempt.skipped"
+    DEAD_LETTER_WRITTEN: Final = "dead_letter.written"
+    DEAD_LETTER_REPLAYED: Final = "dead_letter.replayed"
+    DOUBLE_CALL: Final = "call.doubled"
+    OUTCOME_FENCED: Final = "outcome.fenced"
+    OUTCOME_UNWRITTEN: Final = "outcome.unwritten"
+    OUTCOME_DELAYED: Final = "outcome.delayed"
+    MESSAGE_LEFT: Final = "message.left"
+    RECORD_MISSING: Final = "record.missing"
+    RECORD_NEWER: Final = "record.newer"
+    ATTEMPT_CRASHED: Final = "attempt.crashed"
+    UPKEEP_FAILED: Final = "upkeep.failed"
+    UPKEEP_RAN: Final = "upkeep.ran"
+    UPKEEP_RECOVERED: Final = "upkeep.recovered"
+    WORKER_STARTED: Final = "worker.started"
+    WORKER_STOPPED: Final = "worker.stopped"

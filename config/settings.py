@@ -1,0 +1,228 @@
+"""Settings: `VOICECODE_*` from the environment, from `.env`, and from files in `VOICECODE_SECRETS_DIR`.
+
+`docs/settings.md` is generated from the descriptions below. Durations are seconds.
+"""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from config.replies import Replies
+
+PREFIX: Final = "VOICECODE_"
+_BROKER_SCHEMES: Final = ("redis", "rediss", "redis+socket", "sentinel", "unix")
+
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+Level = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
+
+
+class SettingsError(Exception):
+    """The settings cannot be used; the text lists every problem, one a line, with the variable's name."""
+
+
+class Settings(BaseSettings):
+    """Every setting, checked. Secrets never show in `repr`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True, validate_default=True
+    )
+
+    broker_url: SecretStr = Field(
+        SecretStr("redis://127.0.0.1:6379/0"),
+        description="Redis, for the queue and the ledger: `redis://`, `rediss://`, `redis+socket://` or `sentinel://`, as Celery takes it.",
+    )
+    sentinel_master: str = Field("mymaster", min_length=1, description="With `sentinel://`: the name of the master.")
+
+    account: str | None = Field(None, min_length=1, description="The gateway's APIID. A worker does not start without it.")
+    apikey: SecretStr | None = Field(
+        None, min_length=1, description="The gateway's APIKEY. A worker does not start without it."
+    )
+    gateway_url: str = Field(
+        "https://api.voice.ihuyi.com/webservice/voice.php",
+        description="The gateway's address, without `method=`. With `http://` the dynamic password is compulsory.",
+    )
+    dynamic_password: bool = Field(
+        default=False, description="Send a signature made afresh for each attempt in place of the APIKEY."
+    )
+    ca_bundle: Path | None = Field(
+        None, description="File of trusted certificates for the gateway, in place of the ones that come with `requests`."
+    )
+    proxies_from_environment: bool = Field(
+        default=False, description="Use `HTTPS_PROXY` and its kin for the gateway. Off: they are not looked at."
+    )
+
+    connect_timeout_seconds: Seconds = Field(3.0, description="Connecting to the gateway, one address.")
+    read_timeout_seconds: Seconds = Field(8.0, description="The gateway's silence between two pieces of its reply.")
+    attempt_deadline_seconds: Seconds = Field(
+        10.0, description="A whole attempt: claim, name lookup, connection, TLS, reply header and body."
+    )
+    connection_idle_seconds: Seconds = Field(
+        20.0, description="A connection to the gateway that was idle for longer is not used again."
+    )
+
+    lease_seconds: Seconds = Field(15.0, description="How long a claim holds before its worker counts as dead.")
+    hold_seconds: Seconds = Field(15.0, description="At most one hint for one key within this time.")
+    visibility_timeout_seconds: Seconds = Field(
+        17.0, description="A message that was fetched and not acked goes back to the queue after this time."
+    )
+    upkeep_interval_seconds: Seconds = Field(1.0, le=60, description="How often each worker looks for codes that are due.")
+    upkeep_batch: int = Field(
+        200, ge=1, le=500, description="How many waiting codes one look of one worker may put back on the queue."
+    )
+    reconnect_grace_seconds: float = Field(
+        3.0, ge=0, le=600, description="After Redis comes back, no lease counts as over for this time: outcomes that wait to be written land first."
+    )
+    shutdown_grace_seconds: Seconds = Field(
+        15.0, description="How long a stopping worker goes on trying to write an outcome while Redis is away."
+    )
+
+    backoff_base_seconds: Seconds = Field(2.0, description="Retry: the first back-off is drawn from 0 to this.")
+    backoff_cap_seconds: Seconds = Field(30.0, description="Retry: no back-off is drawn from above this.")
+    retry_gap_seconds: float = Field(
+        1.5, ge=0, le=60, description="No attempt sooner than this after the previous one's end: the gateway refuses two in a second to one number."
+    )
+    max_attempts: int = Field(5, ge=1, le=20, description="Attempts for one code, the first one included.")
+    ambiguous_retries: int = Field(
+        1, ge=0, le=4, description="Attempts after one of which nobody knows whether the phone rang. 0: never call twice."
+    )
+
+    code_ttl_seconds: Seconds = Field(
+        300.0, description="A code's life where the producer sent no `expires_at`, counted from when a worker first sees it."
+    )
+    max_ttl_seconds: Seconds = Field(3600.0, description="An `expires_at` further off than this is bad input.")
+    require_expires_at: bool = Field(default=False, description="Refuse messages without `expires_at`.")
+    accepted_ttl_seconds: float = Field(
+        86_400.0, gt=0, le=31_536_000, description="How long the record of an accepted code is kept: the horizon of de-duplication."
+    )
+
+    concurrency: int = Field(50, ge=1, le=1000, description="Calls in flight in one worker process.")
+    log_level: Level = Field("INFO", description="Our own log lines.")
+    celery_log_level: Level = Field("WARNING", description="Log lines of Celery, kombu and the other libraries.")
+    log_format: Literal["auto", "json", "console"] = Field("auto", description="`auto`: console on a terminal, else JSON.")
+
+    reply_overrides: dict[str, dict[str, Any]] = Field(
+        default_factory=dict,
+        description='JSON: changes single rows of the table in `docs/replies.md`, e.g. `{"4085": {"alert": "warn"}}`.',
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], **sources: PydanticBaseSettingsSource
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments first, then the environment, `.env`, and files of secrets."""
+        del settings_cls
+        return (sources["init_settings"], sources["env_settings"], sources["dotenv_settings"], sources["file_secret_settings"])
+
+    @field_validator("broker_url")
+    @classmethod
+    def _broker_is_redis(cls, value: SecretStr) -> SecretStr:
+        scheme = urlsplit(value.get_secret_value().split(";", 1)[0]).scheme
+        if scheme not in _BROKER_SCHEMES:
+            message = f"must be a Redis address ({', '.join(s + '://' for s in _BROKER_SCHEMES)}), not {scheme or 'without a scheme'}"
+            raise ValueError(message)
+        return value
+
+    @field_validator("gateway_url")
+    @classmethod
+    def _gateway_is_http(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            message = "must be an http:// or https:// address"
+            raise ValueError(message)
+        if parts.username or parts.password or parts.query or parts.fragment:
+            message = "must hold neither user, password, query nor fragment; `method=` is added by the worker"
+            raise ValueError(message)
+        return value
+
+    @field_validator("ca_bundle")
+    @classmethod
+    def _bundle_is_there(cls, value: Path | None) -> Path | None:
+        if value is not None and not value.is_file():
+            message = f"no such file: {value}"
+            raise ValueError(message)
+        return value
+
+    @field_validator("reply_overrides")
+    @classmethod
+    def _overrides_fit(cls, value: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        Replies(value)
+        return value
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Self:
+        problems = [problem for wrong, problem in self._cross_checks() if wrong]
+        if problems:
+            raise ValueError("\n".join(problems))
+        return self
+
+    def _cross_checks(self) -> tuple[tuple[bool, str], ...]:
+        """Return pairs of (is it wrong, the sentence that says so)."""
+        shortest_record = self.code_ttl_seconds + 10 * self.visibility_timeout_seconds
+        return (
+            (
+                self.gateway_url.startswith("http://") and not self.dynamic_password,
+                f"{PREFIX}GATEWAY_URL is http://, where the plain key could be read on the way: set {PREFIX}DYNAMIC_PASSWORD=true or use https://",
+            ),
+            (
+                self.connect_timeout_seconds >= self.attempt_deadline_seconds,
+                f"{PREFIX}CONNECT_TIMEOUT_SECONDS must be below {PREFIX}ATTEMPT_DEADLINE_SECONDS",
+            ),
+            (
+                self.read_timeout_seconds > self.attempt_deadline_seconds,
+                f"{PREFIX}READ_TIMEOUT_SECONDS must not be above {PREFIX}ATTEMPT_DEADLINE_SECONDS",
+            ),
+            (
+                self.lease_seconds <= self.attempt_deadline_seconds,
+                f"{PREFIX}LEASE_SECONDS must be above {PREFIX}ATTEMPT_DEADLINE_SECONDS: else a call is taken for dead while it runs",
+            ),
+            (
+                self.visibility_timeout_seconds <= self.lease_seconds,
+                f"{PREFIX}VISIBILITY_TIMEOUT_SECONDS must be above {PREFIX}LEASE_SECONDS: else messages come back while their call runs",
+            ),
+            (
+                self.backoff_base_seconds > self.backoff_cap_seconds,
+                f"{PREFIX}BACKOFF_BASE_SECONDS must not be above {PREFIX}BACKOFF_CAP_SECONDS",
+            ),
+            (
+                self.code_ttl_seconds > self.max_ttl_seconds,
+                f"{PREFIX}CODE_TTL_SECONDS must not be above {PREFIX}MAX_TTL_SECONDS",
+            ),
+            (
+                self.accepted_ttl_seconds < shortest_record,
+                f"{PREFIX}ACCEPTED_TTL_SECONDS must be at least {PREFIX}CODE_TTL_SECONDS + 10 x {PREFIX}VISIBILITY_TIMEOUT_SECONDS"
+                f" ({shortest_record:g}): else a late duplicate would be called again",
+            ),
+        )
+
+    def require_gateway(self) -> tuple[str, SecretStr]:
+        """Return the account and the key; raise SettingsError where one is missing."""
+        missing = [PREFIX + name.upper() for name in ("account", "apikey") if getattr(self, name) is None]
+        if self.account is None or self.apikey is None:
+            message = "\n".join(f"{name} is not set: a worker cannot place calls without it" for name in missing)
+            raise SettingsError(message)
+        return self.account, self.apikey
+
+
+def load(**values: Any) -> Settings:
+    """Read the settings. Raises SettingsError, which lists every problem at once."""
+    secrets_dir = os.environ.get(f"{PREFIX}SECRETS_DIR")
+    if secrets_dir and not Path(secrets_dir).is_dir():
+        message = f"{PREFIX}SECRETS_DIR: no such directory: {secrets_dir}"
+        raise SettingsError(message)
+    try:
+        return Settings(_secrets_dir=secrets_dir, **values)
+    except ValidationError as error:
+        raise SettingsError("\n".join(_lines(error))) from None
+
+
+def _lines(error: ValidationError) -> list[str]:
+    lines = []
+    for problem in error.errors(include_input=False, include_url=False):
+        text = problem["msg"].removeprefix("Value error, ")
+        name = ".".join(str(part) for part in problem["loc"])
+        lines.append(f"{PREFIX}{name.upper()}: {text}" if name else text)
+    return lines

@@ -1,0 +1,16 @@
+"""How one call is placed, once, and what happens when it cannot be.
+
+`celery -A worker worker` looks for `worker.celery`; the app is built on that look-up and not before, so that the
+simulator and the command line do not pay for it.
+"""
+
+from typing import Any
+
+
+def __getattr__(name: str) -> Any:
+    if name == "celery":
+        from worker.app import app  # noqa: PLC0415 - built when Celery asks for it, see above
+
+        return app
+    message = f"module 'worker' has no attribute {name!r}"
+    raise AttributeError(message)

@@ -1,0 +1,204 @@
+"""VoiceCode: what a producer asks to have read out, parsed and checked."""
+
+import dataclasses
+import hashlib
+import inspect
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from config.masking import MOBILE_PATTERN, mask_mobile
+from config.settings import Settings
+
+_KEY: Final = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
+_UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_MOBILE_IN_KEY: Final = re.compile(rf"(?<!\d)(?:86|0086)?{MOBILE_PATTERN}(?!\d)")
+_CODE: Final = re.compile(r"[0-9]{4,6}")
+_PREFIX: Final = re.compile(r"(?:\+|00)86")
+_PURPOSE: Final = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
+_MILLISECONDS: Final = 100_000_000_000.0
+"""Epoch seconds reach this in the year 5138; epoch milliseconds passed it in 1973."""
+
+
+class BadInput(Exception):  # noqa: N818 - the glossary's term
+    """What the producer sent cannot be called; the text says why, in plain words and without any of its values."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class VoiceCode:
+    """A code to be read out to a number."""
+
+    key: str
+    """Idempotency key."""
+    mobile: str = dataclasses.field(repr=False)
+    """11 digits."""
+    code: str = dataclasses.field(repr=False)
+    """4 to 6 digits."""
+    expires_at: float | None = None
+    """Epoch seconds; None: a life of `VOICECODE_CODE_TTL_SECONDS` from when a worker first sees it."""
+    purpose: str | None = None
+
+    @property
+    def digest(self) -> str:
+        """Digest of number and code: tells a duplicate from a key used for something else."""
+        return digest(self.mobile, self.code)
+
+    def log_context(self) -> dict[str, Any]:
+        """Return what of it may be logged."""
+        return {"key": self.key, "mobile": mask_mobile(self.mobile), "purpose": self.purpose}
+
+
+def digest(*parts: str) -> str:
+    """Return 32 hexadecimal digits for a sequence of texts."""
+    return hashlib.blake2b("\x00".join(parts).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+def safe_id(task_id: Any) -> str:
+    """Return the task id where it can serve as a key, else a digest of it: a producer may set any id he likes."""
+    text = str(task_id)
+    return text if is_key(text) else "id:" + digest(text)
+
+
+def is_key(value: str) -> bool:
+    """Tell whether a text has the form of a key and holds no mobile number (a UUID may look as if it did)."""
+    return bool(_KEY.fullmatch(value)) and (bool(_UUID.fullmatch(value)) or not _MOBILE_IN_KEY.search(value))
+
+
+def parse(
+    documented: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any], *, task_id: str, now: float, settings: Settings
+) -> VoiceCode:
+    """Bind the arguments to the documented signature, check and normalise each. Raises BadInput.
+
+    `now`: epoch seconds.
+    """
+    try:
+        given = inspect.signature(documented).bind(*args, **kwargs)
+    except TypeError as error:
+        # Python's text names arguments, never values; an unexpected name is the producer's own text and is not repeated.
+        text = str(error)
+        reason = "an unexpected keyword argument" if "unexpected keyword" in text else text
+        message = f"wrong arguments: {reason}; expected {inspect.signature(documented)}"
+        raise BadInput(message) from None
+    given.apply_defaults()
+    values = given.arguments
+    return VoiceCode(
+        key=_key(values["key"], task_id),
+        mobile=normalise_mobile(values["mobile"]),
+        code=_code(values["code"]),
+        expires_at=_expires_at(values["expires_at"], now, settings),
+        purpose=_purpose(values["purpose"]),
+    )
+
+
+def normalise_mobile(value: Any) -> str:
+    """Return the 11 digits of a mainland mobile number written with or without +86, spaces and dashes. Raises BadInput."""
+    if not isinstance(value, str):
+        message = f"mobile must be a string, not {_type_name(value)}"
+        raise BadInput(message)
+    bare = _PREFIX.sub("", re.sub(r"[\s-]", "", value), count=1)
+    if re.fullmatch("86" + MOBILE_PATTERN, bare):
+        bare = bare[2:]
+    if not re.fullmatch(MOBILE_PATTERN, bare):
+        message = "mobile is no mainland mobile number: 11 digits, 1 and 3-9 first, +86 allowed before them"
+        raise BadInput(message)
+    return bare
+
+
+def _code(value: Any) -> str:
+    if isinstance(value, int) and not isinstance(value, bool):
+        message = "code must be a string, not a number: 1234 may have been 01234"
+        raise BadInput(message)
+    if not isinstance(value, str):
+        message = f"code must be a string, not {_type_name(value)}"
+        raise BadInput(message)
+    if not _CODE.fullmatch(value):
+        message = "code must be 4 to 6 digits"
+        raise BadInput(message)
+    return value
+
+
+def _key(value: Any, task_id: str) -> str:
+    if value is None:
+        return safe_id(task_id)
+    if not isinstance(value, str):
+        message = f"key must be a string, not {_type_name(value)}"
+        raise BadInput(message)
+    if not _KEY.fullmatch(value):
+        message = "key must be 1 to 128 of the characters A-Z a-z 0-9 _ . : -"
+        raise BadInput(message)
+    if not is_key(value):
+        message = "key holds a mobile number: keys show in logs and in Redis, take something else"
+        raise BadInput(message)
+    return value
+
+
+def _expires_at(value: Any, now: float, settings: Settings) -> float | None:
+    if value is None:
+        if settings.require_expires_at:
+            message = "expires_at is missing, and VOICECODE_REQUIRE_EXPIRES_AT asks for it"
+            raise BadInput(message)
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        message = f"expires_at must be a number of epoch seconds, not {_type_name(value)}"
+        raise BadInput(message)
+    if not 0 < value < float("inf"):
+        message = "expires_at must be a positive number of epoch seconds"
+        raise BadInput(message)
+    if value >= _MILLISECONDS:
+        message = "expires_at is in milliseconds: it must be epoch seconds"
+        raise BadInput(message)
+    if value > now + settings.max_ttl_seconds:
+        message = f"expires_at is more than VOICECODE_MAX_TTL_SECONDS ({settings.max_ttl_seconds:g}) away"
+        raise BadInput(message)
+    return float(value)
+
+
+def _purpose(value: Any) -> str | None:
+    if value is None:
+        return None
+    if not isinstance(value, str) or not _PURPOSE.fullmatch(value) or _MOBILE_IN_KEY.search(value):
+        message = "purpose must be 1 to 64 of the characters A-Z a-z 0-9 _ . : - and hold no mobile number"
+        raise BadInput(message)
+    return value
+
+
+def _type_name(value: Any) -> str:
+    return "null" if value is None else type(value).__name__
+
+
+RAW_CAP_BYTES: Final = 4096
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """A message that cannot be called, as it goes into the failure queue."""
+
+    key: str
+    """The producer's key where it has the right form, else the task id."""
+    reason: str
+    """One sentence without values."""
+    mobile: str = dataclasses.field(default="", repr=False)
+    """11 digits where the number could be read, else empty."""
+    raw: str = dataclasses.field(default="", repr=False)
+    """The arguments as JSON, cut to RAW_CAP_BYTES: holds numbers and codes, never printed unmasked."""
+
+    @property
+    def digest(self) -> str:
+        """Digest of the arguments: tells a redelivery from another message under the same key."""
+        return digest(self.raw)
+
+
+def refuse(documented: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any], *, task_id: str, reason: str) -> Refused:
+    """Describe a message that `parse` refused, keeping what could be read of it."""
+    try:
+        values: Mapping[str, Any] = inspect.signature(documented).bind_partial(*args, **kwargs).arguments
+    except TypeError:
+        values = kwargs
+    key = values.get("key")
+    try:
+        mobile = normalise_mobile(values.get("mobile"))
+    except BadInput:
+        mobile = ""
+    raw = json.dumps([list(args), dict(kwargs)], ensure_ascii=True, default=repr, sort_keys=True)[:RAW_CAP_BYTES]
+    return Refused(key=key if isinstance(key, str) and is_key(key) else safe_id(task_id), reason=reason, mobile=mobile, raw=raw)
