@@ -1,0 +1,64 @@
+"""Adapter: `requests`' own HTTPAdapter with one pool, one SSLContext and nothing of its own initiative."""
+
+import ssl
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Final
+
+from requests import PreparedRequest
+from requests.adapters import HTTPAdapter
+from urllib3.connectionpool import ConnectionPool
+from urllib3.poolmanager import PoolManager
+
+from worker.connection import POOLS, TimedTLSSocket
+
+
+class _Context(ssl.SSLContext):
+    def set_alpn_protocols(self, alpn_protocols: Iterable[str]) -> None:
+        """Do nothing. urllib3 sets them for each connection, which frees memory that other threads' handshakes may be reading."""
+
+
+def tls_context(ca_bundle: Path) -> ssl.SSLContext:
+    """Return a context that trusts the file's certificates only, checks the host's name and speaks TLS 1.2 and later."""
+    context = _Context(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.sslsocket_class = TimedTLSSocket
+    context.load_verify_locations(ca_bundle)
+    return context
+
+
+class Adapter(HTTPAdapter):
+    """Sends to one URL's host, so it keeps one pool. Never retries, never loads certificates."""
+
+    def __init__(self, *, size: int, context: ssl.SSLContext) -> None:
+        self._context: Final = context
+        self._pool: ConnectionPool | None = None
+        super().__init__(pool_connections=1, pool_maxsize=size, max_retries=0, pool_block=False)
+
+    def init_poolmanager(self, *args: Any, **options: Any) -> None:
+        """Make the manager, with our kinds of pools."""
+        super().init_poolmanager(*args, **options, ssl_context=self._context)
+        self._use_our_pools(self.poolmanager)
+
+    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
+        """Make a proxy's manager, with our kinds of pools."""
+        if proxy not in self.proxy_manager:
+            options |= {"ssl_context": self._context, "proxy_ssl_context": self._context}
+            self._use_our_pools(super().proxy_manager_for(proxy, **options))
+        return self.proxy_manager[proxy]
+
+    @staticmethod
+    def _use_our_pools(manager: PoolManager) -> None:
+        manager.pool_classes_by_scheme = POOLS
+
+    def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
+        """Do nothing: the context has its certificates; a file named here would be read again for each connection."""
+
+    def get_connection_with_tls_context(
+        self, request: PreparedRequest, verify: Any, proxies: Any = None, cert: Any = None
+    ) -> ConnectionPool:
+        """Return the pool, found once: building its key costs more than the lookup saves."""
+        pool = self._pool
+        if pool is None:
+            pool = self._pool = super().get_connection_with_tls_context(request, verify, proxies, cert)
+        return pool

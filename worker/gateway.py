@@ -1,0 +1,168 @@
+"""Gateway: one request to ihuyi's HTTP interface, once. Whatever the wire can say comes back as a value.
+
+1. A form is written afresh and put into a copy of a request that was prepared once.
+2. It goes through `requests`' adapter; the connection keeps to the attempt's deadline and looks at it once more before
+   the first byte leaves (`worker/connection.py`).
+3. What comes back is read up to a cap and parsed (`worker/wire.py`); what is raised is explained by how far the request had
+   come (`worker/failure.py`): "never sent" and "may have rung" are different things.
+"""
+
+import dataclasses
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import requests
+import structlog
+from requests.utils import DEFAULT_CA_BUNDLE_PATH, get_environ_proxies, select_proxy
+
+from config.names import Event
+from config.replies import Symptom, symptom_of_http
+from config.settings import Settings, SettingsError
+from worker.adapter import Adapter, tls_context
+from worker.attempt import Attempt, Stage, running
+from worker.failure import FOREIGN, explain
+from worker.form import Forms
+from worker.message import VoiceCode
+from worker.reply import Reply
+from worker.resolver import Resolver
+from worker.wire import BALANCE_RESULT, SUBMIT_RESULT, parse, retry_after
+
+BODY_CAP_BYTES: Final = 64 * 1024
+
+_ACCEPTED: Final = 2
+_TELLS_WHEN: Final = (Symptom.HTTP_429, Symptom.HTTP_503)
+_HEADERS: Final = {
+    "User-Agent": f"voicecode (requests/{requests.__version__})",
+    "Accept": "application/json, text/xml",
+    "Accept-Encoding": "identity",
+    "Content-Type": "application/x-www-form-urlencoded",
+}
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+class Gateway:
+    """The gateway, as one account sees it. Any number of threads may share it.
+
+    Raises SettingsError where the account or the key is missing, or a proxy of the environment cannot be used.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        account, apikey = settings.require_gateway()
+        self._settings: Final = settings
+        self._forms: Final = Forms(account, apikey, dynamic=settings.dynamic_password)
+        self._submit: Final = _template(settings.gateway_url, "Submit")
+        self._balance: Final = _template(settings.gateway_url, "GetNum")
+        self._proxies: Final = _proxies(settings)
+        # The sockets ask the attempt for their time; these two only keep urllib3 from waiting for ever.
+        self._timeout: Final = (settings.connect_timeout_seconds, settings.read_timeout_seconds)
+        self._tls: Final = tls_context(settings.ca_bundle or Path(DEFAULT_CA_BUNDLE_PATH))
+        self._open()
+
+    def _open(self) -> None:
+        self._process = os.getpid()
+        self._resolver = Resolver()
+        self._adapter = Adapter(size=self._settings.concurrency, context=self._tls)
+
+    def submit(self, code: VoiceCode, *, deadline: float) -> Reply:
+        """Ask for one call. `deadline`: on the monotonic clock, for everything from the name lookup on. Never raises."""
+        reply = self._exchange(self._submit, lambda: self._forms.submit(code, now=time.time()), SUBMIT_RESULT, deadline)
+        if reply.message:
+            return dataclasses.replace(reply, message=self._forms.hide(reply.message, code.code))
+        return reply
+
+    def balance(self, *, deadline: float | None = None) -> Reply:
+        """Ask for the number of calls left: places no call and costs nothing. Never raises."""
+        if deadline is None:
+            deadline = time.monotonic() + self._settings.attempt_deadline_seconds
+        reply = self._exchange(self._balance, lambda: self._forms.balance(now=time.time()), BALANCE_RESULT, deadline)
+        return dataclasses.replace(reply, message=self._forms.hide(reply.message))
+
+    def close(self) -> None:
+        """Close the idle connections. What is in flight ends as it would."""
+        self._adapter.close()
+
+    def _exchange(self, template: requests.PreparedRequest, form: Callable[[], bytes], result: str, deadline: float) -> Reply:
+        started = time.monotonic()
+        if self._process != os.getpid():
+            self._open()  # connections inherited over a fork belong to the parent
+        settings = self._settings
+        attempt = Attempt(
+            deadline=deadline,
+            connect_seconds=settings.connect_timeout_seconds,
+            read_seconds=settings.read_timeout_seconds,
+            idle_seconds=settings.connection_idle_seconds,
+            resolver=self._resolver,
+        )
+        try:
+            with running(attempt):
+                attempt.patience()
+                reply = self._post(template, form(), result)
+        except FOREIGN as error:
+            symptom, detail = explain(error, attempt.stage)
+            reply = Reply(symptom=symptom, detail=detail)
+        except Exception as error:  # noqa: BLE001 - a bug must not look like a call that was never placed
+            sent = attempt.stage is Stage.SENT
+            _log.exception(Event.ATTEMPT_CRASHED, sent=sent)
+            symptom = Symptom.CRASH_AFTER_SEND if sent else Symptom.CRASH_BEFORE_SEND
+            reply = Reply(symptom=symptom, detail=type(error).__name__)
+        return dataclasses.replace(reply, elapsed_seconds=time.monotonic() - started)
+
+    def _post(self, template: requests.PreparedRequest, form: bytes, result: str) -> Reply:
+        request = template.copy()
+        request.body = form
+        request.headers["Content-Length"] = str(len(form))
+        response = self._adapter.send(request, stream=True, timeout=self._timeout, proxies=self._proxies)
+        try:
+            return _read(response, result)
+        finally:
+            response.close()
+
+
+def _read(response: requests.Response, result: str) -> Reply:
+    symptom = symptom_of_http(response.status_code)
+    try:
+        reply = _parsed(response, result)
+    except FOREIGN as error:
+        cause, detail = explain(error, Stage.SENT)
+        reply = Reply(symptom=cause, detail=detail)
+    # An acceptance is true whatever the status; otherwise a status that is no 2xx says more than its body.
+    if symptom is not None and reply.code != _ACCEPTED:
+        detail = reply.detail if reply.code is None else f"reply code {reply.code}"
+        reply = Reply(symptom=symptom, detail=detail, message=reply.message)
+    header = response.headers.get("Retry-After") if symptom in _TELLS_WHEN else None
+    return dataclasses.replace(reply, http_status=response.status_code, retry_after_seconds=retry_after(header, now=time.time()))
+
+
+def _parsed(response: requests.Response, result: str) -> Reply:
+    body = b""
+    while piece := response.raw.read(BODY_CAP_BYTES + 1 - len(body), decode_content=False):
+        body += piece
+        if len(body) > BODY_CAP_BYTES:
+            return Reply(symptom=Symptom.TOO_LARGE)
+    return parse(body, response.headers.get("Content-Type", ""), result=result)
+
+
+def _template(url: str, method: str) -> requests.PreparedRequest:
+    """Prepare a request but for its body, and without a cookie jar: none is kept, and copying one costs."""
+    request = requests.PreparedRequest()
+    request.prepare_method("POST")
+    request.prepare_url(url, {"method": method})
+    request.prepare_headers(_HEADERS)
+    return request
+
+
+def _proxies(settings: Settings) -> dict[str, str]:
+    if not settings.proxies_from_environment:
+        return {}
+    url = settings.gateway_url
+    proxy = select_proxy(url, get_environ_proxies(url, no_proxy=None))
+    if proxy is None:
+        return {}
+    if proxy.lower().startswith("socks"):
+        message = "VOICECODE_PROXIES_FROM_ENVIRONMENT: the environment names a SOCKS proxy for the gateway; only HTTP proxies can be used"
+        raise SettingsError(message)
+    return {url.partition("://")[0]: proxy}
