@@ -9,7 +9,7 @@ ACCOUNT = "C00000001"
 APIKEY = "made-up-key-of-the-tests"
 
 
-def start_simulator(
+def start_simulator(  # noqa: PLR0913 - one argument per option
     *,
     account: str = ACCOUNT,
     apikey: str = APIKEY,

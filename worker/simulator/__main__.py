@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import functools
 import os
 import signal
 import ssl
@@ -53,11 +54,12 @@ def _parent_gone(pid: int) -> bool:
     return False
 
 
-async def _watch_parent(pid: int, stop: asyncio.Event) -> None:
-    was_parent = os.getppid() == pid
-    while not _parent_gone(pid) and (not was_parent or os.getppid() == pid):
-        await asyncio.sleep(_PARENT_CHECK_SECONDS)
-    stop.set()
+def _watch_parent(pid: int, *, was_parent: bool, stop: asyncio.Event) -> None:
+    if _parent_gone(pid) or (was_parent and os.getppid() != pid):
+        stop.set()
+        return
+    later = functools.partial(_watch_parent, pid, was_parent=was_parent, stop=stop)
+    asyncio.get_running_loop().call_later(_PARENT_CHECK_SECONDS, later)
 
 
 async def _serve(given: argparse.Namespace, simulator: Simulator) -> int:
@@ -74,12 +76,11 @@ async def _serve(given: argparse.Namespace, simulator: Simulator) -> int:
     except OSError as error:
         sys.stderr.write(f"simulator: cannot listen on {given.host}:{given.port}: {error.strerror or error}\n")
         return 1
-    watch = loop.create_task(_watch_parent(given.parent_pid, stop)) if given.parent_pid else None
+    if given.parent_pid:
+        _watch_parent(given.parent_pid, was_parent=os.getppid() == given.parent_pid, stop=stop)
     _tell(f"simulator ready {'https' if context else 'http'}://{given.host}:{port}")
     await stop.wait()
     simulator.close()
-    if watch is not None:
-        watch.cancel()
     return 0
 
 

@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 import hmac
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from config.masking import MOBILE_PATTERN
@@ -44,51 +44,73 @@ class Verdict:
     signature: str
 
 
-def judge(form: Mapping[str, str], rules: Rules, book: Book, *, now: float, secure: bool, outage: str | None) -> Verdict:
-    """Choose the play for one Submit. `now`: epoch seconds; `secure`: it came over TLS.
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Received:
+    """One request as it is judged."""
+
+    form: Mapping[str, str] = dataclasses.field(repr=False)
+    at: float
+    """Epoch seconds."""
+    secure: bool
+    """It came over TLS."""
+    outage: str | None = None
+    """The play of the whole gateway, where one is on."""
+
+
+def judge(received: Received, rules: Rules, book: Book) -> Verdict:
+    """Choose the play for one Submit.
 
     1. An outage of the whole gateway. 2. Credentials. 3. Number and code. 4. The account's state. 5. How often this
     number was tried. 6. Its script. 7. Its magic. 8. The rates. 9. Accepted.
     """
-    signed = form.get("account", ""), form.get("mobile", ""), form.get("content", "")
-    wrong, signature = _credentials(form, rules, (signed[1], signed[2]), now=now, secure=secure)
-    if outage is not None:
-        return Verdict(play=outage, source="outage", signature=signature)
-    refusal = wrong or _malformed(signed[1], signed[2])
+    form = received.form
+    mobile, code = form.get("mobile", ""), form.get("content", "")
+    wrong, signature = _credentials(received, rules, mobile + code)
+    if received.outage is not None:
+        return Verdict(play=received.outage, source="outage", signature=signature)
+    refusal = wrong or _malformed(mobile, code)
     if refusal:
-        if wrong in {"405", "40502"} and form.get("account") == rules.account:
+        if wrong in {"405", "40502"} and form["account"] == rules.account:
             _count_wrong_key(rules, book)
         return Verdict(play=refusal, source="form", signature=signature)
     book.wrong_keys = 0
-    play, source = _play(signed[1], rules, book, now)
-    return Verdict(play=play, source=source, signature=signature)
+    choices: tuple[tuple[str, Callable[[], str | None]], ...] = (
+        ("account", lambda: book.account_play or (None if book.balance > 0 else "4051")),
+        ("rule", lambda: _too_often(mobile, rules, book, received.at)),
+        ("script", lambda: book.scripted(mobile)),
+        ("number", lambda: _magic(mobile, book)),
+        ("rate", book.drawn),
+    )
+    for source, choose in choices:
+        play = choose()
+        if play is not None:
+            return Verdict(play=play, source=source, signature=signature)
+    return Verdict(play=ACCEPTED, source="none", signature=signature)
 
 
-def judge_balance(form: Mapping[str, str], rules: Rules, book: Book, *, now: float, secure: bool, outage: str | None) -> str:
+def judge_balance(received: Received, rules: Rules, book: Book) -> str:
     """Choose the play for one GetNum; `2` with a balance is the everyday one."""
-    wrong, _signature = _credentials(form, rules, (), now=now, secure=secure)
-    return outage or wrong or _BALANCE_PLAYS.get(book.account_play or "", ACCEPTED)
+    wrong, _signature = _credentials(received, rules, "")
+    return received.outage or wrong or _BALANCE_PLAYS.get(book.account_play or "", ACCEPTED)
 
 
-def _credentials(
-    form: Mapping[str, str], rules: Rules, signed: tuple[str, ...], *, now: float, secure: bool
-) -> tuple[str | None, str]:
-    account, password, time = form.get("account", ""), form.get("password", ""), form.get("time", "")
-    if not account:
-        return "401", "wrong"
-    if not password:
-        return "402", "wrong"
-    if account != rules.account:
+def _credentials(received: Received, rules: Rules, signed: str) -> tuple[str | None, str]:
+    """Return the reply code of a refusal, or None, and the form of the signature."""
+    account, password, time = (received.form.get(name, "") for name in ("account", "password", "time"))
+    if not account or not password:
+        return ("402" if account else "401"), "wrong"
+    if account == rules.account and _same(password, rules.apikey):
+        return (None if received.secure or rules.plain_key_over_http else "405"), "plain"
+    if account != rules.account or not time:
         return "405", "wrong"
-    if hmac.compare_digest(password.encode(), rules.apikey.encode()):
-        return (None, "plain") if secure or rules.plain_key_over_http else ("405", "plain")
-    if not time:
-        return "405", "wrong"
-    expected = hashlib.md5("".join((account, rules.apikey, *signed, time)).encode(), usedforsecurity=False).hexdigest()
-    if not hmac.compare_digest(password.encode(), expected.encode()):
+    if not _same(password, hashlib.md5(f"{account}{rules.apikey}{signed}{time}".encode(), usedforsecurity=False).hexdigest()):
         return "40502", "wrong"
-    fresh = _TIME.fullmatch(time) and abs(now - int(time)) <= rules.signature_age_seconds
+    fresh = _TIME.fullmatch(time) and abs(received.at - int(time)) <= rules.signature_age_seconds
     return (None if fresh else "40501"), "dynamic"
+
+
+def _same(given: str, expected: str) -> bool:
+    return hmac.compare_digest(given.encode(), expected.encode())
 
 
 def _malformed(mobile: str, code: str) -> str | None:
@@ -107,21 +129,16 @@ def _count_wrong_key(rules: Rules, book: Book) -> None:
         book.freeze("4050")
 
 
-def _play(mobile: str, rules: Rules, book: Book, now: float) -> tuple[str, str]:
-    if book.account_play is not None:
-        return book.account_play, "account"
-    if book.balance <= 0:
-        return "4051", "account"
+def _too_often(mobile: str, rules: Rules, book: Book, now: float) -> str | None:
     if rules.per_minute and book.recent(mobile, now, 60.0) >= rules.per_minute:
         book.freeze("408")
-        return "408", "rule"
-    if rules.per_second and book.recent(mobile, now, 1.0) >= rules.per_second:
-        return "4080", "rule"
-    scripted = book.scripted(mobile)
-    if scripted is not None:
-        return scripted, "script"
-    magic = of_number(mobile)
-    if magic is not None and (magic[1] == 0 or book.magic_plays(mobile) < magic[1]):
-        return magic[0], "number"
-    drawn = book.drawn()
-    return (drawn, "rate") if drawn is not None else (ACCEPTED, "none")
+        return "408"
+    return "4080" if rules.per_second and book.recent(mobile, now, 1.0) >= rules.per_second else None
+
+
+def _magic(mobile: str, book: Book) -> str | None:
+    asked = of_number(mobile)
+    if asked is None:
+        return None
+    play, times = asked
+    return play if times == 0 or book.magic_plays(mobile) < times else None

@@ -1,28 +1,27 @@
-"""The simulator's HTTP server: reads requests, has them judged, and performs what was chosen, byte by byte."""
+"""The simulator's server: listens, has each request judged, writes it into the book, and says what is to happen."""
 
 import asyncio
 import dataclasses
-import socket
 import ssl
-import struct
 import time
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 from urllib.parse import parse_qsl
 
 from config.masking import mask_mobile
 from worker.simulator import bodies, control
 from worker.simulator.bodies import Answer
 from worker.simulator.book import Book, Submission
+from worker.simulator.connection import Connection
 from worker.simulator.plays import ACCEPTED_MESSAGE, find
-from worker.simulator.rules import Rules, judge, judge_balance
+from worker.simulator.rules import Received, Rules, judge, judge_balance
 from worker.simulator.symptoms import REDIRECT_PATH
-from worker.simulator.wire import BadRequest, Ending, Head, Performance, read_head, response
+from worker.simulator.wire import Head, Performance, response
 
 GATEWAY_PATH: Final = "/webservice/voice.php"
-_RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
-_RESET_BEFORE_READING: Final = "reset_before_reading"
+_LISTEN_AGAIN_SECONDS: Final = 0.1
 _FIRST_ID: Final = 16_842_079_209_571_524_017
+"""20 digits, as the real ones: more than a signed 64-bit integer holds."""
 
 
 def _page(status: int, text: str) -> Performance:
@@ -32,7 +31,9 @@ def _page(status: int, text: str) -> Performance:
 class Simulator:
     """One gateway: rules, book, outage, and the connections that are open."""
 
-    def __init__(self, rules: Rules, book: Book, *, latency_seconds: float = 0.0, tell: Callable[[str], None] | None = None) -> None:
+    def __init__(
+        self, rules: Rules, book: Book, *, latency_seconds: float = 0.0, tell: Callable[[str], None] | None = None
+    ) -> None:
         self.rules: Final = rules
         self.book: Final = book
         self.outage: str | None = None
@@ -43,7 +44,7 @@ class Simulator:
         self._tell = tell
         self._ssl: ssl.SSLContext | None = None
         self._server: asyncio.Server | None = None
-        self._refusing: asyncio.TimerHandle | None = None
+        self._refusing: asyncio.Task[None] | None = None
         self._address: tuple[str, int] = ("", 0)
 
     async def listen(self, host: str, port: int, context: ssl.SSLContext | None = None) -> int:
@@ -60,8 +61,19 @@ class Simulator:
             self._server.close()
         for connection in tuple(self.connections):
             connection.drop_unless_controlling()
-        loop = asyncio.get_running_loop()
-        self._refusing = loop.call_later(seconds, lambda: loop.create_task(self.listen(*self._address, self._ssl)))
+        if self._refusing is not None:
+            self._refusing.cancel()
+        self._refusing = asyncio.get_running_loop().create_task(self._listen_again(seconds))
+
+    async def _listen_again(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        while True:
+            try:
+                await self.listen(*self._address, self._ssl)
+            except OSError:
+                await asyncio.sleep(_LISTEN_AGAIN_SECONDS)
+            else:
+                return
 
     def close(self) -> None:
         """Stop listening and close every connection."""
@@ -79,26 +91,27 @@ class Simulator:
         if head.path == REDIRECT_PATH:
             self.redirects_followed += 1
             return _page(200, "nobody should have come here")
-        if head.path != GATEWAY_PATH:
+        if head.path != GATEWAY_PATH or head.method not in {"POST", "GET"}:
             return _page(404, "no such page")
-        if head.method not in {"POST", "GET"}:
-            return _page(405, "POST or GET")
+        return self._later(self._gateway(head, body, port))
+
+    def _gateway(self, head: Head, body: bytes, port: int) -> Performance:
         form = dict(parse_qsl(head.query, keep_blank_values=True))
         form.update(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
         method = form.get("method")
         if method == "Submit":
-            return self._later(self._submit(form, head.method, port))
+            return self._submit(form, head.method, port)
         if method == "GetNum":
-            return self._later(self._balance(form))
+            return self._balance(form)
         return _page(404, "no such method")
 
     def _submit(self, form: dict[str, str], method: str, port: int) -> Performance:
-        now = time.time()
-        verdict = judge(form, self.rules, self.book, now=now, secure=self._ssl is not None, outage=self.outage)
+        received = self._received(form)
+        verdict = judge(received, self.rules, self.book)
         play, seconds = find(verdict.play)
         voice_id = str(_FIRST_ID + self.book.calls) if play.called else "0"
         submission = Submission(
-            at=now,
+            at=received.at,
             mobile=form.get("mobile", ""),
             code=form.get("content", ""),
             play=verdict.play,
@@ -119,11 +132,13 @@ class Simulator:
         return play.perform(answer, form.get("format", "xml"), seconds)
 
     def _balance(self, form: dict[str, str]) -> Performance:
-        name = judge_balance(form, self.rules, self.book, now=time.time(), secure=self._ssl is not None, outage=self.outage)
-        play, seconds = find(name)
+        play, seconds = find(judge_balance(self._received(form), self.rules, self.book))
         code = 2 if play.code is None else play.code
         answer = Answer(code=code, message=play.message, balance=self.book.balance if play.called else 0)
         return play.perform(answer, form.get("format", "xml"), seconds)
+
+    def _received(self, form: dict[str, str]) -> Received:
+        return Received(form=form, at=time.time(), secure=self._ssl is not None, outage=self.outage)
 
     def _later(self, performance: Performance) -> Performance:
         if not self._latency_seconds:
@@ -131,93 +146,3 @@ class Simulator:
         steps = performance.steps or ((0.0, b""),)
         first = (steps[0][0] + self._latency_seconds, steps[0][1])
         return dataclasses.replace(performance, steps=(first, *steps[1:]))
-
-
-class Connection(asyncio.Protocol):
-    """One connection: one request after the other, and no reply before the last one has ended."""
-
-    def __init__(self, simulator: Simulator) -> None:
-        self._simulator = simulator
-        self._buffer = bytearray()
-        self._head: Head | None = None
-        self._busy = False
-        self._controlling = False
-        self._timer: asyncio.TimerHandle | None = None
-        self._transport: Any = None
-        self._port = 0
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Remember the connection."""
-        self._transport = transport
-        self._port = int(transport.get_extra_info("peername")[1])
-        self._simulator.connections.add(self)
-        self._simulator.connections_opened += 1
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Forget it, and whatever was still to be sent."""
-        del exc
-        self._simulator.connections.discard(self)
-        if self._timer is not None:
-            self._timer.cancel()
-
-    def data_received(self, data: bytes) -> None:
-        """Take bytes, and begin a reply when a request is complete."""
-        self._buffer += data
-        if not self._busy:
-            self._next()
-
-    def abort(self) -> None:
-        """Close at once."""
-        self._transport.abort()
-
-    def drop_unless_controlling(self) -> None:
-        """Reset the connection, save one that carried a control request."""
-        if not self._controlling:
-            self._end(Ending.RESET)
-
-    def _next(self) -> None:
-        if self._head is None:
-            try:
-                self._head = read_head(self._buffer)
-            except BadRequest:
-                self._transport.write(response(400, b"", bodies.HTML, "Connection: close"))
-                self._transport.close()
-                return
-            if self._head is None:
-                return
-            self._controlling = self._head.path.startswith(control.PREFIX)
-            if self._simulator.outage == _RESET_BEFORE_READING and not self._controlling:
-                self._end(Ending.RESET)
-                return
-        if len(self._buffer) < self._head.length:
-            return
-        head, self._head = self._head, None
-        body = bytes(self._buffer[: head.length])
-        del self._buffer[: head.length]
-        self._busy = True
-        performance = self._simulator.answer(head, body, self._port)
-        ending = performance.ending if head.keep_alive or performance.ending is Ending.RESET else Ending.CLOSE
-        self._perform(performance, ending, 0)
-
-    def _perform(self, performance: Performance, ending: Ending, step: int, *, waited: bool = False) -> None:
-        while step < len(performance.steps):
-            pause, data = performance.steps[step]
-            if pause and not waited:
-                loop = asyncio.get_running_loop()
-                self._timer = loop.call_later(pause, lambda: self._perform(performance, ending, step, waited=True))
-                return
-            self._transport.write(data)
-            step, waited = step + 1, False
-        self._end(ending)
-
-    def _end(self, ending: Ending) -> None:
-        if ending is Ending.RESET:
-            raw = self._transport.get_extra_info("socket")
-            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
-            self._transport.abort()
-        elif ending is Ending.CLOSE:
-            self._transport.close()
-        else:
-            self._busy = False
-            if self._buffer:
-                self._next()
