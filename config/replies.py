@@ -310,7 +310,9 @@ _ACTIONS: Final = {
 def _check(row: Row) -> None:
     if row.action not in _ACTIONS[row.kind]:
         fitting = ", ".join(sorted(a.value for a in _ACTIONS[row.kind]))
-        message = f"row {row.name!r}: a reply of kind {row.kind.value!r} cannot have action {row.action.value!r}; fitting: {fitting}"
+        message = (
+            f"row {row.name!r}: a reply of kind {row.kind.value!r} cannot have action {row.action.value!r}; fitting: {fitting}"
+        )
         raise ValueError(message)
     if row.action is Action.WAIT and (row.delay_seconds is None or row.delay_seconds < 0):
         message = f"row {row.name!r}: action 'wait' needs delay_seconds of 0 or more"

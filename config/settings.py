@@ -38,9 +38,7 @@ class Settings(BaseSettings):
     sentinel_master: str = Field("mymaster", min_length=1, description="With `sentinel://`: the name of the master.")
 
     account: str | None = Field(None, min_length=1, description="The gateway's APIID. A worker does not start without it.")
-    apikey: SecretStr | None = Field(
-        None, min_length=1, description="The gateway's APIKEY. A worker does not start without it."
-    )
+    apikey: SecretStr | None = Field(None, min_length=1, description="The gateway's APIKEY. A worker does not start without it.")
     gateway_url: str = Field(
         "https://api.voice.ihuyi.com/webservice/voice.php",
         description="The gateway's address, without `method=`. With `http://` the dynamic password is compulsory.",
@@ -73,8 +71,14 @@ class Settings(BaseSettings):
     upkeep_batch: int = Field(
         200, ge=1, le=500, description="How many waiting codes one look of one worker may put back on the queue."
     )
+    upkeep_backlog: int = Field(
+        1000, ge=1, description="No waiting code is put back while the queue is this long or longer: new codes go first."
+    )
     reconnect_grace_seconds: float = Field(
-        3.0, ge=0, le=600, description="After Redis comes back, no lease counts as over for this time: outcomes that wait to be written land first."
+        3.0,
+        ge=0,
+        le=600,
+        description="After Redis comes back, no lease counts as over for this time: outcomes that wait to be written land first.",
     )
     shutdown_grace_seconds: Seconds = Field(
         15.0, description="How long a stopping worker goes on trying to write an outcome while Redis is away."
@@ -83,7 +87,10 @@ class Settings(BaseSettings):
     backoff_base_seconds: Seconds = Field(2.0, description="Retry: the first back-off is drawn from 0 to this.")
     backoff_cap_seconds: Seconds = Field(30.0, description="Retry: no back-off is drawn from above this.")
     retry_gap_seconds: float = Field(
-        1.5, ge=0, le=60, description="No attempt sooner than this after the previous one's end: the gateway refuses two in a second to one number."
+        1.5,
+        ge=0,
+        le=60,
+        description="No attempt sooner than this after the previous one's end: the gateway refuses two in a second to one number.",
     )
     max_attempts: int = Field(5, ge=1, le=20, description="Attempts for one code, the first one included.")
     ambiguous_retries: int = Field(
@@ -96,7 +103,10 @@ class Settings(BaseSettings):
     max_ttl_seconds: Seconds = Field(3600.0, description="An `expires_at` further off than this is bad input.")
     require_expires_at: bool = Field(default=False, description="Refuse messages without `expires_at`.")
     accepted_ttl_seconds: float = Field(
-        86_400.0, gt=0, le=31_536_000, description="How long the record of an accepted code is kept: the horizon of de-duplication."
+        86_400.0,
+        gt=0,
+        le=31_536_000,
+        description="How long the record of an accepted code is kept: the horizon of de-duplication.",
     )
 
     concurrency: int = Field(50, ge=1, le=1000, description="Calls in flight in one worker process.")
@@ -122,7 +132,9 @@ class Settings(BaseSettings):
     def _broker_is_redis(cls, value: SecretStr) -> SecretStr:
         scheme = urlsplit(value.get_secret_value().split(";", 1)[0]).scheme
         if scheme not in _BROKER_SCHEMES:
-            message = f"must be a Redis address ({', '.join(s + '://' for s in _BROKER_SCHEMES)}), not {scheme or 'without a scheme'}"
+            message = (
+                f"must be a Redis address ({', '.join(s + '://' for s in _BROKER_SCHEMES)}), not {scheme or 'without a scheme'}"
+            )
             raise ValueError(message)
         return value
 

@@ -1,0 +1,143 @@
+"""Logs: one chain for our own lines and for those of Celery and the other libraries, masked at its end.
+
+JSON, one object a line, or console on a terminal.
+"""
+
+import logging
+import re
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any, Final
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+from config.masking import REDACTED, mask_foreign_text, mask_text
+from config.settings import Settings
+
+_TELLING_FIELDS: Final = frozenset({"key", "task_id", "worker", "voice_id", "timestamp", "level", "logger"})
+"""Fields that are checked where they are made, and whose digits must stay readable."""
+_TEXT_OF_OTHERS: Final = frozenset({"exception", "cause", "stack"})
+_SECRETS: Final[set[str]] = set()
+
+
+def configure(settings: Settings) -> None:
+    """Set up both structlog and the standard library's logging. May be called again."""
+    _SECRETS.clear()
+    _SECRETS.update(_secrets(settings))
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+    ]
+    structlog.configure(
+        processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.stdlib.BoundLogger,
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+    console = settings.log_format == "console" or (settings.log_format == "auto" and sys.stderr.isatty())
+    renderer: Processor = (
+        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+        if console
+        else structlog.processors.JSONRenderer(ensure_ascii=False)
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[mark_foreign, *shared],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, mask, renderer],
+        )
+    )
+    handler.addFilter(redact_arguments)
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(settings.celery_log_level)
+    logging.getLogger("voicecode").setLevel(settings.log_level)
+    for name, level in _FLOORS.items():
+        logging.getLogger(name).setLevel(max(logging.getLevelName(settings.celery_log_level), level))
+    logging.captureWarnings(capture=True)
+    sys.excepthook = _log_crash
+    threading.excepthook = _log_thread_crash
+
+
+_FLOORS: Final = {
+    # These print whole messages at DEBUG; what they say above it is kept.
+    "celery.pool": logging.INFO,
+    "celery.concurrency": logging.INFO,
+    # "Task ... succeeded" tells nothing beside attempt.finished.
+    "celery.app.trace": logging.WARNING,
+    "celery.worker.strategy": logging.WARNING,
+}
+
+
+def mark_foreign(_logger: WrappedLogger, _method: str, event_dict: EventDict) -> EventDict:
+    """Mark a line that is not ours: its text is masked with less trust."""
+    event_dict["foreign"] = True
+    return event_dict
+
+
+def mask(_logger: WrappedLogger, _method: str, event_dict: EventDict) -> EventDict:
+    """Mask every text of a line. Stands last before the renderer."""
+    foreign = event_dict.pop("foreign", False)
+    for name, value in event_dict.items():
+        if name not in _TELLING_FIELDS:
+            event_dict[name] = _masked(value, mask_foreign_text if foreign or name in _TEXT_OF_OTHERS else mask_text)
+        elif isinstance(value, str):
+            event_dict[name] = _without_secrets(value)
+    return event_dict
+
+
+def redact_arguments(record: logging.LogRecord) -> bool:
+    """Replace whole structures in a library's log call: they may be a task's arguments. Lets every record pass."""
+    if isinstance(record.args, tuple):
+        record.args = tuple(REDACTED if isinstance(a, dict | list | tuple | bytes | set) else a for a in record.args)
+    return True
+
+
+def _masked(value: Any, masking: Callable[[str], str]) -> Any:
+    if isinstance(value, str):
+        return masking(_without_secrets(value))
+    if isinstance(value, dict):
+        return {name: _masked(part, masking) for name, part in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_masked(part, masking) for part in value]
+    if value is None or isinstance(value, bool | float):
+        return value
+    if isinstance(value, int):
+        return value if len(str(abs(value))) < 11 else mask_text(str(value))  # noqa: PLR2004 - digits of a mobile number
+    return masking(_without_secrets(str(value)))
+
+
+def _without_secrets(text: str) -> str:
+    for secret in _SECRETS:
+        if secret in text:
+            text = text.replace(secret, REDACTED)
+    return text
+
+
+def _secrets(settings: Settings) -> set[str]:
+    found = set()
+    if settings.apikey is not None:
+        found.add(settings.apikey.get_secret_value())
+    password = re.search(r"://[^/@]*:([^/@]+)@", settings.broker_url.get_secret_value())
+    if password:
+        found.add(password[1])
+    return found
+
+
+def _log_crash(kind: type[BaseException], error: BaseException, trace: Any) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, trace)
+        return
+    structlog.get_logger("voicecode").critical("process.crashed", exc_info=(kind, error, trace))
+
+
+def _log_thread_crash(crash: threading.ExceptHookArgs) -> None:
+    if crash.exc_value is not None:
+        name = crash.thread.name if crash.thread else "?"
+        exc_info = (crash.exc_type, crash.exc_value, crash.exc_traceback)
+        structlog.get_logger("voicecode").critical("thread.crashed", thread=name, exc_info=exc_info)

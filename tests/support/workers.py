@@ -1,0 +1,138 @@
+"""Real worker processes for tests: `celery -A worker worker`, as in production, with short times by settings."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final, Self
+
+from celery import Celery
+
+from config.names import QUEUE, SEND_TASK, Event
+from tests.support.simulator import ACCOUNT, APIKEY
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+
+SHORT_TIMES: Final[Mapping[str, Any]] = {
+    "connect_timeout_seconds": 0.5,
+    "read_timeout_seconds": 0.8,
+    "attempt_deadline_seconds": 1,
+    "lease_seconds": 1.5,
+    "hold_seconds": 1.5,
+    "visibility_timeout_seconds": 2,
+    "upkeep_interval_seconds": 0.1,
+    "reconnect_grace_seconds": 0.5,
+    "shutdown_grace_seconds": 3,
+    "backoff_base_seconds": 0.1,
+    "backoff_cap_seconds": 0.3,
+    "retry_gap_seconds": 0.05,
+    "concurrency": 10,
+    "dynamic_password": True,
+    "log_format": "json",
+    "log_level": "DEBUG",
+}
+
+
+def environment(*, broker_url: str, gateway_url: str, **values: Any) -> dict[str, str]:
+    """Return the environment of a worker process; `values` are settings by their names in lower case."""
+    given = {"broker_url": broker_url, "gateway_url": gateway_url, "account": ACCOUNT, "apikey": APIKEY, **SHORT_TIMES, **values}
+    ours = {f"VOICECODE_{name.upper()}": v if isinstance(v, str) else json.dumps(v) for name, v in given.items() if v is not None}
+    theirs = {name: value for name, value in os.environ.items() if not name.startswith("VOICECODE_")}
+    return {**theirs, **ours, "PYTHONPATH": str(ROOT)}
+
+
+class RunningWorker:
+    """One worker process; its log goes to a file. `app`: what stands behind `celery -A`."""
+
+    def __init__(self, log: Path, env: Mapping[str, str], *, app: str = "worker", options: tuple[str, ...] = ()) -> None:
+        self.log = log
+        self._command = [sys.executable, "-m", "celery", "-A", app, "worker", *options]
+        self._env = dict(env)
+        self._process = self._spawn()
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        with self.log.open("ab") as file:
+            self._from = file.tell()
+            return subprocess.Popen(self._command, env=self._env, cwd=ROOT, stdout=file, stderr=file)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        return self._process.poll() is None
+
+    def wait_ready(self, seconds: float = 20) -> Self:
+        """Wait until the worker says that it has started."""
+        wait_for(lambda: not self.running or Event.WORKER_STARTED in self.text(self._from), seconds, "the worker to start")
+        if not self.running:
+            raise AssertionError(self.text(self._from))
+        return self
+
+    def signal(self, number: signal.Signals) -> None:
+        self._process.send_signal(number)
+
+    def kill(self) -> None:
+        """End it with SIGKILL."""
+        self._process.kill()
+        self._process.wait()
+
+    def stop(self, seconds: float = 20) -> int:
+        """End it with SIGTERM and return its exit status; SIGKILL where it does not end in time."""
+        if self.running:
+            self.signal(signal.SIGCONT)
+            self.signal(signal.SIGTERM)
+        try:
+            return self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            return -9
+
+    def restart(self) -> Self:
+        """Start it again with the same log."""
+        self._process = self._spawn()
+        return self.wait_ready()
+
+    def text(self, offset: int = 0) -> str:
+        """Return everything that it wrote."""
+        return self.log.read_bytes()[offset:].decode(errors="replace")
+
+    def lines(self, event: str | None = None) -> list[dict[str, Any]]:
+        """Return its log lines, of one event where it is named."""
+        found = [json.loads(line) for line in self.text().splitlines() if line.startswith("{") and line.endswith("}")]
+        return [line for line in found if event is None or line.get("event") == event]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.stop()
+
+
+def stock_producer(broker_url: str) -> Celery:
+    """Return a Celery app that knows nothing of ours, as a web app would have it."""
+    app = Celery("web", broker=broker_url)
+    app.conf.update(task_publish_retry=False, broker_transport_options={"socket_timeout": 2, "socket_connect_timeout": 1})
+    return app
+
+
+def enqueue(app: Celery, mobile: Any, code: Any, **more: Any) -> str:
+    """Send one code as a web app does, and return the task id."""
+    return str(app.send_task(SEND_TASK, args=[mobile, code], kwargs=more, queue=QUEUE).id)
+
+
+def wait_for(condition: Callable[[], Any], seconds: float, what: str) -> Any:
+    """Wait until a condition holds, and return its value; an AssertionError names what did not come."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        value = condition()
+        if value:
+            return value
+        time.sleep(0.02)
+    message = f"waited {seconds:g} s for {what}"
+    raise AssertionError(message)

@@ -1,0 +1,155 @@
+"""Delivery: the story of one message. No Celery in it.
+
+1. parse      the arguments become a VoiceCode, or the message becomes a dead letter `bad_input`
+2. claim      the ledger says whether a call may be placed now
+3. submit     one request to the gateway
+4. rule       the table's row for the reply
+5. decide     the policy: done, try again, or give up
+6. record     the ledger writes it down, however long Redis is away
+The caller acks when this returns, and leaves the message alone when it raises Unfinished.
+"""
+
+import dataclasses
+import secrets
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
+
+import structlog
+
+from config import names
+from config.names import Event
+from config.replies import Replies, Symptom
+from config.settings import Settings
+from worker import report
+from worker.ledger import Ledger, LedgerUnavailable
+from worker.ledger.claim import Answer, Claim
+from worker.ledger.finish import Outcome
+from worker.message import BadInput, Refused, VoiceCode, parse, refuse, safe_id
+from worker.patience import Patience
+from worker.reply import Reply
+from worker.retry import Reason, RetryPolicy
+
+T = TypeVar("T")
+log = structlog.get_logger("voicecode.delivery")
+
+
+class Unfinished(Exception):  # noqa: N818 - a state of the message, not a mistake
+    """Nothing was recorded for the message: it must be neither acked nor rejected, and comes back by itself."""
+
+
+class Submits(Protocol):
+    """The part of the gateway that delivery needs."""
+
+    def submit(self, code: VoiceCode, *, deadline: float) -> Reply:
+        """Place one call; `deadline` on the monotonic clock. Never raises an Exception."""
+
+
+class Delivery:
+    """Carries out the story with the parts it is given; shared by all threads."""
+
+    def __init__(
+        self, *, settings: Settings, ledger: Ledger, gateway: Submits, replies: Replies, patience: Patience, worker: str
+    ) -> None:
+        self._settings = settings
+        self._ledger = ledger
+        self._gateway = gateway
+        self._replies = replies
+        self._policy = RetryPolicy.of(settings)
+        self._patience = patience
+        self._worker = worker
+
+    def send(
+        self,
+        documented: Callable[..., Any],
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        *,
+        task_id: str,
+        eta: float | None = None,
+        expires: float | None = None,
+    ) -> None:
+        """Deliver a producer's message. Raises Unfinished.
+
+        `documented`: the task's signature, for the check of the arguments. `eta`, `expires`: epoch seconds, from the message's
+        headers; `expires` counts where the arguments hold no `expires_at`.
+        """
+        own_id = safe_id(task_id)
+        if expires is not None and kwargs.get("expires_at") is None:
+            kwargs = {**kwargs, "expires_at": expires}
+        try:
+            code = parse(documented, args, kwargs, task_id=task_id, now=time.time(), settings=self._settings)
+            code = dataclasses.replace(code, not_before=eta)
+        except BadInput as error:
+            refused = refuse(documented, args, kwargs, task_id=task_id, reason=str(error))
+            self._refuse(refused, Reason.BAD_INPUT, own_id)
+            return
+        started = time.monotonic()
+        token = secrets.token_hex(8)
+        claim = self._reach(lambda: self._ledger.claim(code, token=token, worker=self._worker, task_id=own_id))
+        if claim.answer is Answer.CONFLICT:
+            reason = "the key is known with another number or code: every code needs a key of its own"
+            refused = refuse(documented, args, {**kwargs, "key": own_id}, task_id=task_id, reason=reason)
+            self._refuse(refused, Reason.KEY_CONFLICT, own_id)
+            return
+        self._follow(claim, started)
+
+    def resume(self, key: str) -> None:
+        """Deliver a code that upkeep hinted at. Raises Unfinished."""
+        started = time.monotonic()
+        token = secrets.token_hex(8)
+        self._follow(self._reach(lambda: self._ledger.resume(key, token=token, worker=self._worker)), started)
+
+    def _follow(self, claim: Claim, started: float) -> None:
+        """Do what the claim's answer asks for; only CALL places a call."""
+        if claim.answer is Answer.CALL:
+            self._attempt(claim, started)
+        elif claim.answer is Answer.BURIED:
+            report.buried(claim.key, claim.reason, claim.mobile, claim.task_id)
+        elif claim.answer is Answer.NEWER:
+            log.error(Event.RECORD_NEWER, key=claim.key, version=names.RECORD_VERSION, alert="page", runbook="deploy")
+            raise Unfinished(Event.RECORD_NEWER)
+        elif claim.answer is Answer.MISSING:
+            log.error(Event.RECORD_MISSING, key=claim.key, alert="warn", runbook="record-missing")
+        else:
+            log.debug(Event.ATTEMPT_SKIPPED, key=claim.key, answer=claim.answer.value)
+
+    def _attempt(self, claim: Claim, started: float) -> None:
+        reply = self._submit(claim, started)
+        row = reply.row(self._replies)
+        decision = self._policy.decide(
+            row,
+            attempt=claim.attempt_of_life,
+            since_ambiguous=claim.since_ambiguous,
+            spent=claim.spent,
+            retry_after_seconds=reply.retry_after_seconds,
+            seconds_left=claim.seconds_left - (time.monotonic() - started),
+        )
+        outcome = Outcome(claim=claim, reply=reply, row=row, decision=decision, worker=self._worker)
+        recorded = self._patience.until_written(lambda: self._ledger.finish(outcome), outcome)
+        report.attempt(outcome, recorded)
+
+    def _submit(self, claim: Claim, started: float) -> Reply:
+        if claim.voice_code is None:
+            message = "a claim to call carries its code"
+            raise ValueError(message)
+        try:
+            return self._gateway.submit(claim.voice_code, deadline=started + self._settings.attempt_deadline_seconds)
+        except Exception as error:
+            # The gateway hands out values; whatever gets here is a bug, and nobody knows how far the form had come.
+            log.exception(Event.ATTEMPT_CRASHED, key=claim.key, alert="page", runbook="worker-bug")
+            elapsed = time.monotonic() - started
+            return Reply(symptom=Symptom.CRASH_AFTER_SEND, detail=type(error).__name__, elapsed_seconds=elapsed)
+
+    def _refuse(self, refused: Refused, reason: Reason, own_id: str) -> None:
+        new, key = self._reach(lambda: self._ledger.refuse(refused, own_id=own_id, task_id=own_id, reason=reason.value))
+        if new:
+            report.refused(key, refused, reason.value, own_id)
+
+    def _reach(self, step: Callable[[], T]) -> T:
+        """Run a step before which nothing is recorded; where Redis is away the message stays as it is."""
+        try:
+            return step()
+        except LedgerUnavailable as error:
+            log.warning(Event.MESSAGE_LEFT, cause=str(error), alert="warn", runbook="redis-away")
+            raise Unfinished(str(error)) from error

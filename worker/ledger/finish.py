@@ -1,0 +1,83 @@
+"""Outcome: how an attempt ended, as it is recorded."""
+
+import dataclasses
+import json
+import time
+from typing import Any
+
+from config.replies import Kind, Row
+from worker.ledger.claim import Claim
+from worker.reply import Reply
+from worker.retry import Decision, Done, GiveUp, RetryIn
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """One attempt's end: the claim that it had, the reply and its row, and what was decided."""
+
+    claim: Claim
+    reply: Reply
+    row: Row
+    decision: Decision
+    worker: str
+    ended_at: float = dataclasses.field(default_factory=time.time)
+    """Epoch seconds by the worker's clock; for people, nothing is decided by it."""
+
+    @property
+    def key(self) -> str:
+        """The code's key."""
+        return self.claim.key
+
+    @property
+    def word(self) -> str:
+        """Say it in one word for the log: accepted, retry or dead."""
+        return {Done: "accepted", RetryIn: "retry", GiveUp: "dead"}[type(self.decision)]
+
+    @property
+    def ambiguous(self) -> bool:
+        """The phone may have rung though no reply came."""
+        return self.row.kind is Kind.AMBIGUOUS
+
+    def arguments(self, accepted_ttl_seconds: float) -> list[Any]:
+        """Return the arguments of `finish.lua` from the key on."""
+        delay = self.decision.seconds if isinstance(self.decision, RetryIn) else 0
+        reason = self.decision.reason.value if isinstance(self.decision, GiveUp) else ""
+        spends = self.decision.spends if isinstance(self.decision, RetryIn) else ""
+        code = self.claim.voice_code
+        return [
+            self.key,
+            self.claim.token,
+            self.claim.attempt,
+            self.word,
+            self._entry(),
+            "1" if self.ambiguous else "0",
+            delay,
+            reason,
+            self.row.name,
+            self.row.scope.value,
+            "" if self.reply.code is None else self.reply.code,
+            self.reply.message,
+            self.reply.voice_id or "",
+            spends,
+            accepted_ttl_seconds,
+            code.digest if code else "",
+        ]
+
+    def _entry(self) -> str:
+        """Return the attempt as it stands in the record; `token` makes a repeated finish recognisable."""
+        entry = {
+            "token": self.claim.token,
+            "started_at": round(self.ended_at - self.reply.elapsed_seconds, 3),
+            "ended_at": round(self.ended_at, 3),
+            "elapsed_seconds": round(self.reply.elapsed_seconds, 4),
+            "row": self.row.name,
+            "kind": self.row.kind.value,
+            "reply_code": self.reply.code,
+            "reply_message": self.reply.message,
+            "http_status": self.reply.http_status,
+            "voice_id": self.reply.voice_id,
+            "ambiguous": self.ambiguous,
+            "worker": self.worker,
+            "detail": self.reply.detail,
+        }
+        return json.dumps({name: value for name, value in entry.items() if value not in (None, "")}, ensure_ascii=False)

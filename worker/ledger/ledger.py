@@ -1,0 +1,126 @@
+"""Ledger: every step that a code can take in Redis, one round trip each."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import redis
+
+from config import names
+from config.settings import Settings
+from worker.ledger import claim as claims
+from worker.ledger import keys, scripts
+from worker.ledger.claim import Claim
+from worker.ledger.finish import Outcome
+from worker.ledger.record import Record
+from worker.ledger.upkeep import Tidied
+from worker.ledger.upkeep import read as read_tidied
+from worker.message import Refused, VoiceCode
+from worker.redis_client import Outage
+
+
+class LedgerUnavailable(Exception):  # noqa: N818 - a state of the world, not a mistake
+    """Redis did not answer, or refused to write; the text is its own, which holds no value of ours."""
+
+
+class Ledger:
+    """The record of every code. Shared by all threads of a process.
+
+    `client`: a redis-py client that decodes answers. `clock_offset`: seconds added to the server's clock, for tests only.
+    """
+
+    def __init__(self, client: redis.Redis, settings: Settings, outage: Outage, *, clock_offset: float = 0.0) -> None:
+        self.client = client
+        self.clock_offset = clock_offset
+        self._settings = settings
+        self._outage = outage
+        self._claim = scripts.load(client, "claim")
+        self._finish = scripts.load(client, "finish")
+        self._refuse = scripts.load(client, "refuse")
+        self._upkeep = scripts.load(client, "upkeep")
+        self._replay = scripts.load(client, "replay")
+
+    def claim(self, code: VoiceCode, *, token: str, worker: str, task_id: str) -> Claim:
+        """Ask whether a message's code may be called now; makes the record at the first sight. Raises LedgerUnavailable."""
+        expires_at = "" if code.expires_at is None else f"{code.expires_at:.3f}"
+        not_before = "" if code.not_before is None else f"{code.not_before:.3f}"
+        life = self._settings.code_ttl_seconds
+        content = [code.digest, code.mobile, code.code, code.purpose or "", task_id, expires_at, life, not_before]
+        return self._ask(code.key, token, worker, content)
+
+    def resume(self, key: str, *, token: str, worker: str) -> Claim:
+        """Ask the same for a hint, which carries the key only. Raises LedgerUnavailable."""
+        return self._ask(key, token, worker, [])
+
+    def _ask(self, key: str, token: str, worker: str, content: Sequence[Any]) -> Claim:
+        s = self._settings
+        numbers = [s.lease_seconds, self._outage.lenience_seconds(), s.ambiguous_retries, s.max_attempts]
+        answer = self._run(self._claim, keys.life(key), [key, token, worker, *numbers, *content])
+        return claims.read([scripts.text(part) for part in answer], key=key, token=token)
+
+    def finish(self, outcome: Outcome) -> str:
+        """Record how an attempt ended, and return the script's word for it (`finish.lua`). Raises LedgerUnavailable."""
+        args = outcome.arguments(self._settings.accepted_ttl_seconds)
+        return scripts.text(self._run(self._finish, keys.life(outcome.key), args)[0])
+
+    def refuse(self, refused: Refused, *, own_id: str, task_id: str, reason: str) -> tuple[bool, str]:
+        """Make a dead letter of a message that cannot be called. Raises LedgerUnavailable.
+
+        Returns whether it is new (else it was refused before), and the key that it got: its own, or the message's id where
+        that key belongs to another code.
+        """
+        candidates = [refused.key, own_id, "id:" + refused.digest]
+        args = [*candidates, refused.digest, reason, refused.reason, refused.mobile, refused.raw, task_id]
+        names_ = [*(keys.record(key) for key in candidates), names.DUE, names.EXPIRY, names.DEAD]
+        answer, key = (scripts.text(part) for part in self._run(self._refuse, names_, args))
+        return answer == "refused", key
+
+    def upkeep(self, *, token: str) -> Tidied:
+        """Bury what has expired and hint what is due, one batch of each. Raises LedgerUnavailable."""
+        s = self._settings
+        args = [
+            token,
+            names.RECORD_PREFIX,
+            s.hold_seconds,
+            s.upkeep_batch,
+            self._outage.lenience_seconds(),
+            names.RESUME_TASK,
+            s.upkeep_backlog,
+        ]
+        return read_tidied(self._run(self._upkeep, [names.DUE, names.EXPIRY, names.DEAD, names.QUEUE], args))
+
+    def replay(self, key: str, *, token: str, operator: str, ambiguous: bool = False, life_seconds: float | None = None) -> str:
+        """Put a dead letter back, to be called now; return the script's word (`replay.lua`). Raises LedgerUnavailable."""
+        args = [key, token, operator, "1" if ambiguous else "0", "" if life_seconds is None else life_seconds]
+        return scripts.text(self._run(self._replay, [*keys.life(key), names.AUDIT], args)[0])
+
+    def record(self, key: str) -> Record | None:
+        """Return what is known of a key, or None. Raises LedgerUnavailable."""
+        with self._reaching():
+            values: Any = self.client.hgetall(keys.record(key))
+        return Record.from_hash(key, values)
+
+    def _run(self, script: Any, names_: list[str], args: list[Any]) -> Any:
+        with self._reaching():
+            return script(keys=names_, args=[self.clock_offset, names.RECORD_VERSION, *args])
+
+    def _reaching(self) -> "_Reaching":
+        return _Reaching(self._outage)
+
+
+@dataclasses.dataclass(slots=True)
+class _Reaching:
+    """Turns redis-py's errors into LedgerUnavailable, and tells the outage's memory how it went."""
+
+    outage: Outage
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if error is None:
+            self.outage.succeeded()
+        elif isinstance(error, redis.RedisError | OSError):
+            self.outage.failed()
+            message = f"{type(error).__name__}: {error}"
+            raise LedgerUnavailable(message) from error

@@ -1,0 +1,40 @@
+"""What one look of upkeep did."""
+
+import dataclasses
+from typing import Any
+
+from worker.ledger.scripts import text
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Buried:
+    """A code that expired while it waited, and became a dead letter."""
+
+    key: str
+    reason: str
+    mobile: str = dataclasses.field(repr=False)
+    task_id: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Tidied:
+    """The answer of `upkeep.lua`."""
+
+    hinted: int
+    buried: tuple[Buried, ...]
+    missing: tuple[str, ...]
+    """Keys that waited without a record, and were taken out."""
+    more: bool
+    """More is left to do now."""
+
+
+def read(answer: list[Any]) -> Tidied:
+    """Return the script's answer as a value."""
+    hinted, buried, missing, more = answer
+    flat = [text(part) for part in buried]
+    return Tidied(
+        hinted=int(hinted),
+        buried=tuple(Buried(key=k, reason=r, mobile=m, task_id=t) for k, r, m, t in zip(*[iter(flat)] * 4, strict=True)),
+        missing=tuple(text(key) for key in missing),
+        more=bool(int(more)),
+    )

@@ -1,0 +1,65 @@
+"""Patience: an outcome is written however long Redis is away; only the end of the process ends the tries."""
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+
+from config.names import Event
+from worker.ledger import LedgerUnavailable
+from worker.ledger.finish import Outcome
+
+log = structlog.get_logger("voicecode.ledger")
+
+_FIRST_PAUSE_SECONDS: Final = 0.05
+_LONGEST_PAUSE_SECONDS: Final = 1.0
+UNWRITTEN: Final = "unwritten"
+
+
+class Patience:
+    """Shared by all threads of a worker. `grace_seconds`: how long the tries go on once the worker is stopping."""
+
+    def __init__(self, grace_seconds: float) -> None:
+        self._grace = grace_seconds
+        self._stop_at: float | None = None
+        self._stopping = threading.Event()
+
+    def stop(self) -> None:
+        """Begin the end: the tries go on for the grace and no longer."""
+        if self._stop_at is None:
+            self._stop_at = time.monotonic() + self._grace
+            self._stopping.set()
+
+    def until_written(self, write: Callable[[], str], outcome: Outcome) -> str:
+        """Return the ledger's word, or `unwritten` where the process ends before Redis is back; then it is in the log."""
+        pause = _FIRST_PAUSE_SECONDS
+        tries = 0
+        while True:
+            try:
+                word = write()
+            except LedgerUnavailable as error:
+                tries += 1
+                cause = str(error)
+                if tries == 1:
+                    log.warning(
+                        Event.OUTCOME_DELAYED, key=outcome.key, attempt=outcome.claim.attempt, cause=cause, runbook="redis-away"
+                    )
+            else:
+                return word
+            if self._stop_at is not None and time.monotonic() >= self._stop_at:
+                log.error(
+                    Event.OUTCOME_UNWRITTEN,
+                    key=outcome.key,
+                    attempt=outcome.claim.attempt,
+                    outcome=outcome.word,
+                    row=outcome.row.name,
+                    voice_id=outcome.reply.voice_id,
+                    cause=cause,
+                    alert="page",
+                    runbook="outcome-unwritten",
+                )
+                return UNWRITTEN
+            self._stopping.wait(pause) if self._stop_at is None else time.sleep(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)

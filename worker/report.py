@@ -1,0 +1,76 @@
+"""Report: the canonical log lines. One per attempt, one per dead letter."""
+
+from typing import Any, Final
+
+import structlog
+
+from config.masking import mask_mobile
+from config.names import Event
+from config.replies import Alert, Row
+from worker.ledger.finish import Outcome
+from worker.message import Refused
+from worker.retry import GiveUp, Reason, RetryIn
+
+log = structlog.get_logger("voicecode.report")
+
+_LEVELS: Final = {Alert.NONE: "info", Alert.WARN: "warning", Alert.PAGE: "error"}
+
+
+def attempt(outcome: Outcome, recorded: str) -> None:
+    """Tell how an attempt ended and, where it was the last, of the dead letter. `recorded`: the ledger's word."""
+    claim, reply, row = outcome.claim, outcome.reply, outcome.row
+    facts = {
+        **(claim.voice_code.log_context() if claim.voice_code else {"key": claim.key}),
+        "task_id": claim.task_id,
+        "attempt": claim.attempt,
+        "outcome": outcome.word,
+        "row": row.name,
+        "kind": row.kind.value,
+        "reply_code": reply.code,
+        "reply_message": reply.message or None,
+        "http_status": reply.http_status,
+        "elapsed_seconds": round(reply.elapsed_seconds, 4),
+        "age_seconds": round(claim.age_seconds + reply.elapsed_seconds, 3),
+        "voice_id": reply.voice_id,
+        "detail": reply.detail or None,
+        "recorded": recorded,
+        "worker": outcome.worker,
+    }
+    if isinstance(outcome.decision, RetryIn):
+        facts["retry_in_seconds"] = round(outcome.decision.seconds, 2)
+    if claim.replays:
+        facts["replays"] = claim.replays
+    _say(Event.ATTEMPT_FINISHED, row, facts)
+    if recorded == "doubled":
+        log.error(Event.DOUBLE_CALL, key=claim.key, attempt=claim.attempt, alert="page", runbook="double-call")
+    elif recorded == "fenced":
+        log.warning(Event.OUTCOME_FENCED, key=claim.key, attempt=claim.attempt, alert="warn", runbook="worker-died")
+    elif recorded == "dead" and isinstance(outcome.decision, GiveUp):
+        mobile = claim.voice_code.mobile if claim.voice_code else ""
+        _dead_letter(claim.key, outcome.decision.reason.value, mobile, claim.task_id, row, attempts=claim.attempt)
+
+
+def buried(key: str, reason: str, mobile: str, task_id: str) -> None:
+    """Tell of a dead letter that no attempt ended in: it expired, or its last worker died."""
+    _dead_letter(key, reason, mobile, task_id, None)
+
+
+def refused(key: str, message: Refused, reason: str, task_id: str) -> None:
+    """Tell of a message that cannot be called."""
+    facts = {"key": key, "reason": reason, "detail": message.reason, "mobile": mask_mobile(message.mobile), "task_id": task_id}
+    level = log.error if reason == Reason.KEY_CONFLICT.value else log.warning
+    level(Event.DEAD_LETTER_WRITTEN, **facts, alert="warn", runbook="bad-input")
+
+
+def _dead_letter(key: str, reason: str, mobile: str, task_id: str, row: Row | None, **more: Any) -> None:
+    facts = {"key": key, "reason": reason, "mobile": mask_mobile(mobile), "task_id": task_id, **more}
+    if row is None:
+        log.warning(Event.DEAD_LETTER_WRITTEN, **facts, alert="warn", runbook=reason)
+    else:
+        _say(Event.DEAD_LETTER_WRITTEN, row, {**facts, "row": row.name, "scope": row.scope.value})
+
+
+def _say(event: str, row: Row, facts: dict[str, Any]) -> None:
+    if row.alert is not Alert.NONE:
+        facts |= {"alert": row.alert.value, "runbook": row.runbook}
+    getattr(log, _LEVELS[row.alert])(event, **{name: value for name, value in facts.items() if value is not None})

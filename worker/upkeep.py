@@ -1,0 +1,65 @@
+"""Upkeep: the thread, one in each worker, that buries what has expired and hints what is due."""
+
+import random
+import secrets
+import threading
+from typing import Final
+
+import structlog
+
+from config.names import Event
+from worker import report
+from worker.ledger import Ledger, LedgerUnavailable
+
+log = structlog.get_logger("voicecode.upkeep")
+
+_JITTER: Final = 0.2
+_ROUNDS_AT_ONCE: Final = 20
+
+
+class Upkeep(threading.Thread):
+    """Runs until `stop`. `interval_seconds` is drawn out and in by a fifth, so that workers do not march in step."""
+
+    def __init__(self, ledger: Ledger, interval_seconds: float) -> None:
+        super().__init__(name="voicecode-upkeep", daemon=True)
+        self._ledger = ledger
+        self._interval = interval_seconds
+        self._stopped = threading.Event()
+        self._failing = False
+
+    def run(self) -> None:
+        """Look once each interval; whatever goes wrong, look again."""
+        while not self._stopped.wait(self._interval * random.uniform(1 - _JITTER, 1 + _JITTER)):
+            try:
+                self._look()
+            except LedgerUnavailable as error:
+                self._failed(str(error))
+            except Exception:
+                log.exception(Event.UPKEEP_FAILED, alert="page", runbook="worker-bug")
+
+    def stop(self) -> None:
+        """End the thread after the look that it is at."""
+        self._stopped.set()
+        if self.is_alive():
+            self.join(timeout=self._interval + 6)
+
+    def _look(self) -> None:
+        """Do all that is due now, in batches, but let others have their turn."""
+        for _ in range(_ROUNDS_AT_ONCE):
+            tidied = self._ledger.upkeep(token=secrets.token_hex(6))
+            for buried in tidied.buried:
+                report.buried(buried.key, buried.reason, buried.mobile, buried.task_id)
+            for key in tidied.missing:
+                log.error(Event.RECORD_MISSING, key=key, alert="warn", runbook="record-missing")
+            if tidied.hinted:
+                log.debug(Event.UPKEEP_RAN, hinted=tidied.hinted, buried=len(tidied.buried))
+            if not tidied.more:
+                break
+        if self._failing:
+            self._failing = False
+            log.info(Event.UPKEEP_RECOVERED)
+
+    def _failed(self, cause: str) -> None:
+        if not self._failing:
+            self._failing = True
+            log.warning(Event.UPKEEP_FAILED, cause=cause, alert="warn", runbook="redis-away")
