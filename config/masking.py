@@ -8,11 +8,17 @@ REDACTED: Final = "[redacted]"
 MOBILE_PATTERN: Final = r"1[3-9][0-9]{9}"
 """A mainland mobile number, bare. A pattern and no library: `phonenumbers` refuses prefixes in use, such as 149."""
 
-_MOBILE_IN_TEXT: Final = re.compile(rf"(?<![0-9])((?:\+?86|0086)?[\s-]?)({MOBILE_PATTERN})(?![0-9])")
-_SPACED_MOBILE: Final = re.compile(r"(?<![0-9])(1[3-9]\d)([\s-])(\d{4})\2(\d{4})(?![0-9])")
+_ESCAPE_BEFORE: Final = r"(?<=%[0-9A-Fa-f]{2})|(?<=\\u[0-9a-f]{4})|(?<=\\x[0-9a-f]{2})"
+"""A digit that belongs to an escape sequence is no part of the number behind it."""
+_MOBILE_IN_TEXT: Final = re.compile(
+    rf"((?:(?<![0-9])|{_ESCAPE_BEFORE})(?:(?:\+|00)?86[\s-]*)?)(1[\s-]*[3-9](?:[\s-]*[0-9]){{9}})(?![0-9])"
+)
+_BETWEEN_DIGITS: Final = re.compile(r"[\s-]")
 _SIGNATURE: Final = re.compile(r"(?<![0-9A-Za-z-])[0-9a-f]{32}(?![0-9A-Za-z-])")
-_HOST_AND_PORT: Final = r"//[^\s/'\"]*:\d{2,5}(?!\d)"
-_SHORT_NUMBER: Final = re.compile(rf"{_HOST_AND_PORT}|(?<![\w.*+])\d{{4,6}}(?![\w.*])")
+_HOST_AND_PORT: Final = r"(?://[^\s/'\"]*|\b\d{1,3}(?:\.\d{1,3}){3}):\d{2,5}(?!\d)"
+_SHORT_NUMBER: Final = re.compile(
+    rf"{_HOST_AND_PORT}|(?:(?<![0-9A-Za-z*])(?<!\d\.)|(?<=\\[nrt])|{_ESCAPE_BEFORE})\d{{4,6}}(?![0-9A-Za-z*]|\.\d)"
+)
 _DIGITS: Final = re.compile(r"\d{4,}")
 
 
@@ -24,9 +30,8 @@ def mask_mobile(mobile: str) -> str:
 
 
 def mask_text(text: str) -> str:
-    """Return `text` with every mobile number masked and every 32-digit hexadecimal signature removed."""
-    text = _MOBILE_IN_TEXT.sub(lambda m: m[1] + mask_mobile(m[2]), text)
-    text = _SPACED_MOBILE.sub(r"\1****\4", text)
+    """Return `text` with every mobile number masked, spaced or not, and every 32-digit hexadecimal signature removed."""
+    text = _MOBILE_IN_TEXT.sub(lambda m: m[1] + mask_mobile(_BETWEEN_DIGITS.sub("", m[2])), text)
     return _SIGNATURE.sub(REDACTED, text)
 
 
@@ -35,7 +40,7 @@ def mask_foreign_text(text: str) -> str:
 
     Ports in addresses stay.
     """
-    return _SHORT_NUMBER.sub(lambda m: m[0] if m[0].startswith("//") else "****", mask_text(text))
+    return _SHORT_NUMBER.sub(lambda m: m[0] if ":" in m[0] else "****", mask_text(text))
 
 
 def mask_digits(text: str) -> str:

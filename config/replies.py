@@ -307,6 +307,9 @@ _ACTIONS: Final = {
 }
 
 
+_LONGEST_DELAY_SECONDS: Final = 86_400
+
+
 def _check(row: Row) -> None:
     if row.action not in _ACTIONS[row.kind]:
         fitting = ", ".join(sorted(a.value for a in _ACTIONS[row.kind]))
@@ -314,6 +317,9 @@ def _check(row: Row) -> None:
             f"row {row.name!r}: a reply of kind {row.kind.value!r} cannot have action {row.action.value!r}; fitting: {fitting}"
         )
         raise ValueError(message)
-    if row.action is Action.WAIT and (row.delay_seconds is None or row.delay_seconds < 0):
-        message = f"row {row.name!r}: action 'wait' needs delay_seconds of 0 or more"
+    if row.action is Action.WAIT and (row.delay_seconds is None or not 0 <= row.delay_seconds <= _LONGEST_DELAY_SECONDS):
+        message = f"row {row.name!r}: action 'wait' needs delay_seconds from 0 to {_LONGEST_DELAY_SECONDS}"
+        raise ValueError(message)
+    if row.times is not None and row.times < 0:
+        message = f"row {row.name!r}: times must be 0 or more"
         raise ValueError(message)

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import SettingsError as UnreadableError
 
 from config.replies import Replies
 
@@ -229,6 +230,9 @@ def load(**values: Any) -> Settings:
         return Settings(_secrets_dir=secrets_dir, **values)
     except ValidationError as error:
         raise SettingsError("\n".join(_lines(error))) from None
+    except UnreadableError:
+        message = f"{PREFIX}REPLY_OVERRIDES: must be a JSON object"
+        raise SettingsError(message) from None
 
 
 def _lines(error: ValidationError) -> list[str]:

@@ -23,7 +23,7 @@ def documented(
 
 
 @app.task(name=names.SEND_TASK, base=DeliveryTask, bind=True)
-def send_voice_code(task: Any, *args: Any, **kwargs: Any) -> None:
+def send_voice_code(task: Any, /, *args: Any, **kwargs: Any) -> None:
     """Deliver what a producer sent; the arguments are checked by us, so that a wrong one becomes a dead letter."""
     request = task.request
     times = {"eta": request.get("not_before"), "expires": request.get("expires_at")}

@@ -12,10 +12,11 @@ from config.masking import MOBILE_PATTERN, mask_mobile
 from config.settings import Settings
 
 _KEY: Final = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
-_UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_RANDOM_ID: Final = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}|[0-9A-Fa-f]{16,}")
+"""UUIDs and the like: one in some thousands holds eleven digits that look like a number."""
 _MOBILE_IN_KEY: Final = re.compile(rf"(?<!\d)(?:86|0086)?{MOBILE_PATTERN}(?!\d)")
 _CODE: Final = re.compile(r"[0-9]{4,6}")
-_PREFIX: Final = re.compile(r"(?:\+|00)86")
+_MOBILE: Final = re.compile(rf"(?:(?:\+|00)?86)?({MOBILE_PATTERN})")
 _PURPOSE: Final = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 _MILLISECONDS: Final = 100_000_000_000.0
 """Epoch seconds reach this in the year 5138; epoch milliseconds passed it in 1973."""
@@ -38,6 +39,8 @@ class VoiceCode:
     expires_at: float | None = None
     """Epoch seconds; None: a life of `VOICECODE_CODE_TTL_SECONDS` from when a worker first sees it."""
     purpose: str | None = None
+    not_before: float | None = None
+    """Epoch seconds: a producer's `eta`."""
 
     @property
     def digest(self) -> str:
@@ -61,12 +64,22 @@ def safe_id(task_id: Any) -> str:
 
 
 def is_key(value: str) -> bool:
-    """Tell whether a text has the form of a key and holds no mobile number (a UUID may look as if it did)."""
-    return bool(_KEY.fullmatch(value)) and (bool(_UUID.fullmatch(value)) or not _MOBILE_IN_KEY.search(value))
+    """Tell whether a text has the form of a key and holds no mobile number."""
+    return bool(_KEY.fullmatch(value)) and not _holds_mobile(value)
+
+
+def _holds_mobile(value: str) -> bool:
+    return bool(_MOBILE_IN_KEY.search(_RANDOM_ID.sub("#", value)))
 
 
 def parse(
-    documented: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any], *, task_id: str, now: float, settings: Settings
+    documented: Callable[..., Any],
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    *,
+    task_id: str,
+    now: float,
+    settings: Settings,
 ) -> VoiceCode:
     """Bind the arguments to the documented signature, check and normalise each. Raises BadInput.
 
@@ -96,13 +109,11 @@ def normalise_mobile(value: Any) -> str:
     if not isinstance(value, str):
         message = f"mobile must be a string, not {_type_name(value)}"
         raise BadInput(message)
-    bare = _PREFIX.sub("", re.sub(r"[\s-]", "", value), count=1)
-    if re.fullmatch("86" + MOBILE_PATTERN, bare):
-        bare = bare[2:]
-    if not re.fullmatch(MOBILE_PATTERN, bare):
+    found = _MOBILE.fullmatch(re.sub(r"[\s-]", "", value))
+    if found is None:
         message = "mobile is no mainland mobile number: 11 digits, 1 and 3-9 first, +86 allowed before them"
         raise BadInput(message)
-    return bare
+    return found[1]
 
 
 def _code(value: Any) -> str:
@@ -157,7 +168,7 @@ def _expires_at(value: Any, now: float, settings: Settings) -> float | None:
 def _purpose(value: Any) -> str | None:
     if value is None:
         return None
-    if not isinstance(value, str) or not _PURPOSE.fullmatch(value) or _MOBILE_IN_KEY.search(value):
+    if not isinstance(value, str) or not _PURPOSE.fullmatch(value) or _holds_mobile(value):
         message = "purpose must be 1 to 64 of the characters A-Z a-z 0-9 _ . : - and hold no mobile number"
         raise BadInput(message)
     return value
@@ -189,7 +200,9 @@ class Refused:
         return digest(self.raw)
 
 
-def refuse(documented: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any], *, task_id: str, reason: str) -> Refused:
+def refuse(
+    documented: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any], *, task_id: str, reason: str
+) -> Refused:
     """Describe a message that `parse` refused, keeping what could be read of it."""
     try:
         values: Mapping[str, Any] = inspect.signature(documented).bind_partial(*args, **kwargs).arguments
