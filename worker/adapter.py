@@ -5,10 +5,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
-from requests import PreparedRequest
+from requests import PreparedRequest, Response
 from requests.adapters import HTTPAdapter
 from urllib3.connectionpool import ConnectionPool
 from urllib3.poolmanager import PoolManager
+from urllib3.response import BaseHTTPResponse
 
 from worker.connection import POOLS, TimedTLSSocket
 
@@ -19,7 +20,10 @@ class _Context(ssl.SSLContext):
 
 
 def tls_context(ca_bundle: Path) -> ssl.SSLContext:
-    """Return a context that trusts the file's certificates only, checks the host's name and speaks TLS 1.2 and later."""
+    """Return a context that trusts the file's certificates only, checks the host's name and speaks TLS 1.2 and later.
+
+    Raises OSError where the file holds no certificates.
+    """
     context = _Context(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.sslsocket_class = TimedTLSSocket
@@ -62,3 +66,12 @@ class Adapter(HTTPAdapter):
         if pool is None:
             pool = self._pool = super().get_connection_with_tls_context(request, verify, proxies, cert)
         return pool
+
+    def build_response(self, req: PreparedRequest, resp: BaseHTTPResponse) -> Response:
+        """Return status, headers and the unread body. Cookies are not looked at."""
+        response = Response()
+        response.status_code = resp.status
+        response.headers.update(resp.headers)
+        response.raw = resp
+        response.request = req
+        return response

@@ -91,7 +91,10 @@ class _Deadlined(_ConnectionBase):
             self._outgoing = None
         self.sock.settimeout(attempt.patience(attempt.read_seconds))
         attempt.leave()
-        super().send(request)
+        try:
+            super().send(request)
+        except TimeoutError:
+            raise attempt.out_of_time() from None
 
     def send(self, data: Any) -> None:
         if self._outgoing is None:

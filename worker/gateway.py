@@ -9,6 +9,7 @@
 
 import dataclasses
 import os
+import ssl
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -47,7 +48,8 @@ _log = structlog.stdlib.get_logger(__name__)
 class Gateway:
     """The gateway, as one account sees it. Any number of threads may share it.
 
-    Raises SettingsError where the account or the key is missing, or a proxy of the environment cannot be used.
+    Raises SettingsError where the account or the key is missing, or where the address, the certificates or the environment's
+    proxy cannot be used.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -59,7 +61,7 @@ class Gateway:
         self._proxies: Final = _proxies(settings)
         # The sockets ask the attempt for their time; these two only keep urllib3 from waiting for ever.
         self._timeout: Final = (settings.connect_timeout_seconds, settings.read_timeout_seconds)
-        self._tls: Final = tls_context(settings.ca_bundle or Path(DEFAULT_CA_BUNDLE_PATH))
+        self._tls: Final = _tls(settings.ca_bundle)
         self._open()
 
     def _open(self) -> None:
@@ -150,9 +152,21 @@ def _template(url: str, method: str) -> requests.PreparedRequest:
     """Prepare a request but for its body, and without a cookie jar: none is kept, and copying one costs."""
     request = requests.PreparedRequest()
     request.prepare_method("POST")
-    request.prepare_url(url, {"method": method})
+    try:
+        request.prepare_url(url, {"method": method})
+    except requests.RequestException as error:
+        message = f"VOICECODE_GATEWAY_URL cannot be used: {error}"
+        raise SettingsError(message) from None
     request.prepare_headers(_HEADERS)
     return request
+
+
+def _tls(ca_bundle: Path | None) -> ssl.SSLContext:
+    try:
+        return tls_context(ca_bundle or Path(DEFAULT_CA_BUNDLE_PATH))
+    except OSError as error:
+        message = f"VOICECODE_CA_BUNDLE: no certificates could be read from the file ({error})"
+        raise SettingsError(message) from None
 
 
 def _proxies(settings: Settings) -> dict[str, str]:
