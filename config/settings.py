@@ -110,6 +110,26 @@ class Settings(BaseSettings):
         description="How long the record of an accepted code is kept: the horizon of de-duplication.",
     )
 
+    discard_undo_hours: float = Field(
+        24.0, ge=0, le=8_760, description="How long a discarded dead letter can be brought back by `voicecode dead undo`."
+    )
+    dead_retention_days: float = Field(
+        30.0, ge=0, le=3_650, description="Dead letters older than this are purged by upkeep, each with an audit line. 0: never."
+    )
+    dead_letters_max: int = Field(
+        1_000_000,
+        ge=1,
+        description="From here on upkeep moves the oldest dead letters that can no longer be sent to files in the spill directory.",
+    )
+    spill_dir: Path | None = Field(
+        None,
+        description="Directory for those files, which hold numbers and codes. Without it the failure queue grows on, with an alert.",
+    )
+    audit_entries: int = Field(1_000_000, ge=1_000, description="About how many lines the audit trail in Redis keeps.")
+    operator: str | None = Field(
+        None, min_length=1, max_length=64, description="Name in the audit trail. Default: the system's user and host."
+    )
+
     concurrency: int = Field(50, ge=1, le=1000, description="Calls in flight in one worker process.")
     log_level: Level = Field("INFO", description="Our own log lines.")
     celery_log_level: Level = Field("WARNING", description="Log lines of Celery, kombu and the other libraries.")

@@ -4,7 +4,7 @@
 --       7 seconds by which a lease that is over counts as alive (after an outage)  8 ambiguous retries  9 max attempts
 --       and for a message, absent for a hint:
 --       10 digest  11 mobile  12 code  13 purpose  14 task id  15 expires_at or ''  16 default life seconds
---       17 epoch seconds before which it is not to be called, or ''
+--       17 epoch seconds before which it is not to be called, or ''  18 (the last) seconds for which to remember that it is its number's newest
 -- Returns {'call', attempt, attempt of this life, attempts since the first ambiguous one or -1, seconds left to live, seconds since first seen,
 --          mobile, code, purpose, task id, rows spent, digest, replays}
 --      or {'buried', reason, mobile, task id}, {'early'}, {'busy'}, {'accepted'}, {'dead'}, {'conflict'}, {'missing'}, {'newer'}.
@@ -33,6 +33,7 @@ if not r.state then
   r.first_seen, r.attempt, r.life = stamp(now), 0, 0
   redis.call('HSET', record, 'state', 'waiting', 'digest', r.digest, 'mobile', r.mobile, 'code', r.code, 'purpose', r.purpose,
     'task_id', r.task_id, 'expires_at', r.expires_at, 'first_seen', r.first_seen, 'attempt', 0, 'life', 0)
+  redis.call('SET', newest_name(dead, r.mobile, r.purpose), key, 'EX', ARGV[#ARGV])
   r.state = 'waiting'
   if ARGV[17] ~= '' and tonumber(ARGV[17]) > now then
     r['until'] = stamp(tonumber(ARGV[17]))

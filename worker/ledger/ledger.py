@@ -1,6 +1,7 @@
 """Ledger: every step that a code can take in Redis, one round trip each."""
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -46,6 +47,7 @@ class Ledger:
         not_before = "" if code.not_before is None else f"{code.not_before:.3f}"
         life = self._settings.code_ttl_seconds
         content = [code.digest, code.mobile, code.code, code.purpose or "", task_id, expires_at, life, not_before]
+        content.append(math.ceil(self._settings.max_ttl_seconds))
         return self._ask(code.key, token, worker, content)
 
     def resume(self, key: str, *, token: str, worker: str) -> Claim:
@@ -89,9 +91,20 @@ class Ledger:
         ]
         return read_tidied(self._run(self._upkeep, [names.DUE, names.EXPIRY, names.DEAD, names.QUEUE], args))
 
-    def replay(self, key: str, *, token: str, operator: str, ambiguous: bool = False, life_seconds: float | None = None) -> str:
+    def replay(  # noqa: PLR0913 - one argument per choice of the operator
+        self,
+        key: str,
+        *,
+        token: str,
+        operator: str,
+        ambiguous: bool = False,
+        life_seconds: float | None = None,
+        superseded: bool = False,
+    ) -> str:
         """Put a dead letter back, to be called now; return the script's word (`replay.lua`). Raises LedgerUnavailable."""
-        args = [key, token, operator, "1" if ambiguous else "0", "" if life_seconds is None else life_seconds]
+        life = "" if life_seconds is None else life_seconds
+        flags = ["1" if ambiguous else "0", life, "1" if superseded else "0"]
+        args = [key, token, operator, *flags, self._settings.audit_entries]
         return scripts.text(self._run(self._replay, [*keys.life(key), names.AUDIT], args)[0])
 
     def record(self, key: str) -> Record | None:

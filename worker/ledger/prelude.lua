@@ -32,13 +32,30 @@ local function indexes_of(record)
   return names
 end
 
-local function index(record, key, dead, now)
-  redis.call('ZADD', dead, stamp(now), key)
+-- How many dead letters each number has: small hashes by the last four digits, which Redis packs tightly.
+local function count_number(record, dead, step)
+  local mobile = redis.call('HGET', record, 'mobile')
+  if not mobile or #mobile < 5 then return end
+  local bucket, field = dead .. ':numbers:' .. string.sub(mobile, -4), string.sub(mobile, 1, -5)
+  local left = redis.call('HINCRBY', bucket, field, step)
+  if left <= 0 then redis.call('HDEL', bucket, field) end
+  if left == (step > 0 and 1 or 0) then redis.call('HINCRBY', dead .. ':counts', 'numbers', step) end
+end
+
+-- `counts` holds what may be counted at a glance; the last four digits would make it ten thousand fields long.
+local function count(dead, name, step)
+  if string.sub(name, 1, 5) == 'ends:' then return end
+  if redis.call('HINCRBY', dead .. ':counts', name, step) <= 0 then redis.call('HDEL', dead .. ':counts', name) end
+end
+
+local function index(record, key, dead, died_at)
+  redis.call('ZADD', dead, stamp(died_at), key)
   redis.call('ZADD', dead .. ':expires', redis.call('HGET', record, 'expires_at') or '0', key)
   for _, name in ipairs(indexes_of(record)) do
-    redis.call('ZADD', dead .. ':' .. name, stamp(now), key)
-    redis.call('HINCRBY', dead .. ':counts', name, 1)
+    redis.call('ZADD', dead .. ':' .. name, stamp(died_at), key)
+    count(dead, name, 1)
   end
+  count_number(record, dead, 1)
 end
 
 local function unindex(record, key, dead)
@@ -46,8 +63,35 @@ local function unindex(record, key, dead)
   redis.call('ZREM', dead .. ':expires', key)
   for _, name in ipairs(indexes_of(record)) do
     redis.call('ZREM', dead .. ':' .. name, key)
-    if redis.call('HINCRBY', dead .. ':counts', name, -1) <= 0 then redis.call('HDEL', dead .. ':counts', name) end
+    count(dead, name, -1)
   end
+  count_number(record, dead, -1)
+end
+
+-- The key that remembers which code of a number and a purpose was seen last; it names the number by a digest only.
+local function newest_name(dead, mobile, purpose)
+  return dead .. ':newest:' .. string.sub(redis.sha1hex(mobile .. ' ' .. (purpose or '')), 1, 20)
+end
+
+-- What a replay of a record would meet: 'sendable', or why not. Returns the record's fields too.
+-- `life`: new life in seconds or nil; the two flags allow what is otherwise refused.
+local function verdict(record, key, dead, now, version, life, ambiguous, superseded)
+  local r = read(record, 'v', 'state', 'mobile', 'code', 'purpose', 'expires_at', 'ambiguous_total', 'discarded_at', 'act', 'attempt', 'reason', 'row')
+  if not r.state then return 'missing', r end
+  if number(r.v) > tonumber(version) then return 'newer', r end
+  if r.state ~= 'dead' or r.discarded_at then return 'not_dead', r end
+  if not r.mobile or r.mobile == '' or not r.code or r.code == '' then return 'unsendable', r end
+  if not life and number(r.expires_at) <= now then return 'expired', r end
+  local newest = not superseded and redis.call('GET', newest_name(dead, r.mobile, r.purpose))
+  if newest and newest ~= key then return 'superseded', r end
+  if number(r.ambiguous_total) > 0 and not ambiguous then return 'ambiguous', r end
+  return 'sendable', r
+end
+
+-- One line of the audit trail. `cap`: entries to keep, about.
+local function audit_line(audit, cap, action, key, operator, run, r)
+  redis.call('XADD', audit, 'MAXLEN', '~', cap, '*', 'action', action, 'key', key, 'operator', operator, 'run', run,
+    'reason', r.reason or '', 'row', r.row or '')
 end
 
 -- Makes the record a dead letter: out of `due` and `expiry`, into the failure queue and its indexes.
