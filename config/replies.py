@@ -124,7 +124,7 @@ class Row:
 _A, _T, _B, _P = Kind.ACCEPTED, Kind.TRANSIENT, Kind.AMBIGUOUS, Kind.PERMANENT
 
 
-def _code(  # noqa: PLR0913 - one argument per column
+def _code(  # noqa: PLR0913, PLR0917 - one argument per column
     code: int, message: str, meaning: str, kind: Kind, scope: Scope, alert: Alert, runbook: str, **more: Any
 ) -> Row:
     action = {_A: Action.RECORD, _T: Action.BACKOFF, _B: Action.BACKOFF, _P: Action.BURY}[kind]
@@ -132,7 +132,9 @@ def _code(  # noqa: PLR0913 - one argument per column
     return Row(code=code, message=message, meaning=meaning, kind=kind, scope=scope, alert=alert, runbook=runbook, **more)
 
 
-def _symptom(symptom: Symptom, meaning: str, kind: Kind, scope: Scope, alert: Alert, runbook: str) -> Row:
+def _symptom(  # noqa: PLR0913, PLR0917 - one argument per column
+    symptom: Symptom, meaning: str, kind: Kind, scope: Scope, alert: Alert, runbook: str
+) -> Row:
     action = Action.BURY if kind is _P else Action.BACKOFF
     return Row(
         name=symptom.value, symptom=symptom, meaning=meaning, kind=kind, scope=scope, action=action, alert=alert, runbook=runbook

@@ -15,6 +15,7 @@ from pydantic_settings import SettingsError as UnreadableError
 from config.replies import Replies
 
 PREFIX: Final = "VOICECODE_"
+DEFAULT_HEARTBEAT_FILE: Final = "/tmp/voicecode-heartbeat"  # noqa: S108 - in the worker's own container
 _BROKER_SCHEMES: Final = ("redis", "rediss", "redis+socket", "sentinel", "unix")
 
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
@@ -64,6 +65,14 @@ class Settings(BaseSettings):
     )
 
     lease_seconds: Seconds = Field(15.0, description="How long a claim holds before its worker counts as dead.")
+    transport: Literal["fetching", "stock"] = Field(
+        "fetching",
+        description="`stock`: kombu's own Redis transport, which can lose a message when a worker is killed; nothing on the queue is lost by switching.",
+    )
+    heartbeat_file: Path = Field(
+        Path(DEFAULT_HEARTBEAT_FILE), description="The consuming loop touches this file; `voicecode-health` looks at its age."
+    )
+    heartbeat_max_age_seconds: Seconds = Field(15.0, description="Read by `voicecode-health`: an older heartbeat is a failure.")
     hold_seconds: Seconds = Field(15.0, description="At most one hint for one key within this time.")
     visibility_timeout_seconds: Seconds = Field(
         17.0, description="A message that was fetched and not acked goes back to the queue after this time."
@@ -142,11 +151,16 @@ class Settings(BaseSettings):
 
     @classmethod
     def settings_customise_sources(
-        cls, settings_cls: type[BaseSettings], **sources: PydanticBaseSettingsSource
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Arguments first, then the environment, `.env`, and files of secrets."""
         del settings_cls
-        return (sources["init_settings"], sources["env_settings"], sources["dotenv_settings"], sources["file_secret_settings"])
+        return (init_settings, env_settings, dotenv_settings, file_secret_settings)
 
     @field_validator("broker_url")
     @classmethod
@@ -226,8 +240,10 @@ class Settings(BaseSettings):
             ),
             (
                 self.accepted_ttl_seconds < shortest_record,
-                f"{PREFIX}ACCEPTED_TTL_SECONDS must be at least {PREFIX}CODE_TTL_SECONDS + 10 x {PREFIX}VISIBILITY_TIMEOUT_SECONDS"
-                f" ({shortest_record:g}): else a late duplicate would be called again",
+                (
+                    f"{PREFIX}ACCEPTED_TTL_SECONDS must be at least {PREFIX}CODE_TTL_SECONDS + 10 x {PREFIX}VISIBILITY_TIMEOUT_SECONDS"
+                    f" ({shortest_record:g}): else a late duplicate would be called again"
+                ),
             ),
         )
 

@@ -1,67 +1,72 @@
 """Composition root: the Celery app, and the parts of a worker, built once at its start and passed on."""
 
 import sys
-from typing import Any
+from typing import Any, NoReturn
 
 import structlog
 from celery import Celery, bootsteps
-from celery.signals import setup_logging, worker_shutting_down
+from celery.signals import setup_logging, worker_shutdown, worker_shutting_down
 
 from config import logs, names, settings
 from config.celeryconfig import celery_settings
 from config.names import Event
-from config.settings import SettingsError
+from config.settings import Settings, SettingsError
+from worker import transport
 from worker.parts import Parts
 
 log = structlog.get_logger("voicecode.worker")
 
 
-def load_settings() -> settings.Settings:
-    """Read the settings, or end the process with every problem listed: a traceback would hide them."""
-    try:
-        return settings.load()
-    except SettingsError as error:
-        sys.exit(f"The settings cannot be used:\n{error}\nAll settings: docs/settings.md")
+class VoiceCodeApp(Celery):
+    """The Celery app with what belongs to it."""
+
+    settings: Settings
+    parts: Parts
+    """Only in a worker process, from its start on."""
 
 
 class DeliveryStep(bootsteps.StartStopStep):
-    """Builds the parts before the pool starts, and runs upkeep as long as the worker runs."""
+    """Builds the parts before Celery connects, and starts their threads with the pool."""
 
     requires = ("celery.worker.components:Pool",)
 
-    def create(self, parent: Any) -> "DeliveryStep":
-        """Build the parts; a worker without an account ends here, with the setting's name."""
+    def __init__(self, parent: Any, **kwargs: Any) -> None:
+        super().__init__(parent, **kwargs)
+        app: VoiceCodeApp = parent.app
         try:
-            parent.app.parts = Parts(parent.app.settings, worker=parent.hostname)
+            app.parts = Parts(app.settings, worker=parent.hostname)
         except SettingsError as error:
-            sys.exit(f"The settings cannot be used:\n{error}\nAll settings: docs/settings.md")
-        return self
+            _refuse_to_start(error)
+        if app.settings.transport == "fetching":
+            app.conf.broker_transport_options = {**app.conf.broker_transport_options, **app.parts.transport_options()}
 
     def start(self, parent: Any) -> None:
         """Celery calls this once the pool is there."""
         parts: Parts = parent.app.parts
-        parts.upkeep.start()
+        parts.start()
+        if parts.settings.transport == "stock":
+            parent.timer.call_repeatedly(1, parts.pulse)
         s = parts.settings
-        log.info(
-            Event.WORKER_STARTED, worker=parent.hostname, queue=names.QUEUE, concurrency=s.concurrency, gateway=s.gateway_url
-        )
-
-    def stop(self, parent: Any) -> None:
-        """Celery calls this when the pool is empty."""
-        parent.app.parts.close()
-        log.info(Event.WORKER_STOPPED, worker=parent.hostname)
-
-    def terminate(self, parent: Any) -> None:
-        """Celery calls this in a cold shutdown."""
-        self.stop(parent)
+        facts = {"concurrency": s.concurrency, "gateway": s.gateway_url, "transport": s.transport}
+        log.info(Event.WORKER_STARTED, worker=parent.hostname, queue=names.QUEUE, **facts)
 
 
-def create_app() -> Celery:
+def _refuse_to_start(error: SettingsError) -> NoReturn:
+    """End the process with every problem listed: a traceback would hide them."""
+    sys.exit(f"The settings cannot be used:\n{error}\nAll settings: docs/settings.md")
+
+
+def create_app() -> VoiceCodeApp:
     """Build the Celery app from the environment."""
-    app = Celery("voicecode", set_as_current=True)
-    app.settings = load_settings()
+    app = VoiceCodeApp("voicecode", set_as_current=True)
+    try:
+        app.settings = settings.load()
+    except SettingsError as error:
+        _refuse_to_start(error)
     app.conf.update(celery_settings(app.settings))
     app.steps["worker"].add(DeliveryStep)
+    if app.settings.transport == "fetching":
+        transport.install()
     return app
 
 
@@ -76,6 +81,13 @@ def _let_outcomes_go(**_: Any) -> None:
     """Bound the wait for Redis from the first signal on: the pool waits for its threads, and they wait for Redis."""
     if hasattr(app, "parts"):
         app.parts.patience.stop()
+
+
+@worker_shutdown.connect
+def _close(sender: Any, **_: Any) -> None:
+    """Close the parts when the pool is empty."""
+    app.parts.close()
+    log.info(Event.WORKER_STOPPED, worker=sender.hostname)
 
 
 app = create_app()

@@ -1,16 +1,21 @@
-"""Consumer: Celery's, without the steps that talk to other workers (mingle alone costs a second at each start)."""
+"""Consumer: Celery's, without the steps that talk to other workers, and with an end for every message that it cannot take."""
 
-from typing import Any, Final
+import functools
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 from celery.worker.consumer import Consumer as CeleryConsumer
 from celery.worker.consumer.events import Events
 from celery.worker.consumer.tasks import Tasks as CeleryTasks
 
+from worker.retry import Reason
+from worker.rubbish import Rubbish
+
 
 class Tasks(CeleryTasks):
-    """Celery's requires mingle, and would bring it back."""
+    """Celery's requires mingle, and would bring it back; mingle costs a second at each start."""
 
-    requires: Final = (Events,)
+    requires = (Events,)
 
 
 class Consumer(CeleryConsumer):
@@ -19,9 +24,52 @@ class Consumer(CeleryConsumer):
     class Blueprint(CeleryConsumer.Blueprint):
         """The steps that one worker by itself needs."""
 
-        default_steps: Final[list[Any]] = [
+        default_steps: ClassVar[list[Any]] = [
             "celery.worker.consumer.connection:Connection",
             Events,
             Tasks,
             "celery.worker.consumer.consumer:Evloop",
         ]
+
+    def ensure_connected(self, conn: Any) -> Any:
+        """Knock at least once a second: Celery's own pauses grow to half a minute."""
+        conn.ensure_connection = functools.partial(conn.ensure_connection, interval_start=0.2, interval_step=0.2, interval_max=1)
+        return super().ensure_connected(conn)
+
+    def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Any], None]:
+        """Guard Celery's handler: a message that makes it raise is buried, and does not end the worker."""
+        handle = super().create_task_handler(*args, **kwargs)
+
+        def on_task_received(message: Any) -> None:
+            try:
+                handle(message)
+            except self.connection_errors:
+                raise
+            except Exception as error:  # noqa: BLE001 - whatever a stranger's message brings about
+                self._bury(message, Reason.UNREADABLE, type(error).__name__)
+
+        return on_task_received
+
+    def on_unknown_message(self, body: Any, message: Any) -> None:
+        """Bury a message that names no task."""
+        del body
+        self._bury(message, Reason.UNREADABLE, "it names no task")
+
+    def on_unknown_task(self, body: Any, message: Any, exc: Exception) -> None:
+        """Bury a message for a task that this version does not have: a deploy may be under way."""
+        del body, exc
+        self._bury(message, Reason.UNKNOWN_TASK, "a newer producer, or another application's message")
+
+    def on_invalid_task(self, body: Any, message: Any, exc: Exception) -> None:
+        """Bury a message whose parts are wrong, or whose serializer we do not accept."""
+        del body
+        self._bury(message, Reason.UNREADABLE, type(exc).__name__)
+
+    def on_decode_error(self, message: Any, exc: Exception) -> None:
+        """Bury a message whose body cannot be decoded."""
+        self._bury(message, Reason.UNREADABLE, type(exc).__name__)
+
+    def _bury(self, message: Any, reason: Reason, cause: str) -> None:
+        rubbish: Rubbish = self.app.parts.rubbish
+        if rubbish.bury_message(message, reason, cause):
+            message.ack_log_error(None, self.connection_errors)

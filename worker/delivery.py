@@ -22,6 +22,7 @@ from config.names import Event
 from config.replies import Replies, Symptom
 from config.settings import Settings
 from worker import report
+from worker.envelope import Envelope
 from worker.ledger import Ledger, LedgerUnavailable
 from worker.ledger.claim import Answer, Claim
 from worker.ledger.finish import Outcome
@@ -48,7 +49,7 @@ class Submits(Protocol):
 class Delivery:
     """Carries out the story with the parts it is given; shared by all threads."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - its parts
         self, *, settings: Settings, ledger: Ledger, gateway: Submits, replies: Replies, patience: Patience, worker: str
     ) -> None:
         self._settings = settings
@@ -59,34 +60,22 @@ class Delivery:
         self._patience = patience
         self._worker = worker
 
-    def send(
-        self,
-        documented: Callable[..., Any],
-        args: Sequence[Any],
-        kwargs: Mapping[str, Any],
-        *,
-        task_id: str,
-        eta: float | None = None,
-        expires: float | None = None,
-    ) -> None:
-        """Deliver a producer's message. Raises Unfinished.
-
-        `documented`: the task's signature, for the check of the arguments. `eta`, `expires`: epoch seconds, from the message's
-        headers; `expires` counts where the arguments hold no `expires_at`.
-        """
-        own_id = safe_id(task_id)
-        if expires is not None and kwargs.get("expires_at") is None:
-            kwargs = {**kwargs, "expires_at": expires}
+    def send(self, documented: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any], envelope: Envelope) -> None:
+        """Deliver a producer's message. Raises Unfinished. `documented`: the task's signature, to check the arguments by."""
+        task_id, own_id = envelope.task_id, safe_id(envelope.task_id)
+        if envelope.expires is not None and kwargs.get("expires_at") is None:
+            kwargs = {**kwargs, "expires_at": envelope.expires}
         try:
+            _refuse_extras(envelope)
             code = parse(documented, args, kwargs, task_id=task_id, now=time.time(), settings=self._settings)
-            code = dataclasses.replace(code, not_before=eta)
+            code = dataclasses.replace(code, not_before=envelope.eta)
         except BadInput as error:
             refused = refuse(documented, args, kwargs, task_id=task_id, reason=str(error))
             self._refuse(refused, Reason.BAD_INPUT, own_id)
             return
         started = time.monotonic()
         token = secrets.token_hex(8)
-        claim = self._reach(lambda: self._ledger.claim(code, token=token, worker=self._worker, task_id=own_id))
+        claim = self._reach(lambda: self._ledger.claim(code, token=token, worker=self._worker, task_id=own_id, tag=envelope.tag))
         if claim.answer is Answer.CONFLICT:
             reason = "the key is known with another number or code: every code needs a key of its own"
             refused = refuse(documented, args, {**kwargs, "key": own_id}, task_id=task_id, reason=reason)
@@ -94,11 +83,11 @@ class Delivery:
             return
         self._follow(claim, started)
 
-    def resume(self, key: str) -> None:
+    def resume(self, key: str, envelope: Envelope) -> None:
         """Deliver a code that upkeep hinted at. Raises Unfinished."""
         started = time.monotonic()
         token = secrets.token_hex(8)
-        self._follow(self._reach(lambda: self._ledger.resume(key, token=token, worker=self._worker)), started)
+        self._follow(self._reach(lambda: self._ledger.resume(key, token=token, worker=self._worker, tag=envelope.tag)), started)
 
     def _follow(self, claim: Claim, started: float) -> None:
         """Do what the claim's answer asks for; only CALL places a call."""
@@ -153,3 +142,9 @@ class Delivery:
         except LedgerUnavailable as error:
             log.warning(Event.MESSAGE_LEFT, cause=str(error), alert="warn", runbook="redis-away")
             raise Unfinished(str(error)) from error
+
+
+def _refuse_extras(envelope: Envelope) -> None:
+    if envelope.extras:
+        message = f"the message asks for {', '.join(envelope.extras)}: a voice code has no result that could be passed on"
+        raise BadInput(message)

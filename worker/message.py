@@ -72,7 +72,7 @@ def _holds_mobile(value: str) -> bool:
     return bool(_MOBILE_IN_KEY.search(_RANDOM_ID.sub("#", value)))
 
 
-def parse(
+def parse(  # noqa: PLR0913 - the message and what it is checked against
     documented: Callable[..., Any],
     args: Sequence[Any],
     kwargs: Mapping[str, Any],

@@ -1,6 +1,10 @@
 """Parts: what a worker is made of, put together in one place."""
 
+import os
+import secrets
+import socket
 import time
+from typing import Any
 
 from config.replies import Replies
 from config.settings import Settings
@@ -8,7 +12,10 @@ from worker.delivery import Delivery
 from worker.gateway import Gateway
 from worker.ledger import Ledger
 from worker.patience import Patience
+from worker.pulse import Pulse
 from worker.redis_client import Outage, connect
+from worker.rubbish import Rubbish
+from worker.unacked import Acks, Unacked
 from worker.upkeep import Upkeep
 
 
@@ -19,8 +26,14 @@ class Parts:
         self.settings = settings
         self.gateway = Gateway(settings)
         self.outage = Outage(settings.reconnect_grace_seconds, time.monotonic)
-        self.ledger = Ledger(connect(settings), settings, self.outage)
+        self.client = connect(settings)
+        self.ledger = Ledger(self.client, settings, self.outage)
         self.patience = Patience(settings.shutdown_grace_seconds)
+        self.instance = f"{socket.gethostname()}.{os.getpid()}.{secrets.token_hex(4)}"
+        unacked = Unacked(self.client, settings, self.outage, self.instance)
+        self.acks = Acks(unacked)
+        self.rubbish = Rubbish(self.ledger, self.acks)
+        self.pulse = Pulse(settings.heartbeat_file)
         self.delivery = Delivery(
             settings=settings,
             ledger=self.ledger,
@@ -29,10 +42,21 @@ class Parts:
             patience=self.patience,
             worker=worker,
         )
-        self.upkeep = Upkeep(self.ledger, settings.upkeep_interval_seconds)
+        sweeps = settings.transport == "fetching"
+        self.upkeep = Upkeep(self.ledger, unacked if sweeps else None, settings.upkeep_interval_seconds)
+
+    def transport_options(self) -> dict[str, Any]:
+        """Return what `worker/transport.py` is given by way of Celery's `broker_transport_options`."""
+        return {"acks": self.acks, "pulse": self.pulse, "on_unreadable": self.rubbish.bury_item, "instance": self.instance}
+
+    def start(self) -> None:
+        """Start the threads."""
+        self.acks.start()
+        self.upkeep.start()
 
     def close(self) -> None:
-        """End upkeep and close the connections."""
+        """Send the last acks, end the threads and close the connections."""
         self.upkeep.stop()
+        self.acks.stop()
         self.gateway.close()
-        self.ledger.client.close()
+        self.client.close()

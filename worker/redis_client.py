@@ -1,6 +1,8 @@
 """Clients of Redis for the ledger, made from the same address that Celery takes."""
 
+import contextlib
 import threading
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -64,13 +66,17 @@ def _by_sentinel(url: str, master: str, options: dict[str, Any]) -> redis.Redis:
     return client
 
 
+class LedgerUnavailable(Exception):  # noqa: N818 - a state of the world, not a mistake
+    """Redis did not answer, or refused to write; the text is its own, which holds no value of ours."""
+
+
 class Outage:
     """Remembers when Redis was last out of reach: for a while after its return, outcomes wait to be written.
 
     `clock`: monotonic seconds.
     """
 
-    def __init__(self, grace_seconds: float, clock: Any) -> None:
+    def __init__(self, grace_seconds: float, clock: Callable[[], float]) -> None:
         self._grace = grace_seconds
         self._clock = clock
         self._lock = threading.Lock()
@@ -96,3 +102,15 @@ class Outage:
         if self._back_at is None:
             return 0.0
         return max(0.0, self._back_at + self._grace - self._clock())
+
+
+@contextlib.contextmanager
+def reaching(outage: Outage) -> Iterator[None]:
+    """Turn redis-py's errors into LedgerUnavailable, and tell the outage's memory how it went."""
+    try:
+        yield
+    except (redis.RedisError, OSError) as error:
+        outage.failed()
+        message = f"{type(error).__name__}: {error}"
+        raise LedgerUnavailable(message) from error
+    outage.succeeded()

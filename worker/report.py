@@ -67,10 +67,11 @@ def _dead_letter(key: str, reason: str, mobile: str, task_id: str, row: Row | No
     if row is None:
         log.warning(Event.DEAD_LETTER_WRITTEN, **facts, alert="warn", runbook=reason)
     else:
-        _say(Event.DEAD_LETTER_WRITTEN, row, {**facts, "row": row.name, "scope": row.scope.value})
+        _say(Event.DEAD_LETTER_WRITTEN, row, {**facts, "row": row.name, "scope": row.scope.value}, at_least="warning")
 
 
-def _say(event: str, row: Row, facts: dict[str, Any]) -> None:
+def _say(event: str, row: Row, facts: dict[str, Any], at_least: str = "info") -> None:
     if row.alert is not Alert.NONE:
         facts |= {"alert": row.alert.value, "runbook": row.runbook}
-    getattr(log, _LEVELS[row.alert])(event, **{name: value for name, value in facts.items() if value is not None})
+    level = at_least if row.alert is Alert.NONE else _LEVELS[row.alert]
+    getattr(log, level)(event, **{name: value for name, value in facts.items() if value is not None})

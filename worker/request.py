@@ -1,13 +1,17 @@
 """Request: Celery's, taught to leave a message alone, and to forget what its producer wrote in clear."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from celery import Task
-from celery.exceptions import Ignore
+from celery.exceptions import Ignore, InvalidTaskError
 from celery.worker.request import Request as CeleryRequest
 from celery.worker.state import task_ready
 from kombu.transport.virtual import QoS
+
+from worker.envelope import Envelope
+
+_EXTRAS: Final = ("callbacks", "errbacks", "chain", "chord")
 
 
 class LeaveUnacked(Ignore):
@@ -19,26 +23,48 @@ class LeaveUnacked(Ignore):
 
 
 class Request(CeleryRequest):
-    """Named in DeliveryTask."""
+    """Named in DeliveryTask. Raises InvalidTaskError where the message's parts are of the wrong kind."""
+
+    _eta: datetime | None
+    _expires: datetime | None
+    _body: Any
 
     def __init__(self, message: Any, *args: Any, **kwargs: Any) -> None:
-        super().__init__(message, *args, **kwargs)
+        try:
+            super().__init__(message, *args, **kwargs)
+            arguments, named, embed = self._payload
+        except (KeyError, TypeError, ValueError) as error:
+            cause = f"the body is not [args, kwargs, embed]: {type(error).__name__}"
+            raise InvalidTaskError(cause) from None
+        if not isinstance(arguments, list | tuple) or not isinstance(named, dict) or not isinstance(embed or {}, dict):
+            cause = "the body is not [args, kwargs, embed]: wrong kinds"
+            raise InvalidTaskError(cause)
         # Celery copies these into its events and its log; a producer may not have redacted them.
         self._argsrepr = self._kwargsrepr = ""
-        self._request_dict.update(argsrepr="", kwargsrepr="")
-        # Celery would keep the first in this process's memory, and drop a task by the second without running any of our
-        # code. The ledger keeps both.
-        self.not_before, self._eta = _epoch(self._eta), None
-        self.expires_at, self._expires = _epoch(self._expires), None
-        self._request_dict.update(not_before=self.not_before, expires_at=self.expires_at, eta=None, expires=None)
+        # Celery would keep an eta in this process's memory, drop a task by `expires` without running any of our code, and
+        # send callbacks after a task that refused them. The ledger keeps the first two; the third is refused.
+        envelope = Envelope(
+            task_id=str(self.id),
+            tag=str(message.delivery_tag),
+            eta=_epoch(self._eta),
+            expires=_epoch(self._expires),
+            extras=tuple(name for name in _EXTRAS if (embed or {}).get(name)),
+        )
+        self._eta = self._expires = None
+        self._body, self._content_type = (arguments, named, {}), None
+        self._request_dict.update(argsrepr="", kwargsrepr="", eta=None, expires=None, envelope=envelope)
 
-    def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> Any:  # noqa: FBT001, FBT002 - Celery's signature
-        """Where the task asks for it, give the slot back and leave the message in `unacked`."""
-        if not isinstance(exc_info.exception, LeaveUnacked):
-            return super().on_failure(exc_info, send_failed_event, return_ok)
+    def on_accepted(self, pid: int, time_accepted: float) -> None:
+        """Note that a thread has begun with the message: it is not given back at shutdown."""
+        begun = getattr(self._message.channel.qos, "begun", None)
+        if begun is not None:
+            begun.add(self._message.delivery_tag)
+        super().on_accepted(pid, time_accepted)
+
+    def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002 - Celery's signature
+        """Give the slot back and leave the message in `unacked`: no failure that gets here has a record."""
         task_ready(self)
         QoS.ack(self._message.channel.qos, self._message.delivery_tag)
-        return None
 
 
 class DeliveryTask(Task):  # type: ignore[type-arg]

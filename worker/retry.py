@@ -25,6 +25,12 @@ class Reason(enum.Enum):
     """The message cannot be called as the producer sent it."""
     KEY_CONFLICT = "key_conflict"
     """The producer used one key for two different codes."""
+    UNREADABLE = "unreadable"
+    """The item on the queue is no message that Celery can read."""
+    UNKNOWN_TASK = "unknown_task"
+    """The message asks for a task that this version does not know."""
+    POISON = "poison"
+    """The workers that fetched it died, again and again, before they could claim it."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

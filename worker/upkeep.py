@@ -10,6 +10,8 @@ import structlog
 from config.names import Event
 from worker import report
 from worker.ledger import Ledger, LedgerUnavailable
+from worker.retry import Reason
+from worker.unacked import Unacked
 
 log = structlog.get_logger("voicecode.upkeep")
 
@@ -18,11 +20,12 @@ _ROUNDS_AT_ONCE: Final = 20
 
 
 class Upkeep(threading.Thread):
-    """Runs until `stop`. `interval_seconds` is drawn out and in by a fifth, so that workers do not march in step."""
+    """Runs until `stop`. `unacked`: None where kombu's own transport sweeps it. `interval_seconds` is drawn out and in by a fifth, so that workers do not march in step."""
 
-    def __init__(self, ledger: Ledger, interval_seconds: float) -> None:
+    def __init__(self, ledger: Ledger, unacked: Unacked | None, interval_seconds: float) -> None:
         super().__init__(name="voicecode-upkeep", daemon=True)
         self._ledger = ledger
+        self._unacked = unacked
         self._interval = interval_seconds
         self._stopped = threading.Event()
         self._failing = False
@@ -55,9 +58,18 @@ class Upkeep(threading.Thread):
                 log.debug(Event.UPKEEP_RAN, hinted=tidied.hinted, buried=len(tidied.buried))
             if not tidied.more:
                 break
+        if self._unacked is not None:
+            self._sweep(self._unacked)
         if self._failing:
             self._failing = False
             log.info(Event.UPKEEP_RECOVERED)
+
+    def _sweep(self, unacked: Unacked) -> None:
+        swept = unacked.sweep()
+        for key in swept.poison:
+            report.buried(key, Reason.POISON.value, "", key)
+        if swept.restored or swept.moved:
+            log.info(Event.MESSAGES_RESTORED, restored=swept.restored, from_priorities=swept.moved)
 
     def _failed(self, cause: str) -> None:
         if not self._failing:

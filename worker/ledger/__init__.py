@@ -8,6 +8,7 @@
 `record` reads what stands there.
 """
 
-from worker.ledger.ledger import Ledger, LedgerUnavailable
+from worker.ledger.ledger import Ledger
+from worker.redis_client import LedgerUnavailable
 
 __all__ = ["Ledger", "LedgerUnavailable"]

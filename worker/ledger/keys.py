@@ -11,3 +11,24 @@ def record(key: str) -> str:
 def life(key: str) -> list[str]:
     """Return what `claim`, `finish` and `replay` touch: record, due, expiry, dead."""
     return [record(key), names.DUE, names.EXPIRY, names.DEAD]
+
+
+def claim(key: str) -> list[str]:
+    """Return what `claim` touches: those of `life`, and fetched."""
+    return [*life(key), names.FETCHED]
+
+
+FETCH = [names.QUEUE, names.UNACKED, names.UNACKED_INDEX, names.FETCHED, names.DUE, names.EXPIRY, names.DEAD]
+GIVE_BACK = [names.QUEUE, names.UNACKED, names.UNACKED_INDEX, names.FETCHED]
+SWEEP = [
+    names.QUEUE,
+    names.UNACKED,
+    names.UNACKED_INDEX,
+    names.FETCHED,
+    names.RETURNS,
+    names.WORKERS,
+    names.DUE,
+    names.EXPIRY,
+    names.DEAD,
+    *(f"{names.QUEUE}{names.PRIORITY_SEPARATOR}{priority}" for priority in range(1, 10)),
+]

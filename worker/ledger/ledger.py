@@ -1,6 +1,5 @@
 """Ledger: every step that a code can take in Redis, one round trip each."""
 
-import dataclasses
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -17,11 +16,7 @@ from worker.ledger.record import Record
 from worker.ledger.upkeep import Tidied
 from worker.ledger.upkeep import read as read_tidied
 from worker.message import Refused, VoiceCode
-from worker.redis_client import Outage
-
-
-class LedgerUnavailable(Exception):  # noqa: N818 - a state of the world, not a mistake
-    """Redis did not answer, or refused to write; the text is its own, which holds no value of ours."""
+from worker.redis_client import Outage, reaching
 
 
 class Ledger:
@@ -41,23 +36,26 @@ class Ledger:
         self._upkeep = scripts.load(client, "upkeep")
         self._replay = scripts.load(client, "replay")
 
-    def claim(self, code: VoiceCode, *, token: str, worker: str, task_id: str) -> Claim:
-        """Ask whether a message's code may be called now; makes the record at the first sight. Raises LedgerUnavailable."""
+    def claim(self, code: VoiceCode, *, token: str, worker: str, task_id: str, tag: str = "") -> Claim:
+        """Ask whether a message's code may be called now; makes the record at the first sight. Raises LedgerUnavailable.
+
+        `tag`: the message's delivery tag.
+        """
         expires_at = "" if code.expires_at is None else f"{code.expires_at:.3f}"
         not_before = "" if code.not_before is None else f"{code.not_before:.3f}"
         life = self._settings.code_ttl_seconds
         content = [code.digest, code.mobile, code.code, code.purpose or "", task_id, expires_at, life, not_before]
         content.append(math.ceil(self._settings.max_ttl_seconds))
-        return self._ask(code.key, token, worker, content)
+        return self._ask(code.key, token, worker, tag, content)
 
-    def resume(self, key: str, *, token: str, worker: str) -> Claim:
+    def resume(self, key: str, *, token: str, worker: str, tag: str = "") -> Claim:
         """Ask the same for a hint, which carries the key only. Raises LedgerUnavailable."""
-        return self._ask(key, token, worker, [])
+        return self._ask(key, token, worker, tag, [])
 
-    def _ask(self, key: str, token: str, worker: str, content: Sequence[Any]) -> Claim:
+    def _ask(self, key: str, token: str, worker: str, tag: str, content: Sequence[Any]) -> Claim:
         s = self._settings
         numbers = [s.lease_seconds, self._outage.lenience_seconds(), s.ambiguous_retries, s.max_attempts]
-        answer = self._run(self._claim, keys.life(key), [key, token, worker, *numbers, *content])
+        answer = self._run(self._claim, keys.claim(key), [key, token, worker, *numbers, tag, *content])
         return claims.read([scripts.text(part) for part in answer], key=key, token=token)
 
     def finish(self, outcome: Outcome) -> str:
@@ -109,31 +107,10 @@ class Ledger:
 
     def record(self, key: str) -> Record | None:
         """Return what is known of a key, or None. Raises LedgerUnavailable."""
-        with self._reaching():
+        with reaching(self._outage):
             values: Any = self.client.hgetall(keys.record(key))
         return Record.from_hash(key, values)
 
     def _run(self, script: Any, names_: list[str], args: list[Any]) -> Any:
-        with self._reaching():
+        with reaching(self._outage):
             return script(keys=names_, args=[self.clock_offset, names.RECORD_VERSION, *args])
-
-    def _reaching(self) -> "_Reaching":
-        return _Reaching(self._outage)
-
-
-@dataclasses.dataclass(slots=True)
-class _Reaching:
-    """Turns redis-py's errors into LedgerUnavailable, and tells the outage's memory how it went."""
-
-    outage: Outage
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if error is None:
-            self.outage.succeeded()
-        elif isinstance(error, redis.RedisError | OSError):
-            self.outage.failed()
-            message = f"{type(error).__name__}: {error}"
-            raise LedgerUnavailable(message) from error

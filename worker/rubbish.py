@@ -1,0 +1,53 @@
+"""Rubbish: what stands on the queue and is no voice code becomes a dead letter with its bytes."""
+
+import json
+from typing import Any, Final
+
+import structlog
+
+from config.names import Event
+from worker import report
+from worker.ledger import Ledger, LedgerUnavailable
+from worker.message import Refused, digest, safe_id
+from worker.retry import Reason
+from worker.unacked import RAW_CAP_BYTES, Acks
+
+log = structlog.get_logger("voicecode.rubbish")
+
+_DETAILS: Final = {
+    Reason.UNREADABLE: "the message cannot be read",
+    Reason.UNKNOWN_TASK: "no task of this name is known to this version",
+}
+
+
+class Rubbish:
+    """Buries what Celery cannot take. Where Redis is away the message stays in `unacked` and comes back."""
+
+    def __init__(self, ledger: Ledger, acks: Acks) -> None:
+        self._ledger = ledger
+        self._acks = acks
+
+    def bury_item(self, tag: str, item: bytes, cause: str) -> None:
+        """Bury an item that the transport fetched and kombu cannot take. `cause`: an exception's name."""
+        self._bury(tag, item.decode(errors="backslashreplace"), Reason.UNREADABLE, cause, "raw:" + digest(tag))
+
+    def bury_message(self, message: Any, reason: Reason, cause: str) -> bool:
+        """Bury a message that Celery cannot take; True where it is recorded and may be acked."""
+        raw = json.dumps(message._raw, ensure_ascii=True, default=repr)  # noqa: SLF001 - kombu keeps the item there and nowhere else
+        headers = message.headers if isinstance(message.headers, dict) else {}
+        return self._record(raw, reason, cause, safe_id(headers.get("id") or message.delivery_tag))
+
+    def _bury(self, tag: str, raw: str, reason: Reason, cause: str, own_id: str) -> None:
+        if self._record(raw, reason, cause, own_id):
+            self._acks.add(tag)
+
+    def _record(self, raw: str, reason: Reason, cause: str, own_id: str) -> bool:
+        refused = Refused(key=own_id, reason=f"{_DETAILS[reason]}: {cause}", raw=raw[:RAW_CAP_BYTES])
+        try:
+            new, key = self._ledger.refuse(refused, own_id=own_id, task_id=own_id, reason=reason.value)
+        except LedgerUnavailable as error:
+            log.warning(Event.MESSAGE_LEFT, cause=str(error), alert="warn", runbook="redis-away")
+            return False
+        if new:
+            report.refused(key, refused, reason.value, own_id)
+        return True

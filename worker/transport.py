@@ -1,0 +1,227 @@
+"""Transport: kombu's for Redis, with a fetch that cannot lose a message and acks that go in batches.
+
+kombu pops a message and writes `unacked` afterwards: a worker killed in between loses it. Here
+
+1. one script moves up to the free credit from the list into `unacked`;
+2. when the list is empty, `BLMOVE queue queue RIGHT RIGHT` waits for it without popping anything;
+3. an ack is handed to `Acks`; the sweep of `unacked` is upkeep's (`worker/ledger/sweep.lua`).
+The wire format, the keys and the connections stay kombu's, so that its own transport can take over at any time.
+"""
+
+import itertools
+import time
+from collections.abc import Callable, Sequence
+from queue import Empty
+from typing import Any, ClassVar, Final, Protocol
+
+import structlog
+from celery.worker import state
+from kombu.transport import TRANSPORT_ALIASES, redis, virtual
+from kombu.utils.json import loads
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import NoScriptError, ResponseError
+
+from config import names
+from config.names import Event
+from worker.ledger import keys, scripts
+from worker.unacked import RAW_CAP_BYTES
+
+log = structlog.get_logger("voicecode.transport")
+
+_FULL_PAUSE_SECONDS: Final = 1.0
+
+
+class TakesAcks(Protocol):
+    """What the transport needs of `worker.unacked.Acks`."""
+
+    def add(self, tag: str) -> None:
+        """Take an ack."""
+
+    def give_back(self, tags: Sequence[str]) -> None:
+        """Put messages back to the queue."""
+
+
+class QoS(redis.QoS):
+    """Counts credit by what Celery has reserved, and leaves `unacked` to the scripts."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.begun: set[str] = set()
+        """Tags of messages that a thread has begun with: they are not given back."""
+
+    def credit(self) -> int:
+        """Return how many more messages may be fetched; what earlier connections brought and still runs counts too."""
+        return int(self.prefetch_count) - len(state.reserved_requests)
+
+    def can_consume(self) -> bool:
+        """Tell whether there is credit."""
+        return self.credit() > 0
+
+    def append(self, message: Any, delivery_tag: str) -> None:
+        """Remember a message; the fetch has written it to `unacked`."""
+        virtual.QoS.append(self, message, delivery_tag)
+
+    def ack(self, delivery_tag: str) -> None:
+        """Hand the ack over and forget the message."""
+        self.channel.acks.add(delivery_tag)
+        self.begun.discard(delivery_tag)
+        virtual.QoS.ack(self, delivery_tag)
+
+    def reject(self, delivery_tag: str, requeue: bool = False) -> None:  # noqa: FBT001, FBT002 - kombu's signature
+        """Put the message back, or ack it: what is worth keeping of it was recorded before."""
+        if requeue:
+            self.channel.acks.give_back([delivery_tag])
+            virtual.QoS.ack(self, delivery_tag)
+        else:
+            self.ack(delivery_tag)
+
+    def restore_visible(self, *_: Any, **__: Any) -> None:
+        """Do nothing: upkeep sweeps, by the server's clock."""
+
+    def restore_unacked(self, *_: Any, **__: Any) -> list[Any]:
+        """Give back at once what was fetched and not begun; kombu calls this when the channel closes."""
+        self._flush()
+        self.channel.acks.give_back([tag for tag in self._delivered if tag not in self.begun])
+        self._delivered.clear()
+        return []
+
+
+class FetchingChannel(redis.Channel):
+    """Sends a fetch or a wait where kombu sends BRPOP, on the same connection and in the same event loop."""
+
+    QoS = QoS
+    acks: TakesAcks
+    pulse: Callable[[], None]
+    """Called whenever the server has answered: consumption goes on."""
+    on_unreadable: Callable[[str, bytes, str], None]
+    """Called with tag, bytes and cause where Celery cannot take a message."""
+    instance: str
+    from_transport_options = (*redis.Channel.from_transport_options, "acks", "pulse", "on_unreadable", "instance")
+
+    _numbers: ClassVar = itertools.count(1)
+    _unconfirmed: ClassVar[str | None] = None
+    """Token of a fetch whose answer did not arrive; outlives the channel."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._source = scripts.source("fetch")
+        self._sha = self.client.script_load(self._source)
+        self._asked = 0
+        self._list_is_empty = False
+        self._resume_at = 0.0
+
+    def _brpop_start(self, timeout: float | None = None) -> None:
+        if time.monotonic() < self._resume_at:
+            return
+        connection = self.client.connection
+        self._in_poll = connection
+        self._brpop_sent_at = time.monotonic()
+        if self._list_is_empty:
+            self._asked = 0
+            connection.send_command("BLMOVE", names.QUEUE, names.QUEUE, "RIGHT", "RIGHT", timeout or self.brpop_timeout)
+            return
+        self._asked = max(1, self.qos.credit())
+        again = FetchingChannel._unconfirmed
+        token = again or f"{self.instance}/{next(self._numbers)}"
+        FetchingChannel._unconfirmed = token
+        arguments = [0, names.RECORD_VERSION, self._asked, token, "1" if again else "0", names.RECORD_PREFIX, RAW_CAP_BYTES]
+        connection.send_command("EVALSHA", self._sha, len(keys.FETCH), *keys.FETCH, *arguments)
+
+    def _brpop_read(self, **options: Any) -> bool:
+        asked = self._asked
+        try:
+            answer = self._answer("EVALSHA" if asked else "BLMOVE", options)
+        finally:
+            self._in_poll = None
+        self.pulse()
+        if not asked:
+            self._list_is_empty = answer is None
+            raise Empty
+        FetchingChannel._unconfirmed = None
+        self._list_is_empty = len(answer) < 2 * asked
+        for tag, message in zip(*[iter(answer)] * 2, strict=True):
+            self._hand_over(tag.decode(), message)
+        if not answer:
+            raise Empty
+        return True
+
+    def _answer(self, command: str, options: dict[str, Any]) -> Any:
+        connection = self.client.connection
+        try:
+            return self.client.parse_response(connection, command, **options)
+        except NoScriptError:
+            # Another server, or SCRIPT FLUSH: nothing was executed.
+            self._sha = self._create_client().script_load(self._source)
+            raise Empty from None
+        except ResponseError as error:
+            if "OOM" not in str(error):
+                # A master that was demoted, for one: let Celery connect afresh, through Sentinel where there is one.
+                connection.disconnect()
+                raise RedisConnectionError(str(error)) from error
+            FetchingChannel._unconfirmed = None
+            self._resume_at = time.monotonic() + _FULL_PAUSE_SECONDS
+            log.error(  # noqa: TRY400 - the cause says all
+                Event.REDIS_FULL, cause=str(error), alert="page", runbook="redis-full"
+            )
+            raise Empty from None
+        except self.connection_errors:
+            connection.disconnect()
+            raise
+
+    def _hand_over(self, tag: str, message: bytes) -> None:
+        """Give a message to Celery; one that it cannot take is not its end."""
+        try:
+            payload = loads(message.decode())
+            payload["properties"]["delivery_tag"] = tag
+            self.connection._deliver(payload, names.QUEUE)  # noqa: SLF001 - as kombu's own channel does
+        except self.connection_errors:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever a stranger's bytes bring about
+            self.on_unreadable(tag, message, type(error).__name__)
+
+    def close(self) -> None:
+        """Drop a wait; read the answer to a fetch, and give back what it brought."""
+        if self._in_poll and not self._asked:
+            self._in_poll.disconnect()
+            self._in_poll = None
+        elif self._in_poll:
+            try:
+                answer = self._answer("EVALSHA", {})
+                self.acks.give_back([tag.decode() for tag in answer[::2]])
+                FetchingChannel._unconfirmed = None
+            except (*self.connection_errors, Empty, ResponseError):
+                pass
+            self._in_poll = None
+        super().close()
+
+
+class FetchingSentinelChannel(FetchingChannel, redis.SentinelChannel):
+    """The same, with the master that Sentinel names."""
+
+    from_transport_options = (*redis.SentinelChannel.from_transport_options, *FetchingChannel.from_transport_options[-4:])
+
+
+class Transport(redis.Transport):
+    """For redis://, rediss:// and Unix sockets."""
+
+    Channel = FetchingChannel
+
+
+class SentinelTransport(redis.SentinelTransport):
+    """For sentinel://."""
+
+    Channel = FetchingSentinelChannel
+
+
+def install() -> None:
+    """Have this process use these transports wherever it says redis://, rediss:// or sentinel://.
+
+    By kombu's own table of names: it is asked again for each address of a list, where an argument would be lost.
+    """
+    TRANSPORT_ALIASES.update(
+        {
+            "redis": "worker.transport:Transport",
+            "rediss": "worker.transport:Transport",
+            "sentinel": "worker.transport:SentinelTransport",
+        }
+    )

@@ -1,0 +1,127 @@
+"""Unacked: the messages that were fetched and not acked, and the thread that acks in batches."""
+
+import collections
+import dataclasses
+import threading
+from collections.abc import Sequence
+from typing import Any, Final
+
+import redis
+import structlog
+
+from config import names
+from config.names import Event
+from config.settings import Settings
+from worker.ledger import keys, scripts
+from worker.redis_client import LedgerUnavailable, Outage, reaching
+
+log = structlog.get_logger("voicecode.unacked")
+
+POISON_AFTER_RETURNS: Final = 3
+RAW_CAP_BYTES: Final = 16_384
+_SWEEP_BATCH: Final = 100
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Swept:
+    """The answer of `sweep.lua`."""
+
+    restored: int
+    moved: int
+    poison: tuple[str, ...]
+    """Keys of messages that became dead letters `poison`."""
+
+
+class Unacked:
+    """What may be done with fetched messages. `instance`: unique to this process."""
+
+    def __init__(self, client: redis.Redis, settings: Settings, outage: Outage, instance: str) -> None:
+        self._client = client
+        self._settings = settings
+        self._outage = outage
+        self._instance = instance
+        self._sweep = scripts.load(client, "sweep")
+        self._give_back = scripts.load(client, "give_back")
+
+    def sweep(self) -> Swept:
+        """Put back what was not acked in time. Raises LedgerUnavailable."""
+        visibility = self._settings.visibility_timeout_seconds
+        args = [names.RECORD_PREFIX, self._instance, visibility, _SWEEP_BATCH, POISON_AFTER_RETURNS, RAW_CAP_BYTES]
+        restored, moved, *poison = self._run(self._sweep, keys.SWEEP, args)
+        return Swept(restored=int(restored), moved=int(moved), poison=tuple(scripts.text(key) for key in poison))
+
+    def give_back(self, tags: Sequence[str]) -> int:
+        """Put messages back to the front of the queue, the oldest of `tags` first. Raises LedgerUnavailable."""
+        return int(self._run(self._give_back, keys.GIVE_BACK, list(tags))) if tags else 0
+
+    def ack(self, tags: Sequence[str]) -> None:
+        """Forget messages. Raises LedgerUnavailable; acking twice is harmless."""
+        if not tags:
+            return
+        with reaching(self._outage), self._client.pipeline(transaction=True) as pipe:
+            # Removals only: acks go on when Redis is full.
+            pipe.zrem(names.UNACKED_INDEX, *tags)
+            pipe.hdel(names.UNACKED, *tags)
+            pipe.hdel(names.FETCHED, *tags)
+            pipe.hdel(names.RETURNS, *tags)
+            pipe.execute()
+
+    def _run(self, script: Any, names_: list[str], args: list[Any]) -> Any:
+        with reaching(self._outage):
+            return script(keys=names_, args=[0, names.RECORD_VERSION, *args])
+
+
+class Acks(threading.Thread):
+    """Collects acks from all threads and sends them in batches. An ack that is lost brings back a message that the ledger knows."""
+
+    PAUSE_SECONDS: Final = 0.005
+    """How long a batch is collected."""
+    BATCH: Final = 500
+
+    def __init__(self, unacked: Unacked) -> None:
+        super().__init__(name="voicecode-acks", daemon=True)
+        self._unacked = unacked
+        self._tags: collections.deque[str] = collections.deque()
+        self._wake = threading.Event()
+        self._stopped = threading.Event()
+
+    def add(self, tag: str) -> None:
+        """Take an ack; returns at once."""
+        self._tags.append(tag)
+        self._wake.set()
+
+    def run(self) -> None:
+        """Send batches until `stop`."""
+        while not self._stopped.is_set():
+            self._wake.wait()
+            self._stopped.wait(self.PAUSE_SECONDS)
+            self._wake.clear()
+            if not self.flush():
+                self._wake.set()
+                self._stopped.wait(1)
+
+    def flush(self) -> bool:
+        """Send all that was collected; False where Redis is away and they are kept."""
+        while self._tags:
+            batch = [self._tags.popleft() for _ in range(min(len(self._tags), self.BATCH))]
+            try:
+                self._unacked.ack(batch)
+            except LedgerUnavailable:
+                self._tags.extend(batch)
+                return False
+        return True
+
+    def give_back(self, tags: Sequence[str]) -> None:
+        """Put messages back at once, as far as Redis can be reached; the sweep does the rest."""
+        try:
+            self._unacked.give_back(tags)
+        except LedgerUnavailable as error:
+            log.warning(Event.MESSAGE_LEFT, count=len(tags), cause=str(error), alert="warn", runbook="redis-away")
+
+    def stop(self) -> None:
+        """Send what is left and end."""
+        self._stopped.set()
+        self._wake.set()
+        if self.is_alive():
+            self.join(timeout=7)
+        self.flush()
