@@ -199,13 +199,31 @@ def test_a_lookup_that_hangs_ends_with_the_deadline_and_is_asked_once(lookups: d
 
 
 @pytest.mark.parametrize("error", [socket.gaierror(socket.EAI_NONAME, "unknown"), UnicodeError("label"), OSError("no")])
-def test_a_lookup_that_fails_was_never_sent(lookups: dict[str, Callable[..., Any]], error: Exception) -> None:
-    def failing(*_: Any, **__: Any) -> Any:
+def test_a_lookup_that_fails_was_never_sent_and_is_asked_again(lookups: dict[str, Callable[..., Any]], error: Exception) -> None:
+    asked: list[str] = []
+
+    def failing(host: str, *_: Any, **__: Any) -> Any:
+        asked.append(host)
         raise error
 
     lookups["voice.example"] = failing
     with gateway("http://voice.example/") as client:
         assert [submit(client).symptom, submit(client).symptom] == [Symptom.DNS_FAILED] * 2
+    assert len(asked) == 2
+
+
+def test_a_name_is_looked_up_again_for_a_new_connection(lookups: dict[str, Callable[..., Any]]) -> None:
+    """The gateway may move while a worker lives."""
+    asked: list[str] = []
+
+    def found(host: str, *_: Any, **__: Any) -> Any:
+        asked.append(host)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", server.port))]
+
+    with playing(answer(reply_of(headers="Connection: close\r\n")), host="voice.example") as (server, client):
+        lookups["voice.example"] = found
+        assert [submit(client).code, submit(client).code] == [2, 2]
+    assert len(asked) == 2
 
 
 def test_the_next_address_is_tried_where_one_refuses(lookups: dict[str, Callable[..., Any]]) -> None:

@@ -3,6 +3,7 @@
 import concurrent.futures
 import socket
 import ssl
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import trustme
 
 from config.replies import Kind, Replies, Symptom
 from tests.support.gateways import gateway, playing, submit
-from tests.support.rawserver import Play, RawServer, answer, http, reset
+from tests.support.rawserver import Play, RawServer, answer, hang, http, reset
 
 SLACK_SECONDS = 0.3
 
@@ -178,28 +179,47 @@ def _copy(source: socket.socket, sink: socket.socket) -> None:
     sink.shutdown(socket.SHUT_WR)
 
 
-@pytest.mark.parametrize(
-    ("status", "expected"), [(b"200 OK", None), (b"407 Who", Symptom.PROXY_FAILED), (b"502 Gone", Symptom.PROXY_FAILED)]
-)
-def test_a_tunnel_through_a_proxy(
-    authority: trustme.CA, bundle: Path, monkeypatch: pytest.MonkeyPatch, status: bytes, expected: Symptom | None
+@pytest.fixture
+def use_proxy(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    def use(address: str) -> None:
+        for name in ("https_proxy", "HTTPS_PROXY"):
+            monkeypatch.setenv(name, address)
+        for name in ("no_proxy", "NO_PROXY"):
+            monkeypatch.setenv(name, "other.example")
+
+    return use
+
+
+@pytest.mark.parametrize("over_tls", [0, 1])
+def test_a_proxy_that_tunnels_sees_neither_key_nor_code(
+    authority: trustme.CA, bundle: Path, use_proxy: Callable[[str], None], over_tls: int
 ) -> None:
-    """The proxy sees neither the key nor the code; its refusal is never taken for the gateway's."""
     to: list[int] = []
-    middle = RawServer(_tunnel(to, status))
-    for name in ("https_proxy", "HTTPS_PROXY"):
-        monkeypatch.setenv(name, f"http://127.0.0.1:{middle.port}")
-    for name in ("no_proxy", "NO_PROXY"):
-        monkeypatch.setenv(name, "other.example")
+    middle = RawServer(_tunnel(to), tls=_context(authority) if over_tls else None)
+    use_proxy(f"http{'s' * over_tls}://127.0.0.1:{middle.port}")
     try:
         with playing(answer(http()), tls=_context(authority), ca_bundle=bundle, proxies_from_environment=True) as (
             server,
             client,
         ):
             to.append(server.port)
-            replies = [submit(client), submit(client)]
+            assert [submit(client).code, submit(client).code] == [2, 2]
     finally:
         middle.close()
-    assert [reply.symptom for reply in replies] == [expected] * 2
-    assert len(server.requests) == (0 if expected else 2)
-    assert all(request.startswith(b"CONNECT 127.0.0.1:") for request in middle.requests)
+    assert (server.connections, len(server.requests), len(middle.requests)) == (1, 2, 1)
+    assert middle.requests[0].startswith(b"CONNECT 127.0.0.1:")
+
+
+@pytest.mark.parametrize("play", [_tunnel([], b"407 Who"), _tunnel([], b"502 Gone"), hang, _drips_header])
+def test_a_proxy_that_gives_no_tunnel_is_no_reply_of_the_gateway(
+    play: Play, bundle: Path, use_proxy: Callable[[str], None]
+) -> None:
+    middle = RawServer(play)
+    use_proxy(f"http://127.0.0.1:{middle.port}")
+    try:
+        with gateway("https://voice.example/", ca_bundle=bundle, proxies_from_environment=True) as client:
+            reply = submit(client, 0.7)
+    finally:
+        middle.close()
+    assert reply.symptom is Symptom.PROXY_FAILED
+    assert reply.elapsed_seconds < 0.7 + SLACK_SECONDS
