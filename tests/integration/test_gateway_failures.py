@@ -29,6 +29,7 @@ def _silent_after(data: bytes) -> Play:
 
 
 def _reset_before_reading(_: RawServer, sock: socket.socket) -> None:
+    sock.recv(1, socket.MSG_PEEK)  # a reset that comes sooner is a refused connection
     reset(sock)
 
 
