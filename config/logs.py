@@ -3,12 +3,14 @@
 JSON, one object a line, or console on a terminal.
 """
 
+import contextlib
 import logging
 import re
 import sys
 import threading
 from collections.abc import Callable
 from typing import Any, Final
+from urllib.parse import quote_plus, unquote
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
@@ -20,6 +22,7 @@ _TELLING_FIELDS: Final = frozenset({"key", "task_id", "worker", "voice_id", "tim
 """Fields that are checked where they are made, and whose digits must stay readable."""
 _TEXT_OF_OTHERS: Final = frozenset({"exception", "cause", "stack"})
 _SECRETS: Final[set[str]] = set()
+_SMALLEST_MOBILE: Final = 13_000_000_000
 
 
 def configure(settings: Settings) -> None:
@@ -45,7 +48,7 @@ def configure(settings: Settings) -> None:
         if console
         else structlog.processors.JSONRenderer(ensure_ascii=False)
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _Handler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[mark_foreign, *shared],
@@ -72,6 +75,18 @@ _FLOORS: Final = {
     "celery.app.trace": logging.WARNING,
     "celery.worker.strategy": logging.WARNING,
 }
+
+
+class _Handler(logging.StreamHandler[Any]):
+    """The standard library's prints a record that it could not write, arguments and all."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the standard library's name
+        """Write where the line came from and what went wrong, no value."""
+        error = sys.exc_info()[0]
+        with contextlib.suppress(Exception):
+            self.stream.write(
+                f'{{"event": "line.unwritten", "logger": "{record.name}", "cause": "{error and error.__name__}"}}\n'
+            )
 
 
 def mark_foreign(_logger: WrappedLogger, _method: str, event_dict: EventDict) -> EventDict:
@@ -102,31 +117,29 @@ def _masked(value: Any, masking: Callable[[str], str]) -> Any:
     if isinstance(value, str):
         return masking(_without_secrets(value))
     if isinstance(value, dict):
-        return {name: _masked(part, masking) for name, part in value.items()}
+        return {_masked(name, masking): _masked(part, masking) for name, part in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [_masked(part, masking) for part in value]
-    if value is None or isinstance(value, bool | float):
+    if value is None or isinstance(value, bool):
         return value
-    if isinstance(value, int):
-        return value if len(str(abs(value))) < 11 else mask_text(str(value))  # noqa: PLR2004 - digits of a mobile number
+    if isinstance(value, int | float):
+        return value if abs(value) < _SMALLEST_MOBILE else mask_text(str(value))
     return masking(_without_secrets(str(value)))
 
 
 def _without_secrets(text: str) -> str:
-    for secret in _SECRETS:
+    for secret in tuple(_SECRETS):
         if secret in text:
             text = text.replace(secret, REDACTED)
     return text
 
 
 def _secrets(settings: Settings) -> set[str]:
-    found = set()
+    found = set(re.findall(r"://[^/@]*:([^/@]+)@", settings.broker_url.get_secret_value()))
     if settings.apikey is not None:
         found.add(settings.apikey.get_secret_value())
-    password = re.search(r"://[^/@]*:([^/@]+)@", settings.broker_url.get_secret_value())
-    if password:
-        found.add(password[1])
-    return found
+    # Forms and addresses spell a secret in their own way.
+    return found | {spell(secret) for secret in found for spell in (quote_plus, unquote)}
 
 
 def _log_crash(kind: type[BaseException], error: BaseException, trace: Any) -> None:
