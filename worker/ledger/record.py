@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from config.masking import mask_mobile, mask_text
+from config.masking import mask_digits, mask_mobile, mask_text
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +53,8 @@ class Record:
     next_attempt_at: float | None = None
     accepted_at: float | None = None
     died_at: float | None = None
+    discarded_at: float | None = None
+    """An operator took it out of the failure queue."""
     reason: str = ""
     detail: str = ""
     """For a refused message: what is wrong with it."""
@@ -87,6 +89,7 @@ class Record:
             next_attempt_at=_float(values.get("until")),
             accepted_at=_float(values.get("accepted_at")),
             died_at=_float(values.get("died_at")),
+            discarded_at=_float(values.get("discarded_at")),
             reason=values.get("reason", ""),
             detail=values.get("detail", ""),
             row=values.get("row", ""),
@@ -103,11 +106,11 @@ class Record:
             sendable=bool(values.get("mobile")) and bool(values.get("code")),
         )
 
-    def shown(self) -> dict[str, Any]:
-        """Return all of it that may be shown: the number masked, the code and the raw bytes left out."""
+    def shown(self, *, unmasked: bool = False) -> dict[str, Any]:
+        """Return all of it that may be shown: the number masked, of the raw bytes every run of digits too. Never the code."""
         values = dataclasses.asdict(self)
-        del values["raw"]
-        values["mobile"] = mask_mobile(self.mobile)
+        values["raw"] = self.raw if unmasked else mask_digits(self.raw)
+        values["mobile"] = self.mobile if unmasked else mask_mobile(self.mobile)
         values["reply_message"] = mask_text(self.reply_message)
         values["attempts"] = [dataclasses.asdict(attempt) for attempt in self.attempts]
         return values

@@ -1,0 +1,30 @@
+"""`voicecode`, the command line; also `celery -A worker voicecode`. It holds no logic: every command calls an API.
+
+Exit codes: 0 done, 1 some failed, 2 usage or settings, 3 nothing matched, 4 Redis out of reach.
+"""
+
+import click
+
+from worker.cli.balance import balance
+from worker.cli.common import Edge
+from worker.cli.dead import dead
+from worker.cli.send import send
+from worker.cli.settings import settings
+from worker.cli.status import status
+
+
+@click.group(name="voicecode", cls=Edge, context_settings={"help_option_names": ["-h", "--help"]})
+def voicecode() -> None:
+    """Voice codes: send one, see what became of it, and look after the failure queue.
+
+    Exit codes: 0 done, 1 some failed, 2 usage or settings, 3 nothing matched, 4 Redis out of reach.
+    """
+
+
+for command in (send, status, dead, balance, settings):
+    voicecode.add_command(command)
+
+
+def main() -> None:
+    """Run `voicecode`."""
+    voicecode(prog_name="voicecode")

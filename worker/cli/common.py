@@ -1,0 +1,90 @@
+"""What every command shares: exit codes, the way to Redis, the question before something is done."""
+
+import json
+import sys
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+if TYPE_CHECKING:
+    from config.settings import Settings
+    from worker.failure_queue import FailureQueue
+
+DONE: Final = 0
+FAILED: Final = 1
+USAGE: Final = 2
+NOTHING: Final = 3
+NO_REDIS: Final = 4
+
+json_option: Callable[..., Any] = click.option("--json", "as_json", is_flag=True, help="For programs: one JSON object a line.")
+yes_option: Callable[..., Any] = click.option("--yes", is_flag=True, help="Do not ask. Needed where there is no terminal.")
+
+
+class Edge(click.Group):
+    """The outermost group: what goes wrong below becomes one plain line and an exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except Exception as error:
+            _explain(error)
+            raise
+
+
+def _explain(error: Exception) -> None:
+    """End the process where the error is a state of the world; anything else is a bug and keeps its traceback."""
+    import redis  # noqa: PLC0415 - only where something went wrong
+    from kombu.exceptions import OperationalError  # noqa: PLC0415 - the same
+
+    from config.settings import SettingsError  # noqa: PLC0415 - the same
+    from worker.ledger import LedgerUnavailable  # noqa: PLC0415 - the same
+
+    if isinstance(error, SettingsError):
+        end(USAGE, f"The settings cannot be used:\n{error}\nAll settings: docs/settings.md")
+    if isinstance(error, redis.RedisError | LedgerUnavailable | OperationalError):
+        first_line = str(error).partition("\n")[0]
+        end(NO_REDIS, f"Redis is out of reach, or refused: {first_line}")
+
+
+def end(code: int, message: str = "") -> None:
+    """Say it on stderr and end with this exit code."""
+    if message:
+        click.echo(message, err=True)
+    raise click.exceptions.Exit(code)
+
+
+def settings() -> "Settings":
+    """Read the settings."""
+    from config.settings import load  # noqa: PLC0415 - `--help` does without it
+
+    return load()
+
+
+def open_queue() -> "FailureQueue":
+    """Return the failure queue, with the operator's name."""
+    from worker.failure_queue import FailureQueue  # noqa: PLC0415 - `--help` does without it
+    from worker.failure_queue.audit import default_operator  # noqa: PLC0415 - the same
+    from worker.redis_client import connect  # noqa: PLC0415 - the same
+
+    loaded = settings()
+    return FailureQueue(connect(loaded), loaded, operator=loaded.operator or default_operator())
+
+
+def say_json(values: Mapping[str, Any]) -> None:
+    """Print one object on one line."""
+    click.echo(json.dumps(values, ensure_ascii=False))
+
+
+def agree(question: str, *, yes: bool) -> None:
+    """Go on only where the operator agrees; without a terminal only where --yes was given."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        message = "there is no terminal to ask on: give --yes"
+        raise click.UsageError(message)
+    if not click.confirm(question, err=True):
+        end(FAILED, "Nothing was done.")

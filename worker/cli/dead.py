@@ -1,0 +1,102 @@
+"""`voicecode dead`: the failure queue. Here: looking at it."""
+
+from typing import Any
+
+import click
+
+from worker.cli.common import NOTHING, end, json_option, open_queue, say_json
+from worker.cli.discard import discard, purge, undo
+from worker.cli.filters import filter_options
+from worker.cli.replay import replay
+from worker.cli.transfer import export, import_
+
+
+@click.group()
+def dead() -> None:
+    """Look after the failure queue: the codes that could not be called."""
+
+
+@dead.command("list")
+@filter_options
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 100_000))
+@click.option("--cursor", help="Go on where the list before this one ended.")
+@json_option
+def list_(wanted: Any, limit: int, cursor: str | None, *, as_json: bool) -> None:
+    """List dead letters, newest first; all filters given must hold.
+
+    On a terminal a table, in a pipe tab-separated: died, key, mobile, reason, code, message, attempts, rung, sendable.
+    """
+    try:
+        page = open_queue().page(wanted, limit=limit, cursor=cursor)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    if as_json:
+        for entry in page.entries:
+            say_json({**entry.record.shown(), "sendable": entry.sendable, "cursor": entry.cursor})
+    elif page.entries:
+        from worker.cli.tables import show_entries  # noqa: PLC0415 - `--help` does without it
+
+        show_entries(page.entries)
+        if page.cursor:
+            click.echo(f"There are more: --cursor {page.cursor}", err=True)
+    if not page.entries:
+        end(NOTHING, "" if as_json else "No dead letter matches.")
+
+
+@dead.command()
+@click.argument("key")
+@click.option("--unmasked", is_flag=True, help="Show the number, and the bytes of a message that nobody could read, in full.")
+@json_option
+def show(key: str, *, unmasked: bool, as_json: bool) -> None:
+    """Show one dead letter: the timeline of its attempts, replays included."""
+    record = open_queue().show(key, unmasked=unmasked)
+    if record is None or record.state != "dead":
+        what = "unknown" if record is None else f"{record.state}; see `voicecode status {key}`"
+        end(NOTHING, "" if as_json else f"{key} is not in the failure queue: it is {what}")
+    elif as_json:
+        say_json(record.shown(unmasked=unmasked))
+    else:
+        from worker.cli.tables import show_record  # noqa: PLC0415 - `--help` does without it
+
+        show_record(record, unmasked=unmasked)
+
+
+@dead.command()
+@json_option
+def stats(*, as_json: bool) -> None:
+    """Count the failure queue by reason, reply code and scope."""
+    import dataclasses  # noqa: PLC0415 - `--help` does without it
+
+    counted = open_queue().stats()
+    if as_json:
+        say_json(dataclasses.asdict(counted))
+    else:
+        from worker.cli.tables import show_stats  # noqa: PLC0415 - `--help` does without it
+
+        show_stats(counted)
+
+
+@dead.command()
+@click.option("--key", help="Only lines about this key.")
+@click.option("--run", help="Only lines of this run.")
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1))
+@json_option
+def audit(key: str | None, run: str | None, limit: int, *, as_json: bool) -> None:
+    """Show who did what to the failure queue, newest first."""
+    import dataclasses  # noqa: PLC0415 - `--help` does without it
+    import itertools  # noqa: PLC0415 - the same
+
+    lines = list(itertools.islice(open_queue().audit(key=key, run=run), limit))
+    if as_json:
+        for line in lines:
+            say_json(dataclasses.asdict(line))
+    elif lines:
+        from worker.cli.tables import show_audit  # noqa: PLC0415 - `--help` does without it
+
+        show_audit(lines)
+    if not lines:
+        end(NOTHING, "" if as_json else "The audit trail holds no such line.")
+
+
+for command in (replay, discard, undo, purge, export, import_):
+    dead.add_command(command)

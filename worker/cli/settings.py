@@ -1,0 +1,23 @@
+"""`voicecode settings`."""
+
+import click
+
+from worker.cli.common import USAGE, end, json_option, say_json
+
+
+@click.command()
+@json_option
+def settings(*, as_json: bool) -> None:
+    """Print every setting, secrets hidden, and say which ones are wrong or unknown."""
+    from config.explain import explain  # noqa: PLC0415 - `--help` does without it
+
+    explained = explain()
+    if as_json:
+        say_json(explained.as_dict())
+    else:
+        from worker.cli.tables import show_settings  # noqa: PLC0415 - `--help` does without it
+
+        show_settings(explained)
+    for problem in explained.problems:
+        click.echo(problem, err=True)
+    end(USAGE if explained.problems else 0)

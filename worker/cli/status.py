@@ -1,0 +1,21 @@
+"""`voicecode status`."""
+
+import click
+
+from worker.cli.common import NOTHING, end, json_option, open_queue, say_json
+
+
+@click.command()
+@click.argument("key")
+@json_option
+def status(key: str, *, as_json: bool) -> None:
+    """Tell what became of the code with this KEY: waiting, calling, accepted or dead, with every attempt."""
+    record = open_queue().show(key)
+    if record is None:
+        end(NOTHING, "" if as_json else f"{key}: no worker has seen it, or its record is gone by now")
+    elif as_json:
+        say_json(record.shown())
+    else:
+        from worker.cli.tables import show_record  # noqa: PLC0415 - `--help` does without it
+
+        show_record(record)

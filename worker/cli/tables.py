@@ -1,0 +1,167 @@
+"""How things look: tables on a terminal, tab-separated lines in a pipe."""
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from config.masking import mask_digits, mask_mobile, mask_text
+from worker.failure_queue.moments import iso
+
+if TYPE_CHECKING:
+    from config.explain import Explained
+    from worker.failure_queue import Choice, Entry, Plan, Stats
+    from worker.failure_queue.audit import AuditLine
+    from worker.failure_queue.replay import Replay
+    from worker.ledger.record import Attempt, Record
+
+_BAR = 30
+
+
+def _console(*, err: bool = False) -> Console:
+    return Console(stderr=err, highlight=False, soft_wrap=not (sys.stderr if err else sys.stdout).isatty())
+
+
+def _print(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right: Sequence[str] = ()) -> None:
+    """Print a table; in a pipe the cells alone, separated by tabs."""
+    texts = [["" if cell is None else str(cell) for cell in row] for row in rows]
+    if not sys.stdout.isatty():
+        for row in texts:
+            click.echo("\t".join(cell.replace("\t", " ").replace("\n", " ") for cell in row))
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in columns:
+        table.add_column(name, justify="right" if name in right else "left", overflow="fold")
+    for row in texts:
+        table.add_row(*map(Text, row))
+    _console().print(table)
+
+
+def show_entries(entries: Sequence["Entry"]) -> None:
+    """Print a list of dead letters."""
+    _print(
+        ("died", "key", "mobile", "reason", "code", "message", "attempts", "rung", "sendable"),
+        (
+            (
+                iso(e.record.died_at),
+                e.record.key,
+                mask_mobile(e.record.mobile),
+                e.record.reason,
+                e.record.row,
+                mask_text(e.record.reply_message or e.record.detail),
+                len(e.record.attempts),
+                "maybe" if e.record.ambiguous else "no",
+                "yes" if e.sendable else "no",
+            )
+            for e in entries
+        ),
+        right=("attempts",),
+    )
+
+
+def show_record(record: "Record", *, unmasked: bool = False) -> None:
+    """Print one code: facts, and the timeline of its attempts."""
+    facts = {
+        "key": record.key,
+        "state": record.state + (" (discarded)" if record.discarded_at else ""),
+        "mobile": record.mobile if unmasked else mask_mobile(record.mobile),
+        "purpose": record.purpose,
+        "reason": record.reason,
+        "reply": " ".join(part for part in (record.row, mask_text(record.reply_message)) if part),
+        "detail": mask_text(record.detail),
+        "first seen": iso(record.first_seen),
+        "expires": iso(record.expires_at),
+        "next attempt": iso(record.next_attempt_at) if record.state == "waiting" else "",
+        "accepted": iso(record.accepted_at),
+        "died": iso(record.died_at),
+        "voice id": record.voice_id or "",
+        "may have rung": f"{record.ambiguous} times" if record.ambiguous else "",
+        "replays": record.replays or "",
+        "raw": (record.raw if unmasked else mask_digits(record.raw)),
+    }
+    for name, value in facts.items():
+        if value != "":
+            click.echo(f"{name:<14} {value}")
+    if record.attempts:
+        click.echo("")
+        columns = ("attempt", "started", "seconds", "http", "reply", "message", "rung", "worker")
+        _print(columns, (_attempt(a) for a in record.attempts), right=("attempt", "seconds"))
+
+
+def _attempt(attempt: "Attempt") -> tuple[Any, ...]:
+    seconds = "" if attempt.elapsed_seconds is None else f"{attempt.elapsed_seconds:.3f}"
+    rung = "maybe" if attempt.ambiguous else "yes" if attempt.kind == "accepted" else "no"
+    message = mask_text(attempt.reply_message or attempt.detail)
+    started = iso(attempt.started_at)
+    return attempt.number, started, seconds, attempt.http_status, attempt.row or "running", message, rung, attempt.worker
+
+
+def show_stats(stats: "Stats") -> None:
+    """Print the queue at a glance."""
+    click.echo(f"{stats.total:,} dead letters of {stats.distinct_numbers:,} numbers")
+    click.echo(f"oldest {iso(stats.oldest) or '-'}   newest {iso(stats.newest) or '-'}")
+    click.echo(f"{stats.sendable:,} still sendable, {stats.expired:,} not; {stats.ambiguous:,} may have rung already")
+    for title, counts in (("reason", stats.by_reason), ("code", stats.by_code), ("scope", stats.by_scope)):
+        click.echo(f"\nby {title}")
+        for name, count in counts.items():
+            bar = "█" * max(1, round(_BAR * count / max(counts.values())))
+            click.echo(f"  {name:<20} {count:>9,}  {bar}")
+
+
+_WORDS = {
+    "sendable": "will be replayed",
+    "expired": "their life is over; --expires-in SECONDS would give them a new one",
+    "superseded": "a newer code was asked for; --include-superseded takes them too",
+    "ambiguous": "the phone may have rung already; --include-ambiguous takes them too",
+    "unsendable": "hold no number or no code that could be called",
+    "not_dead": "have left the queue meanwhile",
+    "missing": "have left the queue meanwhile",
+    "newer": "were written by a later version of this program",
+}
+
+
+def show_plan(plan: "Plan", choice: "Choice") -> None:
+    """Print what a replay would do."""
+    for word, meaning in _WORDS.items():
+        if plan.counts[word] or word == "sendable":
+            click.echo(f"{word:<12} {plan.counts[word]:>9,}  {meaning}")
+    if choice.life_seconds is not None:
+        warning = f"each gets a new life of {choice.life_seconds:g} s: only right where the producer still takes such old codes"
+        click.echo(f"WARNING: {warning}", err=True)
+    if choice.ambiguous:
+        click.echo("WARNING: some phones may ring a second time", err=True)
+
+
+def carry_out(run: "Replay", *, quiet: bool) -> None:
+    """Carry a replay out, with a bar on a terminal; Ctrl-C ends it."""
+    progress = run.progress
+    columns = (TextColumn("replaying"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    bar = Progress(*columns, console=_console(err=True), disable=quiet or not sys.stderr.isatty())
+    with bar:
+        task = bar.add_task("", total=progress.total)
+        try:
+            for _ in run:
+                bar.update(task, completed=progress.done)
+        except KeyboardInterrupt:
+            progress.stopped = "interrupted: the same command goes on with the rest"
+
+
+def show_audit(lines: Sequence["AuditLine"]) -> None:
+    """Print the audit trail."""
+    columns = ("at", "action", "key", "operator", "run", "reason", "row", "detail")
+    _print(columns, ((iso(a.at), a.action, a.key, a.operator, a.run, a.reason, a.row, a.detail) for a in lines))
+
+
+def show_settings(explained: "Explained") -> None:
+    """Print every setting."""
+    rows = [(s.variable, json.dumps(s.value) if isinstance(s.value, dict) else s.value, s.source) for s in explained.settings]
+    _print(("setting", "value", "from"), rows)
+
+
+__all__ = ["carry_out", "show_audit", "show_entries", "show_plan", "show_record", "show_settings", "show_stats"]

@@ -1,0 +1,56 @@
+"""Canary: looks after what was replayed, and sings when the account or this host is still at fault."""
+
+import dataclasses
+from typing import Any, Final
+
+import redis
+
+from config.replies import Scope
+from worker.ledger import keys
+
+_AT_FAULT: Final = (Scope.ACCOUNT.value, Scope.HOST.value)
+_LOOK: Final = 200
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Fault:
+    """A replayed code that failed because of the account or the host."""
+
+    key: str
+    row: str
+    scope: str
+
+    def __str__(self) -> str:
+        return f"{self.key} failed with {self.row}: the {self.scope} is still at fault"
+
+
+class Canary:
+    """Knows the replayed codes whose first attempt has not ended yet."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._client: Any = client
+        self._waiting: dict[str, None] = {}
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def watch(self, replayed: list[str]) -> None:
+        """Look after these, too."""
+        self._waiting.update(dict.fromkeys(replayed))
+
+    def look(self) -> Fault | None:
+        """Let go of those whose attempt has ended; return the first fault of account or host."""
+        watched = list(self._waiting)
+        for start in range(0, len(watched), _LOOK):
+            chunk = watched[start : start + _LOOK]
+            pipe = self._client.pipeline(transaction=False)
+            for key in chunk:
+                pipe.hmget(keys.record(key), "state", "attempt", "life", "row", "scope")
+            for key, (state, attempt, life, row, scope) in zip(chunk, pipe.execute(), strict=True):
+                tried = int(attempt or 0) > int(life or 0)
+                if state == "calling" or (state == "waiting" and not tried):
+                    continue
+                del self._waiting[key]
+                if state != "accepted" and tried and scope in _AT_FAULT:
+                    return Fault(key, row or "", scope)
+        return None

@@ -1,0 +1,64 @@
+"""Filter: which dead letters are meant. All of its conditions must hold."""
+
+import dataclasses
+
+from worker.failure_queue.moments import iso
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """Conditions; those left out do not restrict. Moments are epoch seconds of death."""
+
+    keys: tuple[str, ...] = ()
+    """Any of these keys."""
+    reason: str | None = None
+    codes: tuple[str, ...] = ()
+    """Any of these: reply codes or symptoms, as the table of replies names its rows."""
+    scope: str | None = None
+    since: float | None = None
+    until: float | None = None
+    mobile_ends: str | None = None
+    """The last four digits of the number."""
+    ambiguous: bool | None = None
+    """True: the phone may have rung; False: it cannot have."""
+    sendable: bool = False
+    """Not yet expired."""
+
+    def __post_init__(self) -> None:
+        if self.mobile_ends is not None and not (len(self.mobile_ends) == 4 and self.mobile_ends.isdecimal()):  # noqa: PLR2004 - as many are indexed
+            message = "the end of a number is exactly its last four digits"
+            raise ValueError(message)
+
+    @property
+    def indexes(self) -> tuple[tuple[str, ...], ...]:
+        """Names of indexes: of each group a dead letter must stand in one."""
+        groups: list[tuple[str, ...]] = []
+        if self.reason is not None:
+            groups.append((f"reason:{self.reason}",))
+        if self.codes:
+            groups.append(tuple(f"code:{code}" for code in dict.fromkeys(self.codes)))
+        if self.scope is not None:
+            groups.append((f"scope:{self.scope}",))
+        if self.mobile_ends is not None:
+            groups.append((f"ends:{self.mobile_ends}",))
+        if self.ambiguous is not None:
+            groups.append(("ambiguous:yes" if self.ambiguous else "ambiguous:no",))
+        return tuple(groups)
+
+    @property
+    def empty(self) -> bool:
+        """It means every dead letter."""
+        return self == Filter()
+
+    def __str__(self) -> str:
+        """Say it in one line, for the audit trail and for people."""
+        parts = [name.replace(":", "=", 1) for group in self.indexes for name in ("|".join(group),)]
+        if self.keys:
+            parts.append(f"{len(self.keys)} keys" if len(self.keys) > 1 else f"key={self.keys[0]}")
+        if self.since is not None:
+            parts.append(f"since={iso(self.since)}")
+        if self.until is not None:
+            parts.append(f"until={iso(self.until)}")
+        if self.sendable:
+            parts.append("sendable")
+        return " ".join(parts) or "all"

@@ -1,0 +1,58 @@
+"""Stats: the failure queue at a glance, from counters that the scripts keep; no entry is read."""
+
+import dataclasses
+from typing import Any
+
+import redis
+
+from config import names
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Stats:
+    """Counts of dead letters. Moments are epoch seconds of death, None in an empty queue."""
+
+    total: int
+    oldest: float | None
+    newest: float | None
+    distinct_numbers: int
+    """Exact."""
+    sendable: int
+    """Not yet expired."""
+    expired: int
+    """The rest, those that never could be called included."""
+    ambiguous: int
+    """The phone may have rung."""
+    by_reason: dict[str, int]
+    """Most frequent first; so are the next two."""
+    by_code: dict[str, int]
+    """Reply codes and symptoms, as the table of replies names its rows; `none`: no attempt was made."""
+    by_scope: dict[str, int]
+
+
+def read(client: redis.Redis, *, now: float) -> Stats:
+    """Count. `now`: epoch seconds."""
+    pipe: Any = client.pipeline(transaction=False)
+    pipe.zcard(names.DEAD)
+    pipe.zrange(names.DEAD, 0, 0, withscores=True)
+    pipe.zrevrange(names.DEAD, 0, 0, withscores=True)
+    pipe.hgetall(names.DEAD_BY_PREFIX + "counts")
+    pipe.zcount(names.DEAD_BY_PREFIX + "expires", f"({now!r}", "+inf")
+    total, oldest, newest, counts, sendable = pipe.execute()
+    return Stats(
+        total=total,
+        oldest=oldest[0][1] if oldest else None,
+        newest=newest[0][1] if newest else None,
+        distinct_numbers=int(counts.get("numbers", 0)),
+        sendable=sendable,
+        expired=total - sendable,
+        ambiguous=int(counts.get("ambiguous:yes", 0)),
+        by_reason=_of(counts, "reason:"),
+        by_code=_of(counts, "code:"),
+        by_scope=_of(counts, "scope:"),
+    )
+
+
+def _of(counts: dict[str, str], prefix: str) -> dict[str, int]:
+    found = {name.removeprefix(prefix): int(count) for name, count in counts.items() if name.startswith(prefix)}
+    return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))

@@ -1,0 +1,82 @@
+"""Producer: enqueues as a web app would, by stock Celery, for `voicecode send`."""
+
+import dataclasses
+import time
+import uuid
+from collections.abc import Callable
+from typing import Any, Final
+
+from celery import Celery
+
+from config import names
+from config.settings import Settings
+from worker.ledger import Ledger
+from worker.ledger.record import Record
+from worker.message import parse
+from worker.redis_client import Outage, connect
+
+_POLL_SECONDS: Final = 0.1
+_ENDS: Final = ("accepted", "dead")
+
+
+def _arguments(
+    mobile: str, code: str, *, key: str | None = None, expires_at: float | None = None, purpose: str | None = None
+) -> None: ...
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    """A code on the queue."""
+
+    key: str
+    task_id: str
+    give_up_at: float
+    """Epoch seconds after which its end must be known."""
+
+
+class Producer:
+    """Sends codes, and waits for their ends."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._celery = Celery("voicecode-send", broker=settings.broker_url.get_secret_value(), set_as_current=False)
+        bounded = {"socket_timeout": 2, "socket_connect_timeout": 1, "max_retries": 0, "interval_start": 0}
+        options = {**bounded, "master_name": settings.sentinel_master}
+        self._celery.conf.update(task_publish_retry=False, broker_transport_options=options)
+        self._ledger = Ledger(connect(settings), settings, Outage(0.0, time.monotonic))
+
+    def send(
+        self,
+        mobile: str,
+        code: str,
+        *,
+        key: str | None = None,
+        expires_in_seconds: float | None = None,
+        purpose: str | None = None,
+    ) -> Sent:
+        """Enqueue one code. Raises BadInput before anything is sent, and kombu's OperationalError when Redis is away."""
+        now, task_id = time.time(), str(uuid.uuid4())
+        life = self._settings.code_ttl_seconds if expires_in_seconds is None else expires_in_seconds
+        more: dict[str, Any] = {"key": key or f"send:{task_id}", "expires_at": now + life}
+        if purpose:
+            more["purpose"] = purpose
+        checked = parse(_arguments, [mobile, code], more, task_id=task_id, now=now, settings=self._settings)
+        redacted = repr(checked.log_context()["mobile"])
+        self._celery.send_task(
+            names.SEND_TASK,
+            args=[mobile, code],
+            kwargs=more,
+            queue=names.QUEUE,
+            task_id=task_id,
+            argsrepr=f"({redacted}, '[redacted]')",
+            kwargsrepr=repr({"key": checked.key}),
+        )
+        return Sent(key=checked.key, task_id=task_id, give_up_at=now + life + self._settings.visibility_timeout_seconds)
+
+    def wait(self, sent: Sent, *, sleep: Callable[[float], None] = time.sleep) -> Record | None:
+        """Return the record once the code is accepted or dead, or as it stands when its life is over."""
+        while True:
+            record = self._ledger.record(sent.key)
+            if (record and record.state in _ENDS) or time.time() > sent.give_up_at:
+                return record
+            sleep(_POLL_SECONDS)
