@@ -1,0 +1,121 @@
+"""The demo's command line: puts the parts together, and sees to it that all of them end."""
+
+import argparse
+import contextlib
+import dataclasses
+import json
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NoReturn
+
+import redis
+from pydantic import SecretStr
+
+from config.settings import Settings, SettingsError, load
+from worker.demo import producer, real_call, stage
+from worker.demo.figures import Figures
+from worker.demo.screen import Screen
+from worker.demo.story import Story, check_alone
+from worker.embedded import ServerError
+from worker.ledger import Ledger, LedgerUnavailable
+from worker.redis_client import Outage, connect
+from worker.simulator.process import RunningSimulator, SimulatorNotStartedError
+
+TROUBLE = (stage.StageError, SettingsError, ServerError, SimulatorNotStartedError, LedgerUnavailable, redis.RedisError, OSError)
+
+
+def main() -> int:
+    """Run the demo. Returns 0 where every code ended as it should, 1 where one did not, 2 where the demo could not begin."""
+    given = _arguments()
+    screen = Screen(plain=given.json, picture=given.svg is not None)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _leave)
+    try:
+        figures = _run(given, screen)
+    except TROUBLE as error:
+        print(f"demo: {error}", file=sys.stderr)  # noqa: T201 - to the person who started it
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    return 0 if figures.good else 1
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="./run demo",
+        description="Watch voice codes of every fate go from a producer through Redis and a worker to the gateway (its simulator).",
+        epilog="VOICECODE_BROKER_URL: use that Redis (an empty database of it). VOICECODE_ACCOUNT and VOICECODE_APIKEY: place one real call, after asking.",
+    )
+    parser.add_argument("--json", action="store_true", help="no live table; the last line is one JSON object of figures")
+    parser.add_argument("--keep", action="store_true", help="leave everything running until Ctrl-C, and say how to go on by hand")
+    parser.add_argument("--svg", type=Path, metavar="FILE", help="write the tables as a picture")
+    return parser.parse_args()
+
+
+def _leave(number: int, _frame: Any) -> NoReturn:
+    """End as Ctrl-C does: through every `finally`."""
+    sys.exit(128 + number)
+
+
+def _run(given: argparse.Namespace, screen: Screen) -> Figures:
+    started = time.monotonic()
+    settings = load()
+    real = settings.account is not None or settings.apikey is not None
+    asked = real_call.ask(settings, screen) if real else None
+    with contextlib.ExitStack() as stack:
+        url = stack.enter_context(stage.broker(settings))
+        logs = stack.enter_context(stage.folder())
+        ledger = stack.enter_context(_ledger(settings, url))
+        check_alone(ledger)
+        app = producer.connect(url, settings.sentinel_master)
+        redis_address = {"broker_url": url, "sentinel_master": settings.sentinel_master}
+        if asked:
+            stack.enter_context(stage.worker(redis_address, logs=logs, clean=False))
+            figures = real_call.place(*asked, app=app, ledger=ledger, screen=screen, started=started)
+            simulator = None
+        else:
+            simulator, account = stack.enter_context(stage.simulator())
+            worker = stack.enter_context(stage.worker({**stage.SHORT_TIMES, **redis_address, **account}, logs=logs, clean=True))
+            story = Story(screen=screen, ledger=ledger, app=app, gateway=simulator.client, worker=worker, started=started)
+            figures = story.tell()
+        if given.svg:
+            screen.save(given.svg, "./run demo")
+        if given.json:
+            print(json.dumps(dataclasses.asdict(figures)), flush=True)  # noqa: T201 - what --json is for
+        if given.keep:
+            _keep(screen, url, simulator, logs)
+    return figures
+
+
+@contextlib.contextmanager
+def _ledger(settings: Settings, url: str) -> Iterator[Ledger]:
+    settings = settings.model_copy(update={"broker_url": SecretStr(url)})
+    with connect(settings) as client:
+        client.ping()
+        yield Ledger(client, settings, Outage(0, time.monotonic))
+
+
+def _keep(screen: Screen, url: str, simulator: RunningSimulator | None, logs: Path) -> None:
+    """Say how to go on by hand, and wait for Ctrl-C."""
+    lines = [
+        "Everything goes on running until Ctrl-C. In another terminal, in this folder:",
+        f"  export VOICECODE_BROKER_URL={url}",
+        "  ./run voicecode send 13800138000 0042 --wait",
+        "  ./run voicecode send 19900004050 0042 --wait      # dies with 4050; docs/replies.md lists more such numbers",
+        "  ./run voicecode dead list",
+        "  ./run voicecode dead show KEY",
+        "  ./run voicecode dead replay KEY",
+        f"  tail -f {logs / 'worker.log'}",
+    ]
+    if simulator:
+        lines.append(f"  curl {simulator.address}/_simulator/state")
+    screen.say("\n".join(lines), style="")
+    with contextlib.suppress(KeyboardInterrupt):
+        signal.pause()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,88 @@
+"""Cast: the messages that the demo sends, and how each should end."""
+
+import dataclasses
+import enum
+from collections.abc import Mapping
+from typing import Any, Final
+
+from worker.simulator.plays import magic_number
+
+ACCEPTED: Final = "accepted"
+DEAD: Final = "dead"
+
+
+class Act(enum.Enum):
+    """When a message is sent."""
+
+    DAY = "an ordinary day"
+    DOUBLED = "sent again"
+    EMPTY = "the account has no calls left"
+    FROZEN = "the account is frozen"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One message. `name`: of its key, without the run's prefix."""
+
+    name: str
+    story: str
+    act: Act = Act.DAY
+    mobile: Any = dataclasses.field(repr=False)
+    code: Any = dataclasses.field(default="0042", repr=False)
+    key_of: str = ""
+    """Sent under another part's key."""
+    expires_in_seconds: float | None = 300
+    milliseconds: bool = False
+    """Written in milliseconds: the classic mistake."""
+    ends: str = ACCEPTED
+    duplicate: bool = False
+    """Takes no record of its own: it must be suppressed."""
+
+    def kwargs(self, run: str, now: float) -> Mapping[str, Any]:
+        """Return its keyword arguments. `run`: the prefix of every key; `now`: epoch seconds."""
+        values: dict[str, Any] = {"key": f"{run}:{self.key_of or self.name}", "purpose": "demo"}
+        if self.expires_in_seconds is not None:
+            moment = now + self.expires_in_seconds
+            values["expires_at"] = moment * 1000 if self.milliseconds else moment
+        return values
+
+
+def _asks(name: str, story: str, play: str, times: int = 0, ends: str = ACCEPTED) -> Part:
+    """Return a part whose number asks the simulator for a play."""
+    return Part(name=name, story=story, mobile=magic_number(play, times), ends=ends)
+
+
+PARTS: Final = (
+    Part(name="login", story="a login", mobile="13800138000"),
+    Part(name="spaced", story="written with +86 and dashes", mobile="+86 139-1234-5678", code="918273"),
+    Part(name="new-prefix", story="a 149 number", mobile="14912345678"),
+    _asks("xml", "the reply is XML in GBK", "xml_gbk"),
+    _asks("long-id", "the reply's id has 20 digits", "json_id_as_number"),
+    _asks("zero-once", "reply 0, once", "0", 1),
+    _asks("zero-thrice", "reply 0, three times", "0", 3),
+    _asks("zero-always", "reply 0, each time", "0", ends=DEAD),
+    _asks("busy", "HTTP 503 once: come back in 2 s", "http_503", 1),
+    _asks("reset", "reset after reading, once", "reset_after_reading", 1),
+    _asks("hung-up", "closed without a reply, once", "closed_without_reply", 1),
+    _asks("web-page", "a web page for a reply, once", "html", 1),
+    _asks("silent", "no reply, each time", "silent", ends=DEAD),
+    _asks("moved", "a redirect", "redirect_302", ends=DEAD),
+    _asks("blacklisted", "reply 4030", "4030", ends=DEAD),
+    _asks("daily-limit", "reply 4085", "4085", ends=DEAD),
+    _asks("refused", "reply 4070", "4070", ends=DEAD),
+    _asks("unheard-of", "an unknown reply code", "unknown", ends=DEAD),
+    Part(name="int-code", story="the code sent as an int", mobile="13800138001", code=1234, ends=DEAD),
+    Part(name="landline", story="a landline", mobile="010-12345678", ends=DEAD),
+    Part(name="millis", story="expires_at in milliseconds", mobile="13800138002", milliseconds=True, ends=DEAD),
+    Part(name="too-late", story="expired before it was sent", mobile="13800138003", expires_in_seconds=-5, ends=DEAD),
+    Part(name="login-again", story="a double click", act=Act.DOUBLED, mobile="13800138000", key_of="login", duplicate=True),
+    Part(name="zero-again", story="published twice", act=Act.DOUBLED, mobile=magic_number("0", 1), key_of="zero-once", duplicate=True),
+    Part(name="key-reused", story="login's key, another code", act=Act.DOUBLED, mobile="13800138000", code="7777", key_of="login", ends=DEAD),
+    Part(name="empty-1", story="account empty", act=Act.EMPTY, mobile="13800138011"),
+    Part(name="empty-2", story="account empty", act=Act.EMPTY, mobile="13800138012"),
+    Part(name="empty-3", story="account empty", act=Act.EMPTY, mobile="13800138013"),
+    Part(name="short-lived", story="account empty, lives 2 s", act=Act.EMPTY, mobile="13800138014", expires_in_seconds=2, ends=DEAD),
+    Part(name="frozen-1", story="account frozen", act=Act.FROZEN, mobile="13800138015"),
+    Part(name="frozen-2", story="account frozen", act=Act.FROZEN, mobile="13800138016"),
+)  # fmt: skip
+"""In the order in which they are sent."""

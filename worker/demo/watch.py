@@ -1,0 +1,107 @@
+"""Watch: what the ledger says of the demo's codes, as rows of a table."""
+
+import dataclasses
+import time
+from collections.abc import Sequence
+from typing import Final
+
+from config.masking import mask_mobile
+from config.replies import ROWS
+from worker.ledger import Ledger
+from worker.ledger.record import Record
+from worker.message import BadInput, normalise_mobile
+
+QUEUED: Final = "queued"
+FINAL: Final = frozenset({"accepted", "dead"})
+_MEANINGS: Final = {row.name: row.meaning for row in ROWS}
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class Row:
+    """One code: what was sent, and how far it is. Times are epoch seconds."""
+
+    key: str
+    story: str
+    mobile: str
+    """Masked."""
+    sent_at: float
+    state: str = QUEUED
+    attempts: int = 0
+    reply: str = ""
+    reason: str = ""
+    ambiguous: int = 0
+    replays: int = 0
+    ended_at: float | None = None
+
+    @property
+    def over(self) -> bool:
+        """Whether it has come to an end."""
+        return self.state in FINAL
+
+    @property
+    def seconds(self) -> float:
+        """From sending to the end, or to now."""
+        return max(0.0, (self.ended_at or time.time()) - self.sent_at)
+
+    @property
+    def mark(self) -> tuple[str, int, int]:
+        """What must differ to be worth a line."""
+        return self.state, self.attempts, self.replays
+
+
+class Watch:
+    """The rows of all codes that were sent, in their order."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.rows: list[Row] = []
+        self._ledger = ledger
+
+    def add(self, key: str, story: str, mobile: str) -> None:
+        """Begin to watch a code that is about to be sent."""
+        self.rows.append(Row(key=key, story=story, mobile=_masked(mobile), sent_at=time.time()))
+
+    def look(self) -> list[Row]:
+        """Read every code that is not over, and return the rows that changed. Raises LedgerUnavailable."""
+        return [row for row in self.rows if not row.over and self._update(row)]
+
+    def wake(self, keys: Sequence[str]) -> None:
+        """Look again at codes that were over: they were replayed."""
+        for row in self.rows:
+            if row.key in keys:
+                row.state, row.ended_at = "replayed", None
+
+    def _update(self, row: Row) -> bool:
+        before = row.mark
+        record = self._ledger.record(row.key)
+        if record is not None:
+            _take(row, record)
+        return row.mark != before
+
+
+def _take(row: Row, record: Record) -> None:
+    row.state, row.reason, row.replays = record.state, record.reason, record.replays
+    row.attempts, row.ambiguous = len(record.attempts), record.ambiguous
+    row.reply = _reply(record)
+    row.ended_at = (record.accepted_at or record.died_at) if row.over else None
+
+
+def _reply(record: Record) -> str:
+    """Return the last reply in our words: the gateway's own are Chinese."""
+    if record.detail:
+        return record.detail
+    last = next((attempt for attempt in reversed(record.attempts) if attempt.row), None)
+    if last is None:
+        return "no attempt was made" if record.state == "dead" else ""
+    meaning = _MEANINGS.get(last.row, "")
+    if last.reply_code is not None:
+        return f"{last.reply_code} {meaning}"
+    if last.http_status is None:
+        return meaning
+    return f"HTTP {last.http_status}" + ("" if meaning.startswith("HTTP") else f": {meaning}")
+
+
+def _masked(mobile: str) -> str:
+    try:
+        return mask_mobile(normalise_mobile(mobile))
+    except BadInput:
+        return "not a mobile"
