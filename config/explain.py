@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from config.masking import REDACTED
 from config.settings import PREFIX, Settings, SettingsError, load
 
-ELSEWHERE: Final = ("SECRETS_DIR", "HEARTBEAT_FILE", "HEARTBEAT_MAX_AGE_SECONDS")
+ELSEWHERE: Final = ("SECRETS_DIR", "HEARTBEAT_MAX_AGE_SECONDS")
 """Variables that are read before, or without, the settings."""
 
 

@@ -9,6 +9,8 @@ from typing import Any
 from config.replies import Replies
 from config.settings import Settings
 from worker.delivery import Delivery
+from worker.failure_queue import FailureQueue
+from worker.failure_queue.chores import Chores, check_spill_dir
 from worker.gateway import Gateway
 from worker.ledger import Ledger
 from worker.patience import Patience
@@ -20,7 +22,7 @@ from worker.upkeep import Upkeep
 
 
 class Parts:
-    """Everything below the Celery app. Raises SettingsError where the account is missing."""
+    """Everything below the Celery app. Raises SettingsError where the account is missing, or a directory cannot be written."""
 
     def __init__(self, settings: Settings, *, worker: str) -> None:
         self.settings = settings
@@ -43,7 +45,10 @@ class Parts:
             worker=worker,
         )
         sweeps = settings.transport == "fetching"
-        self.upkeep = Upkeep(self.ledger, unacked if sweeps else None, settings.upkeep_interval_seconds)
+        check_spill_dir(settings)
+        chores = Chores(FailureQueue(self.client, settings, operator=f"upkeep@{worker}"))
+        interval = settings.upkeep_interval_seconds
+        self.upkeep = Upkeep(self.ledger, unacked if sweeps else None, interval, chores=chores.look)
 
     def transport_options(self) -> dict[str, Any]:
         """Return what `worker/transport.py` is given by way of Celery's `broker_transport_options`."""

@@ -3,6 +3,7 @@
 import random
 import secrets
 import threading
+from collections.abc import Callable
 from typing import Final
 
 import structlog
@@ -20,13 +21,19 @@ _ROUNDS_AT_ONCE: Final = 20
 
 
 class Upkeep(threading.Thread):
-    """Runs until `stop`. `unacked`: None where kombu's own transport sweeps it. `interval_seconds` is drawn out and in by a fifth, so that workers do not march in step."""
+    """Runs until `stop`. `unacked`: None where kombu's own transport sweeps it. `chores`: done at the end of each look.
 
-    def __init__(self, ledger: Ledger, unacked: Unacked | None, interval_seconds: float) -> None:
+    `interval_seconds` is drawn out and in by a fifth, so that workers do not march in step.
+    """
+
+    def __init__(
+        self, ledger: Ledger, unacked: Unacked | None, interval_seconds: float, *, chores: Callable[[], None] = lambda: None
+    ) -> None:
         super().__init__(name="voicecode-upkeep", daemon=True)
         self._ledger = ledger
         self._unacked = unacked
         self._interval = interval_seconds
+        self._chores = chores
         self._stopped = threading.Event()
         self._failing = False
 
@@ -63,6 +70,7 @@ class Upkeep(threading.Thread):
         if self._failing:
             self._failing = False
             log.info(Event.UPKEEP_RECOVERED)
+        self._chores()
 
     def _sweep(self, unacked: Unacked) -> None:
         swept = unacked.sweep()

@@ -1,0 +1,105 @@
+"""Chores: what upkeep does for the failure queue by itself: retention by age, and a bound on its size.
+
+Every worker comes by; a lock in Redis lets one of them in for each interval. A round is bounded, so that retries are not
+kept waiting; what is left is done in the next one. Should two rounds overlap, each entry still goes once.
+"""
+
+import contextlib
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, Final
+
+import redis
+import structlog
+
+from config import names
+from config.names import Event
+from config.settings import PREFIX, Settings, SettingsError
+from worker.failure_queue.queue import FailureQueue
+from worker.failure_queue.spill import spill
+
+log = structlog.get_logger("voicecode.failure_queue")
+
+INTERVAL_SECONDS: Final = 5.0
+_PURGED: Final = 2_000
+_SPILLED: Final = 5_000
+_ALERT_SECONDS: Final = 60.0
+_DAY: Final = 86_400.0
+
+
+def check_spill_dir(settings: Settings) -> None:
+    """Try to write there. Raises SettingsError: a worker must find out at its start, not when the queue is full."""
+    if settings.spill_dir is None:
+        return
+    try:
+        with tempfile.NamedTemporaryFile(dir=settings.spill_dir, prefix=".voicecode-"):
+            pass
+    except OSError as error:
+        message = f"{PREFIX}SPILL_DIR: {settings.spill_dir} cannot be written: {error.strerror}"
+        raise SettingsError(message) from None
+
+
+class Chores:
+    """Call `look` often. `interval_seconds`: at most one round in this time, over all workers."""
+
+    def __init__(self, queue: FailureQueue, *, interval_seconds: float = INTERVAL_SECONDS) -> None:
+        self._queue = queue
+        self._client: Any = queue.client
+        self._settings = queue.settings
+        self._interval = interval_seconds
+        self._next = 0.0
+        self._alerted_at: float | None = None
+
+    def look(self) -> None:
+        """Do one round where it is this worker's turn. Redis being away is upkeep's to tell."""
+        if time.monotonic() < self._next:
+            return
+        self._next = time.monotonic() + self._interval
+        with contextlib.suppress(redis.RedisError):
+            mine = self._client.set(names.CHORES, self._queue.operator, nx=True, px=max(1, int(self._interval * 1000)))
+            if mine:
+                self._retain()
+                self._bound()
+
+    def _retain(self) -> None:
+        """Delete what is older than the retention."""
+        days = self._settings.dead_retention_days
+        if not days:
+            return
+        before = self._queue.now() - days * _DAY
+        if not self._client.zcount(names.DEAD, "-inf", f"({before!r}"):
+            return
+        run = self._queue.new_run()
+        gone = sum(self._queue.removal.purge(before=before, run=run, operator=self._queue.operator, limit=_PURGED))
+        log.info(Event.DEAD_LETTERS_PURGED, count=gone, older_than_days=days, run=run)
+
+    def _bound(self) -> None:
+        """Move the oldest that can no longer be sent to a file; where that is impossible the queue grows, and we say so."""
+        total, most = int(self._client.zcard(names.DEAD)), self._settings.dead_letters_max
+        if total <= most:
+            return
+        directory = self._settings.spill_dir
+        if directory is None:
+            self._alert(total, f"{PREFIX}SPILL_DIR is not set")
+        else:
+            self._spill(directory, total, min(total - most, _SPILLED))
+
+    def _spill(self, directory: Path, total: int, count: int) -> None:
+        try:
+            done = spill(self._queue, directory, count)
+        except OSError as error:
+            log.error(Event.SPILL_FAILED, cause=error.strerror, alert="page", runbook="failure-queue-full")  # noqa: TRY400 - the cause is no bug
+            self._alert(total, f"{directory} cannot be written")
+            return
+        if done:
+            log.warning(Event.DEAD_LETTERS_SPILLED, count=done.count, file=done.path.name, run=done.run)
+        else:
+            self._alert(total, "all of them can still be sent, or have died just now")
+
+    def _alert(self, total: int, why: str) -> None:
+        now = time.monotonic()
+        if self._alerted_at is None or now - self._alerted_at >= _ALERT_SECONDS:
+            self._alerted_at = now
+            facts = {"total": total, "bound": self._settings.dead_letters_max, "why": why}
+            log.error(Event.DEAD_LETTERS_OVER_BOUND, **facts, alert="page", runbook="failure-queue-full")
