@@ -1,19 +1,12 @@
 """The tasks of voice codes: what producers send, and what upkeep sends."""
 
-from collections.abc import Callable
 from typing import Any
 
-import structlog
-
 from config import names
-from config.names import Event
 from worker.app import app
-from worker.delivery import Delivery, Unfinished
+from worker.delivery import Delivery
 from worker.envelope import Envelope
-from worker.message import safe_id
-from worker.request import DeliveryTask, LeaveUnacked
-
-log = structlog.get_logger("voicecode.tasks")
+from worker.strategy import DeliveryTask
 
 
 def documented(
@@ -26,30 +19,13 @@ def documented(
     """
 
 
-@app.task(name=names.SEND_TASK, base=DeliveryTask, bind=True)
-def send_voice_code(task: Any, /, *args: Any, **kwargs: Any) -> None:
+@app.task(name=names.SEND_TASK, base=DeliveryTask)
+def send_voice_code(delivery: Delivery, envelope: Envelope, args: list[Any], kwargs: dict[str, Any]) -> None:
     """Deliver what a producer sent; the arguments are checked by us, so that a wrong one becomes a dead letter."""
-    envelope: Envelope = task.request.envelope
-    _run(envelope, lambda delivery: delivery.send(documented, args, kwargs, envelope))
+    delivery.send(documented, args, kwargs, envelope)
 
 
-@app.task(name=names.RESUME_TASK, base=DeliveryTask, bind=True)
-def resume_voice_code(task: Any, key: str) -> None:
+@app.task(name=names.RESUME_TASK, base=DeliveryTask)
+def resume_voice_code(delivery: Delivery, envelope: Envelope, args: list[Any], kwargs: dict[str, Any]) -> None:
     """Look at a key again: its retry is due, or its worker died."""
-    envelope: Envelope = task.request.envelope
-    _run(envelope, lambda delivery: delivery.resume(key, envelope))
-
-
-def _run(envelope: Envelope, step: Callable[[Delivery], None]) -> None:
-    """Run one step with a log context of its own; a message for which nothing was recorded stays unacked."""
-    structlog.contextvars.clear_contextvars()
-    structlog.contextvars.bind_contextvars(task_id=safe_id(envelope.task_id))
-    try:
-        step(app.parts.delivery)
-    except Unfinished as error:
-        raise LeaveUnacked(str(error)) from error
-    except Exception as error:
-        log.exception(Event.TASK_CRASHED, alert="page", runbook="worker-bug")
-        raise LeaveUnacked(type(error).__name__) from None
-    finally:
-        structlog.contextvars.clear_contextvars()
+    delivery.resume(args, kwargs, envelope)

@@ -33,6 +33,10 @@ class DeliveryStep(bootsteps.StartStopStep):
     def __init__(self, parent: Any, **kwargs: Any) -> None:
         super().__init__(parent, **kwargs)
         app: VoiceCodeApp = parent.app
+        if parent.pool_cls.__module__ != "celery.concurrency.thread":
+            sys.exit(
+                "Only the threads pool places calls: leave -P and --pool away (the parts of a worker are shared by its threads)."
+            )
         try:
             app.parts = Parts(app.settings, worker=parent.hostname)
         except SettingsError as error:

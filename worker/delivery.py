@@ -10,6 +10,7 @@ The caller acks when this returns, and leaves the message alone when it raises U
 """
 
 import dataclasses
+import json
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -26,7 +27,7 @@ from worker.envelope import Envelope
 from worker.ledger import Ledger, LedgerUnavailable
 from worker.ledger.claim import Answer, Claim
 from worker.ledger.finish import Outcome
-from worker.message import BadInput, Refused, VoiceCode, parse, refuse, safe_id
+from worker.message import RAW_CAP_BYTES, BadInput, Refused, VoiceCode, is_key, parse, refuse, safe_id
 from worker.patience import Patience
 from worker.reply import Reply
 from worker.retry import Reason, RetryPolicy
@@ -83,8 +84,16 @@ class Delivery:
             return
         self._follow(claim, started)
 
-    def resume(self, key: str, envelope: Envelope) -> None:
-        """Deliver a code that upkeep hinted at. Raises Unfinished."""
+    def resume(self, args: Sequence[Any], kwargs: Mapping[str, Any], envelope: Envelope) -> None:
+        """Deliver a code that upkeep hinted at: one argument, its key. Raises Unfinished."""
+        key = args[0] if len(args) == 1 and not kwargs else None
+        if not isinstance(key, str) or not is_key(key):
+            own_id = safe_id(envelope.task_id)
+            refused = Refused(
+                key=own_id, reason="a hint carries one key", raw=json.dumps([args, kwargs], default=repr)[:RAW_CAP_BYTES]
+            )
+            self._refuse(refused, Reason.BAD_INPUT, own_id)
+            return
         started = time.monotonic()
         token = secrets.token_hex(8)
         self._follow(self._reach(lambda: self._ledger.resume(key, token=token, worker=self._worker, tag=envelope.tag)), started)

@@ -17,6 +17,7 @@ from worker.patience import Patience
 from worker.pulse import Pulse
 from worker.redis_client import Outage, connect
 from worker.rubbish import Rubbish
+from worker.slots import Slots
 from worker.unacked import Acks, Unacked
 from worker.upkeep import Upkeep
 
@@ -34,6 +35,7 @@ class Parts:
         self.instance = f"{socket.gethostname()}.{os.getpid()}.{secrets.token_hex(4)}"
         unacked = Unacked(self.client, settings, self.outage, self.instance)
         self.acks = Acks(unacked)
+        self.slots = Slots()
         self.rubbish = Rubbish(self.ledger, self.acks)
         self.pulse = Pulse(settings.heartbeat_file)
         self.delivery = Delivery(
@@ -52,7 +54,13 @@ class Parts:
 
     def transport_options(self) -> dict[str, Any]:
         """Return what `worker/transport.py` is given by way of Celery's `broker_transport_options`."""
-        return {"acks": self.acks, "pulse": self.pulse, "on_unreadable": self.rubbish.bury_item, "instance": self.instance}
+        return {
+            "acks": self.acks,
+            "slots": self.slots,
+            "pulse": self.pulse,
+            "on_unreadable": self.rubbish.bury_item,
+            "instance": self.instance,
+        }
 
     def start(self) -> None:
         """Start the threads."""

@@ -9,21 +9,21 @@ The wire format, the keys and the connections stay kombu's, so that its own tran
 """
 
 import itertools
+import json
 import time
 from collections.abc import Callable, Sequence
 from queue import Empty
 from typing import Any, ClassVar, Final, Protocol
 
 import structlog
-from celery.worker import state
-from kombu.transport import TRANSPORT_ALIASES, redis, virtual
-from kombu.utils.json import loads
+from kombu.transport import TRANSPORT_ALIASES, redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, ResponseError
 
 from config import names
 from config.names import Event
 from worker.ledger import keys, scripts
+from worker.slots import Slots
 from worker.unacked import RAW_CAP_BYTES
 
 log = structlog.get_logger("voicecode.transport")
@@ -42,36 +42,40 @@ class TakesAcks(Protocol):
 
 
 class QoS(redis.QoS):
-    """Counts credit by what Celery has reserved, and leaves `unacked` to the scripts."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.begun: set[str] = set()
-        """Tags of messages that a thread has begun with: they are not given back."""
+    """Counts credit by the slots, and leaves `unacked` to the scripts. Its methods may be called from any thread."""
 
     def credit(self) -> int:
-        """Return how many more messages may be fetched; what earlier connections brought and still runs counts too."""
-        return int(self.prefetch_count) - len(state.reserved_requests)
+        """Return how many more messages may be fetched."""
+        slots: Slots = self.channel.slots
+        return slots.free(int(self.prefetch_count))
 
     def can_consume(self) -> bool:
         """Tell whether there is credit."""
         return self.credit() > 0
 
     def append(self, message: Any, delivery_tag: str) -> None:
-        """Remember a message; the fetch has written it to `unacked`."""
-        virtual.QoS.append(self, message, delivery_tag)
+        """Take a slot; the fetch has written the message to `unacked`."""
+        del message
+        self.channel.slots.take(delivery_tag)
+
+    def begin(self, delivery_tag: str) -> None:
+        """Note that a thread has begun with the message."""
+        self.channel.slots.begin(delivery_tag)
+
+    def leave(self, delivery_tag: str) -> None:
+        """Give the slot back and leave the message in `unacked`: it comes back by the visibility time-out."""
+        self.channel.slots.release(delivery_tag)
 
     def ack(self, delivery_tag: str) -> None:
-        """Hand the ack over and forget the message."""
+        """Hand the ack over and give the slot back."""
         self.channel.acks.add(delivery_tag)
-        self.begun.discard(delivery_tag)
-        virtual.QoS.ack(self, delivery_tag)
+        self.channel.slots.release(delivery_tag)
 
     def reject(self, delivery_tag: str, requeue: bool = False) -> None:  # noqa: FBT001, FBT002 - kombu's signature
         """Put the message back, or ack it: what is worth keeping of it was recorded before."""
         if requeue:
             self.channel.acks.give_back([delivery_tag])
-            virtual.QoS.ack(self, delivery_tag)
+            self.channel.slots.release(delivery_tag)
         else:
             self.ack(delivery_tag)
 
@@ -80,10 +84,14 @@ class QoS(redis.QoS):
 
     def restore_unacked(self, *_: Any, **__: Any) -> list[Any]:
         """Give back at once what was fetched and not begun; kombu calls this when the channel closes."""
-        self._flush()
-        self.channel.acks.give_back([tag for tag in self._delivered if tag not in self.begun])
-        self._delivered.clear()
+        self.channel.acks.give_back(self.channel.slots.release_waiting())
         return []
+
+    def restore_unacked_once(self, stderr: Any = None) -> None:
+        """Do the same: kombu's own counts what this class does not keep."""
+        del stderr
+        self._on_collect.cancel()
+        self.restore_unacked()
 
 
 class FetchingChannel(redis.Channel):
@@ -91,12 +99,13 @@ class FetchingChannel(redis.Channel):
 
     QoS = QoS
     acks: TakesAcks
+    slots: Slots
     pulse: Callable[[], None]
     """Called whenever the server has answered: consumption goes on."""
     on_unreadable: Callable[[str, bytes, str], None]
     """Called with tag, bytes and cause where Celery cannot take a message."""
     instance: str
-    from_transport_options = (*redis.Channel.from_transport_options, "acks", "pulse", "on_unreadable", "instance")
+    from_transport_options = (*redis.Channel.from_transport_options, "acks", "slots", "pulse", "on_unreadable", "instance")
 
     _numbers: ClassVar = itertools.count(1)
     _unconfirmed: ClassVar[str | None] = None
@@ -171,7 +180,7 @@ class FetchingChannel(redis.Channel):
     def _hand_over(self, tag: str, message: bytes) -> None:
         """Give a message to Celery; one that it cannot take is not its end."""
         try:
-            payload = loads(message.decode())
+            payload = json.loads(message)
             payload["properties"]["delivery_tag"] = tag
             self.connection._deliver(payload, names.QUEUE)  # noqa: SLF001 - as kombu's own channel does
         except self.connection_errors:
@@ -198,7 +207,7 @@ class FetchingChannel(redis.Channel):
 class FetchingSentinelChannel(FetchingChannel, redis.SentinelChannel):
     """The same, with the master that Sentinel names."""
 
-    from_transport_options = (*redis.SentinelChannel.from_transport_options, *FetchingChannel.from_transport_options[-4:])
+    from_transport_options = (*redis.SentinelChannel.from_transport_options, *FetchingChannel.from_transport_options[-5:])
 
 
 class Transport(redis.Transport):

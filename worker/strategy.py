@@ -1,0 +1,139 @@
+"""Strategy: the way of a message from Celery's event loop to a thread of the pool and to its ack.
+
+Celery's own goes by way of a request object, a tracer, a state machine for results and a promise for the ack: two thirds of the
+CPU that a code cost. Here a message is unpacked, handed to the pool, delivered, and acked or left alone. No failure reaches
+Celery, which would ack it or delete it.
+"""
+
+import json
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import structlog
+from celery import Task
+from celery.exceptions import InvalidTaskError
+from kombu.transport.virtual import QoS as StockQoS
+
+from config.names import Event
+from worker.delivery import Delivery, Unfinished
+from worker.envelope import Envelope
+from worker.message import safe_id
+from worker.transport import QoS
+
+log = structlog.get_logger("voicecode.tasks")
+
+_JSON: Final = "application/json"
+_EXTRAS: Final = ("callbacks", "errbacks", "chain", "chord")
+_PARTS_OF_A_BODY: Final = 3
+
+Handler = Callable[[Any, Any, Callable[..., None], Any, Any], None]
+Step = Callable[[Delivery, Envelope, list[Any], dict[str, Any]], None]
+
+
+class DeliveryTask(Task):  # type: ignore[type-arg]
+    """Base of every task; its function is a Step, and takes the message's arguments as they came."""
+
+    abstract = True
+    Strategy = "worker.strategy:strategy"
+    typing = False
+    ignore_result = True
+    acks_late = True
+
+
+def strategy(task: Any, app: Any, consumer: Any) -> Handler:
+    """Return what Celery's consumer calls with each message for `task`. The handler raises InvalidTaskError."""
+    delivery: Delivery = app.parts.delivery
+    submit = consumer.pool.executor.submit
+    hub = consumer.hub
+    app.parts.slots.wake = lambda: hub.call_soon(_nothing)
+
+    def hand_over(message: Any, payload: Any, ack: Callable[..., None], _reject: Any, _callbacks: Any) -> None:
+        arguments, named, envelope = unpack(message, payload)
+        submit(run, arguments, named, envelope, message.channel.qos, ack)
+
+    def run(arguments: list[Any], named: dict[str, Any], envelope: Envelope, qos: Any, ack: Callable[..., None]) -> None:
+        """Deliver one message in a thread of the pool, with a log context of its own."""
+        ours = isinstance(qos, QoS)
+        if ours:
+            qos.begin(envelope.tag)
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(task_id=safe_id(envelope.task_id))
+        if not _delivered(task.run, delivery, envelope, arguments, named):
+            qos.leave(envelope.tag) if ours else StockQoS.ack(qos, envelope.tag)
+        elif ours:
+            qos.ack(envelope.tag)
+        else:
+            # kombu's own needs its event loop for an ack.
+            ack(logging.getLogger(__name__), consumer.connection_errors)
+        structlog.contextvars.clear_contextvars()
+
+    return hand_over
+
+
+def _nothing() -> None:
+    """Do nothing: the event loop is only woken."""
+
+
+def _delivered(step: Step, delivery: Delivery, envelope: Envelope, arguments: list[Any], named: dict[str, Any]) -> bool:
+    """Tell whether the message may be acked; where nothing was recorded for it, it stays in `unacked` and comes back."""
+    try:
+        step(delivery, envelope, arguments, named)
+    except Unfinished:
+        return False
+    except Exception:
+        log.exception(Event.TASK_CRASHED, alert="page", runbook="worker-bug")
+        return False
+    return True
+
+
+def unpack(message: Any, payload: Any = None) -> tuple[list[Any], dict[str, Any], Envelope]:
+    """Return arguments, named arguments and envelope of a message of Celery's protocol 2, or of 1, whose `payload` Celery has decoded.
+
+    Raises InvalidTaskError, with a cause that holds none of the message's values.
+    """
+    if payload is None:
+        headers = message.headers
+        body = _body(message)
+        if not isinstance(body, list) or len(body) != _PARTS_OF_A_BODY:
+            cause = "the body is not [args, kwargs, embed]"
+            raise InvalidTaskError(cause)
+        arguments, named, embed = body
+    else:
+        headers = embed = payload
+        arguments, named = payload.get("args") or [], payload.get("kwargs") or {}
+    if not isinstance(arguments, list) or not isinstance(named, dict) or not isinstance(embed or {}, dict):
+        cause = "args is no list, or kwargs or embed no object"
+        raise InvalidTaskError(cause)
+    envelope = Envelope(
+        task_id=str(headers.get("id") or message.delivery_tag),
+        tag=str(message.delivery_tag),
+        eta=_epoch("eta", headers.get("eta")),
+        expires=_epoch("expires", headers.get("expires")),
+        extras=tuple(name for name in _EXTRAS if (embed or {}).get(name)),
+    )
+    return arguments, named, envelope
+
+
+def _body(message: Any) -> Any:
+    """Return the decoded body. What is not plain JSON goes through kombu, which refuses what we do not accept."""
+    if message.content_type != _JSON or "compression" in message.headers:
+        return message.decode()
+    try:
+        return json.loads(message.body)
+    except (ValueError, RecursionError, TypeError) as error:
+        cause = f"the body is no JSON: {type(error).__name__}"
+        raise InvalidTaskError(cause) from None
+
+
+def _epoch(name: str, moment: Any) -> float | None:
+    """Return a header's ISO 8601 moment as epoch seconds; one without a zone is UTC."""
+    if moment is None:
+        return None
+    try:
+        parsed = datetime.fromisoformat(moment)
+    except (TypeError, ValueError):
+        cause = f"the header {name} is no ISO 8601 moment"
+        raise InvalidTaskError(cause) from None
+    return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp()
