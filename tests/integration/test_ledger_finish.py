@@ -1,0 +1,235 @@
+"""The ledger's rules for `finish`: an outcome is recorded once, by whom it belongs to, and an acceptance always."""
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from config import names
+from config.replies import Symptom
+from tests.support.ledgers import MOBILE, Walk
+from worker.embedded import Server
+from worker.ledger import LedgerUnavailable
+from worker.ledger.claim import Answer
+from worker.message import Refused
+from worker.reply import Reply
+from worker.retry import Done, GiveUp, Reason, RetryIn
+
+
+@pytest.fixture
+def walk(server: Server) -> Iterator[Walk]:
+    walk = Walk(server.url)
+    yield walk
+    walk.close()
+
+
+def test_an_accepted_code_leaves_due_and_is_kept_for_its_time_without_the_code(walk: Walk) -> None:
+    assert walk.accept(walk.claim()) == "accepted"
+    record = walk.record()
+    assert (record.state, record.voice_id, record.reply_code, record.calls) == ("accepted", "16842079209571524017", 2, 1)
+    assert walk.due() is None
+    assert walk.client.zcard(names.EXPIRY) == 0
+    assert walk.ttl() == pytest.approx(86_400, abs=2)
+    assert not record.sendable
+
+
+def test_a_retry_waits_in_due(walk: Walk) -> None:
+    assert walk.retry(walk.claim(), 7) == "waiting"
+    record = walk.record()
+    assert (record.state, record.row, record.ambiguous) == ("waiting", "http_503", 0)
+    assert walk.due() == pytest.approx(7, abs=0.5)
+    assert walk.ttl() == -1
+
+
+def test_a_dead_letter_tells_all_that_is_known_and_stays(walk: Walk) -> None:
+    walk.retry(walk.claim(), 1)
+    walk.later(1.1)
+    reply = Reply(code=4050, message="账号被冻结", http_status=200, elapsed_seconds=0.25)
+    assert walk.finish(walk.resume(), reply, GiveUp(Reason.PERMANENT)) == "dead"
+    record = walk.record()
+    assert (record.state, record.reason, record.row, record.scope, record.reply_code) == (
+        "dead",
+        "permanent",
+        "4050",
+        "account",
+        4050,
+    )
+    assert (record.mobile, record.reply_message, record.sendable) == (MOBILE, "账号被冻结", True)
+    assert record.died_at == pytest.approx(walk.now, abs=1)
+    first, second = record.attempts
+    assert (first.number, first.row, first.ambiguous) == (1, "http_503", False)
+    assert (second.reply_code, second.http_status, second.elapsed_seconds, second.worker) == (4050, 200, 0.25, "w1")
+    assert walk.due() is None
+    assert walk.ttl() == -1
+    assert walk.indexes() >= {"", ":reason:permanent", ":code:4050", ":scope:account"}
+
+
+def test_what_is_shown_of_a_record_holds_neither_number_nor_code(walk: Walk) -> None:
+    walk.in_state("dead")
+    record = walk.record()
+    for text in (repr(record), repr(record.shown())):
+        assert MOBILE not in text
+        assert "0042" not in text
+    assert record.shown()["mobile"] == "138****8000"
+
+
+def test_an_ambiguous_attempt_is_counted_and_the_next_claim_knows(walk: Walk) -> None:
+    walk.retry(walk.claim(), 1, symptom=Symptom.RESET)
+    walk.later(1.1)
+    claim = walk.resume()
+    assert claim.since_ambiguous == 1
+    assert walk.record().ambiguous == 1
+    assert walk.record().attempts[0].ambiguous
+    walk.finish(claim, Reply(symptom=Symptom.READ_TIMEOUT), GiveUp(Reason.AMBIGUOUS))
+    assert walk.record().ambiguous == 2
+    assert ":ambiguous:yes" in walk.indexes()
+
+
+def test_a_row_that_was_spent_is_known_to_the_next_claims_of_this_life_only(walk: Walk) -> None:
+    walk.retry(walk.claim(), 0, spends="40501")
+    second = walk.resume()
+    assert second.spent == ("40501",)
+    walk.retry(second, 0, spends="4080")
+    third = walk.resume()
+    assert third.spent == ("40501", "4080")
+    walk.bury(third)
+    walk.replay()
+    assert walk.resume().spent == ()
+
+
+@pytest.mark.parametrize("outcome", ["accept", "retry", "bury"])
+def test_executed_twice_an_outcome_is_recorded_once(walk: Walk, outcome: str) -> None:
+    claim = walk.claim()
+    finish = getattr(walk, outcome)
+    finish(claim)
+    before: Any = walk.client.hgetall(names.RECORD_PREFIX + "k")
+    due = walk.due()
+    assert finish(claim) == "done"
+    assert walk.client.hgetall(names.RECORD_PREFIX + "k") == before
+    assert walk.due() == due
+
+
+def test_executed_twice_an_ambiguous_outcome_counts_once_even_after_the_next_claim(walk: Walk) -> None:
+    claim = walk.claim()
+    walk.retry(claim, 0, symptom=Symptom.RESET)
+    walk.resume()
+    assert walk.retry(claim, 0, symptom=Symptom.RESET) == "done"
+    assert walk.record().ambiguous == 1
+    assert walk.state() == "calling"
+
+
+@pytest.mark.parametrize("outcome", ["retry", "bury"])
+@pytest.mark.parametrize("state", ["fenced", "dead", "replayed"])
+def test_a_worker_that_comes_too_late_changes_nothing_but_its_own_attempt(walk: Walk, state: str, outcome: str) -> None:
+    late = dataclasses.replace(walk.in_state(state), token="an-older-token")
+    due, indexes, before = walk.due(), walk.indexes(), walk.record()
+    assert getattr(walk, outcome)(late) == "fenced"
+    after = walk.record()
+    assert (after.state, after.ambiguous, after.reason) == (before.state, before.ambiguous, before.reason)
+    assert (walk.due(), walk.indexes()) == (due, indexes)
+    assert after.attempts[0].row in {"http_503", "4050"}
+
+
+@pytest.mark.parametrize("state", ["calling", "fenced", "waiting", "dead", "replayed"])
+def test_an_acceptance_is_taken_in_every_state(walk: Walk, state: str) -> None:
+    """The truth wins: whatever was decided meanwhile, the phone is being called."""
+    claim = dataclasses.replace(walk.in_state(state), token="an-older-token")
+    assert walk.accept(claim) == "accepted"
+    record = walk.record()
+    assert (record.state, record.calls, record.reason, record.voice_id) == ("accepted", 1, "", "16842079209571524017")
+    assert walk.due() is None
+    assert walk.client.zcard(names.EXPIRY) == 0
+    assert walk.indexes() == set()
+    assert walk.ttl() > 0
+    assert walk.resume().answer is Answer.ACCEPTED
+
+
+def test_an_acceptance_whose_record_is_gone_leaves_a_tombstone(walk: Walk) -> None:
+    """Else the message, when it comes again, would be called again."""
+    claim = walk.claim()
+    walk.client.delete(names.RECORD_PREFIX + "k")
+    assert walk.accept(claim) == "accepted"
+    assert walk.claim().answer is Answer.ACCEPTED
+    assert walk.claim(code=walk.code(code="9999")).answer is Answer.CONFLICT
+    assert walk.ttl() > 0
+
+
+@pytest.mark.parametrize("outcome", ["retry", "bury"])
+def test_another_outcome_whose_record_is_gone_makes_none(walk: Walk, outcome: str) -> None:
+    claim = walk.claim()
+    walk.client.delete(names.RECORD_PREFIX + "k")
+    assert getattr(walk, outcome)(claim) == "fenced"
+    assert walk.ledger.record("k") is None
+
+
+def test_accepted_is_never_left(walk: Walk) -> None:
+    zombie = walk.claim()
+    walk.later(15.1)
+    walk.accept(walk.resume())
+    assert walk.retry(zombie) == "appended"
+    assert walk.bury(dataclasses.replace(zombie, token="another")) == "appended"
+    record = walk.record()
+    assert (record.state, record.reply_code, len(record.attempts)) == ("accepted", 2, 2)
+    assert walk.due() is None
+    assert walk.indexes() == set()
+    assert walk.ttl() > 0
+
+
+def test_a_second_acceptance_is_counted_as_a_double_call(walk: Walk) -> None:
+    zombie = walk.claim()
+    walk.later(15.1)
+    walk.accept(walk.resume())
+    assert walk.accept(zombie) == "doubled"
+    assert walk.record().calls == 2
+    assert walk.accept(zombie) == "done"
+    assert walk.record().calls == 2
+
+
+def test_only_accepted_records_ever_vanish_by_themselves(walk: Walk) -> None:
+    for number, state in enumerate(("calling", "waiting", "dead", "replayed", "fenced")):
+        walk.in_state(state, key=f"k{number}")
+        assert walk.ttl(f"k{number}") == -1, state
+    walk.in_state("accepted", key="done")
+    assert walk.ttl("done") > 0
+
+
+@pytest.fixture
+def full(server: Server) -> Iterator[Walk]:
+    """Give a walk whose test may fill Redis up; there is room again afterwards."""
+    walk = Walk(server.url)
+    yield walk
+    walk.client.config_set("maxmemory", 0)
+    walk.close()
+
+
+@pytest.mark.parametrize(
+    ("reply", "decision", "word"),
+    [
+        (Reply(code=2), Done(), "accepted"),
+        (Reply(symptom=Symptom.RESET), RetryIn(3), "waiting"),
+        (Reply(code=4050, message="账号被冻结"), GiveUp(Reason.PERMANENT), "dead"),
+    ],
+)
+def test_outcomes_are_recorded_when_redis_is_full(full: Walk, reply: Reply, decision: Any, word: str) -> None:
+    claim = full.claim()
+    full.client.config_set("maxmemory", 1)
+    assert full.finish(claim, reply, decision) == word
+    assert full.state() == word
+
+
+def test_no_call_starts_and_nothing_is_refused_when_redis_is_full(full: Walk) -> None:
+    """The message stays where it is, and comes back."""
+    full.retry(full.claim("waits"), 0)
+    code = full.code()
+    full.client.config_set("maxmemory", 1)
+    with pytest.raises(LedgerUnavailable, match=r"OutOfMemory|OOM"):
+        full.claim(code=code)
+    with pytest.raises(LedgerUnavailable):
+        full.resume("waits")
+    with pytest.raises(LedgerUnavailable):
+        full.refuse(Refused(key="r", reason="x"))
+    assert full.ledger.record("k") is None
+    assert full.state("waits") == "waiting"
+    full.client.config_set("maxmemory", 0)
+    assert full.resume("waits").answer is Answer.CALL
