@@ -12,9 +12,9 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings import SettingsError as UnreadableError
 
+from config.checks import PREFIX, problems
 from config.replies import Replies
 
-PREFIX: Final = "VOICECODE_"
 DEFAULT_HEARTBEAT_FILE: Final = "/tmp/voicecode-heartbeat"  # noqa: S108 - in the worker's own container
 _BROKER_SCHEMES: Final = ("redis", "rediss", "redis+socket", "sentinel", "unix")
 
@@ -201,51 +201,10 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _fit_together(self) -> Self:
-        problems = [problem for wrong, problem in self._cross_checks() if wrong]
-        if problems:
-            raise ValueError("\n".join(problems))
+        found = problems(self)
+        if found:
+            raise ValueError("\n".join(found))
         return self
-
-    def _cross_checks(self) -> tuple[tuple[bool, str], ...]:
-        """Return pairs of (is it wrong, the sentence that says so)."""
-        shortest_record = self.code_ttl_seconds + 10 * self.visibility_timeout_seconds
-        return (
-            (
-                self.gateway_url.startswith("http://") and not self.dynamic_password,
-                f"{PREFIX}GATEWAY_URL is http://, where the plain key could be read on the way: set {PREFIX}DYNAMIC_PASSWORD=true or use https://",
-            ),
-            (
-                self.connect_timeout_seconds >= self.attempt_deadline_seconds,
-                f"{PREFIX}CONNECT_TIMEOUT_SECONDS must be below {PREFIX}ATTEMPT_DEADLINE_SECONDS",
-            ),
-            (
-                self.read_timeout_seconds > self.attempt_deadline_seconds,
-                f"{PREFIX}READ_TIMEOUT_SECONDS must not be above {PREFIX}ATTEMPT_DEADLINE_SECONDS",
-            ),
-            (
-                self.lease_seconds <= self.attempt_deadline_seconds,
-                f"{PREFIX}LEASE_SECONDS must be above {PREFIX}ATTEMPT_DEADLINE_SECONDS: else a call is taken for dead while it runs",
-            ),
-            (
-                self.visibility_timeout_seconds <= self.lease_seconds,
-                f"{PREFIX}VISIBILITY_TIMEOUT_SECONDS must be above {PREFIX}LEASE_SECONDS: else messages come back while their call runs",
-            ),
-            (
-                self.backoff_base_seconds > self.backoff_cap_seconds,
-                f"{PREFIX}BACKOFF_BASE_SECONDS must not be above {PREFIX}BACKOFF_CAP_SECONDS",
-            ),
-            (
-                self.code_ttl_seconds > self.max_ttl_seconds,
-                f"{PREFIX}CODE_TTL_SECONDS must not be above {PREFIX}MAX_TTL_SECONDS",
-            ),
-            (
-                self.accepted_ttl_seconds < shortest_record,
-                (
-                    f"{PREFIX}ACCEPTED_TTL_SECONDS must be at least {PREFIX}CODE_TTL_SECONDS + 10 x {PREFIX}VISIBILITY_TIMEOUT_SECONDS"
-                    f" ({shortest_record:g}): else a late duplicate would be called again"
-                ),
-            ),
-        )
 
     def require_gateway(self) -> tuple[str, SecretStr]:
         """Return the account and the key; raise SettingsError where one is missing."""

@@ -1,0 +1,55 @@
+"""Checks: which settings must fit together, and the sentence for each that does not."""
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from config.settings import Settings
+
+PREFIX: Final = "VOICECODE_"
+
+
+def problems(settings: "Settings") -> list[str]:
+    """Return a sentence for each pair of settings that does not fit, with the variables' names."""
+    return [sentence for wrong, sentence in _checks(settings) if wrong]
+
+
+def _checks(s: "Settings") -> tuple[tuple[bool, str], ...]:
+    """Return pairs of (is it wrong, the sentence that says so)."""
+    shortest_record = s.code_ttl_seconds + 10 * s.visibility_timeout_seconds
+    return (
+        (
+            s.gateway_url.startswith("http://") and not s.dynamic_password,
+            f"{PREFIX}GATEWAY_URL is http://, where the plain key could be read on the way: set {PREFIX}DYNAMIC_PASSWORD=true or use https://",
+        ),
+        (
+            s.connect_timeout_seconds >= s.attempt_deadline_seconds,
+            f"{PREFIX}CONNECT_TIMEOUT_SECONDS must be below {PREFIX}ATTEMPT_DEADLINE_SECONDS",
+        ),
+        (
+            s.read_timeout_seconds > s.attempt_deadline_seconds,
+            f"{PREFIX}READ_TIMEOUT_SECONDS must not be above {PREFIX}ATTEMPT_DEADLINE_SECONDS",
+        ),
+        (
+            s.lease_seconds <= s.attempt_deadline_seconds,
+            f"{PREFIX}LEASE_SECONDS must be above {PREFIX}ATTEMPT_DEADLINE_SECONDS: else a call is taken for dead while it runs",
+        ),
+        (
+            s.visibility_timeout_seconds <= s.lease_seconds,
+            f"{PREFIX}VISIBILITY_TIMEOUT_SECONDS must be above {PREFIX}LEASE_SECONDS: else messages come back while their call runs",
+        ),
+        (
+            s.backoff_base_seconds > s.backoff_cap_seconds,
+            f"{PREFIX}BACKOFF_BASE_SECONDS must not be above {PREFIX}BACKOFF_CAP_SECONDS",
+        ),
+        (
+            s.code_ttl_seconds > s.max_ttl_seconds,
+            f"{PREFIX}CODE_TTL_SECONDS must not be above {PREFIX}MAX_TTL_SECONDS",
+        ),
+        (
+            s.accepted_ttl_seconds < shortest_record,
+            (
+                f"{PREFIX}ACCEPTED_TTL_SECONDS must be at least {PREFIX}CODE_TTL_SECONDS + 10 x {PREFIX}VISIBILITY_TIMEOUT_SECONDS"
+                f" ({shortest_record:g}): else a late duplicate would be called again"
+            ),
+        ),
+    )
