@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from pydantic import SecretStr
 
-from config.masking import REDACTED
 from config.checks import PREFIX
+from config.masking import REDACTED
 from config.settings import Settings, SettingsError, load
 
 ELSEWHERE: Final = ("SECRETS_DIR", "HEARTBEAT_MAX_AGE_SECONDS")

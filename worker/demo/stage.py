@@ -12,8 +12,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from config.checks import PREFIX
 from config.names import Event
-from config.settings import PREFIX, Settings
+from config.settings import Settings
 from worker import leash
 from worker.embedded import start_server
 from worker.simulator import process
@@ -120,7 +121,7 @@ def simulator() -> Iterator[tuple[RunningSimulator, Mapping[str, Any]]]:
 def worker(values: Mapping[str, Any], *, logs: Path, clean: bool) -> Iterator[Worker]:
     """Give a worker that consumes. `values`: settings by name. `clean`: it sees no other setting, neither set nor in `.env`."""
     inherited = {name: value for name, value in os.environ.items() if not (clean and name.startswith(PREFIX))}
-    given = {**values, "log_format": "json", "log_level": "DEBUG"}
+    given = {**values, "log_format": "json", "log_level": "DEBUG", "heartbeat_file": str(logs / "heartbeat")}
     ours = {PREFIX + name.upper(): value if isinstance(value, str) else json.dumps(value) for name, value in given.items()}
     running = Worker({**inherited, **ours}, folder=logs, cwd=logs if clean else Path.cwd())
     try:

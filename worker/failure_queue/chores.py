@@ -14,8 +14,9 @@ import redis
 import structlog
 
 from config import names
+from config.checks import PREFIX
 from config.names import Event
-from config.settings import PREFIX, Settings, SettingsError
+from config.settings import Settings, SettingsError
 from worker.failure_queue.queue import FailureQueue
 from worker.failure_queue.spill import spill
 
