@@ -16,7 +16,7 @@ from config.checks import PREFIX, problems
 from config.replies import Replies
 
 DEFAULT_HEARTBEAT_FILE: Final = "/tmp/voicecode-heartbeat"  # noqa: S108 - in the worker's own container
-_BROKER_SCHEMES: Final = ("redis", "rediss", "redis+socket", "sentinel", "unix")
+_BROKER_SCHEMES: Final = ("redis", "rediss", "redis+socket", "sentinel")
 
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 Level = Literal["DEBUG", "INFO", "WARNING", "ERROR"]

@@ -36,7 +36,10 @@ def connect(settings: Settings, *, retries: int = 1, socket_timeout: float = SOC
     url = settings.broker_url.get_secret_value()
     if url.startswith("sentinel://"):
         return _by_sentinel(url, settings.sentinel_master, options)
-    return redis.Redis.from_url(_plain_url(url), **options)
+    url = _plain_url(url)
+    if url.startswith("unix://"):
+        del options["socket_keepalive"]  # TCP's, and refused elsewhere
+    return redis.Redis.from_url(url, **options)
 
 
 def _plain_url(url: str) -> str:

@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Final, Protocol
 import structlog
 from kombu.transport import TRANSPORT_ALIASES, redis
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import NoScriptError, ResponseError
+from redis.exceptions import NoScriptError, OutOfMemoryError, ResponseError
 
 from config import names
 from config.names import Event
@@ -163,7 +163,8 @@ class FetchingChannel(redis.Channel):
             self._sha = self._create_client().script_load(self._source)
             raise Empty from None
         except ResponseError as error:
-            if "OOM" not in str(error):
+            # redis-py cuts the word off where it stands first; Redis 6.2 has it in the middle of a script's error.
+            if not isinstance(error, OutOfMemoryError) and "OOM" not in str(error):
                 # A master that was demoted, for one: let Celery connect afresh, through Sentinel where there is one.
                 connection.disconnect()
                 raise RedisConnectionError(str(error)) from error
