@@ -1,0 +1,132 @@
+"""The faults: what each kind does to the stage, and how it is healed. Each runs in a thread of its own."""
+
+import os
+import signal
+import threading
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from typing import Final
+
+from tests.chaos.plan import Fault
+from tests.chaos.stage import Stage
+
+Act = Callable[[Stage, Fault], None]
+_STOP_SECONDS: Final = 15.0
+
+
+def _restart(stage: Stage, fault: Fault) -> None:
+    stage.workers[fault.worker].restart()
+
+
+def _kill(stage: Stage, fault: Fault) -> None:
+    stage.workers[fault.worker].kill()
+    time.sleep(fault.seconds)
+    _restart(stage, fault)
+
+
+def _freeze(stage: Stage, fault: Fault) -> None:
+    stage.workers[fault.worker].signal(signal.SIGSTOP)
+    time.sleep(fault.seconds)
+    stage.workers[fault.worker].signal(signal.SIGCONT)
+
+
+def _freeze_and_kill(stage: Stage, fault: Fault) -> None:
+    stage.workers[fault.worker].signal(signal.SIGSTOP)
+    time.sleep(fault.seconds)
+    stage.workers[fault.worker].kill()
+    _restart(stage, fault)
+
+
+def _terminate(stage: Stage, fault: Fault) -> None:
+    stage.workers[fault.worker].stop(_STOP_SECONDS)
+    time.sleep(fault.seconds)
+    _restart(stage, fault)
+
+
+def _kill_redis(stage: Stage, fault: Fault) -> None:
+    stage.redis.kill()
+    time.sleep(fault.seconds)
+    stage.redis.start()
+
+
+def _freeze_redis(stage: Stage, fault: Fault) -> None:
+    os.kill(stage.redis.pid, signal.SIGSTOP)
+    time.sleep(fault.seconds)
+    os.kill(stage.redis.pid, signal.SIGCONT)
+
+
+def _kill_gateway(stage: Stage, fault: Fault) -> None:
+    stage.gateway.kill()
+    time.sleep(fault.seconds)
+    stage.gateway.restart()
+
+
+def _gateway_plays(play: str) -> Act:
+    def act(stage: Stage, fault: Fault) -> None:
+        stage.gateway.client.outage(play)
+        time.sleep(fault.seconds)
+        stage.gateway.client.outage(None)
+
+    return act
+
+
+def _link(side: str, how: str) -> Act:
+    def act(stage: Stage, fault: Fault) -> None:
+        links = {"redis": stage.redis_links, "gateway": stage.gateway_links, "producer": [stage.producer_link]}[side]
+        link = links[fault.worker % len(links)]
+        getattr(link, how)()
+        time.sleep(fault.seconds)
+        if how != "sever":
+            link.heal()
+
+    return act
+
+
+ACTS: Final[dict[str, Act]] = {
+    "worker.kill": _kill,
+    "worker.freeze": _freeze,
+    "worker.freeze_and_kill": _freeze_and_kill,
+    "worker.terminate": _terminate,
+    "redis.kill": _kill_redis,
+    "redis.freeze": _freeze_redis,
+    "gateway.kill": _kill_gateway,
+    "gateway.storm": _gateway_plays("http_503:1"),
+    "gateway.lose": _gateway_plays("accepted_then_reset"),
+    "gateway.slow": _gateway_plays("slow:0.6"),
+    "gateway.hang": _gateway_plays("accepted_then_silent:60"),
+    **{f"{side}_link.{how}": _link(side, how) for side in ("redis", "gateway", "producer") for how in ("cut", "freeze", "sever")},
+}
+
+
+class Faults:
+    """Carries out a schedule. What is already broken is broken again only after it was mended."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+        self._locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+        self._threads: list[threading.Thread] = []
+        self.done: Counter[str] = Counter()
+        self.failed: list[str] = []
+
+    def begin(self, fault: Fault) -> None:
+        """Start a fault; returns at once."""
+        system = fault.kind.partition(".")[0]
+        target = system if system in {"redis", "gateway", "producer_link"} else f"{system} {fault.worker}"
+        thread = threading.Thread(target=self._carry_out, args=(fault, self._locks[target]), daemon=True)
+        thread.start()
+        self._threads.append(thread)
+
+    def wait(self) -> None:
+        """Wait until everything is well again. Raises AssertionError where something could not be mended."""
+        for thread in self._threads:
+            thread.join()
+        assert not self.failed, self.failed
+
+    def _carry_out(self, fault: Fault, lock: threading.Lock) -> None:
+        with lock:
+            try:
+                ACTS[fault.kind](self._stage, fault)
+                self.done[fault.kind] += 1
+            except Exception as error:  # noqa: BLE001 - told at the end
+                self.failed.append(f"{fault}: {error!r}")

@@ -1,0 +1,181 @@
+"""The judge: holds every code's history against the invariants, and counts.
+
+I1  An acknowledged code is accepted, or a dead letter with a reason that stands in the failure queue; exactly one of them, and
+    nothing of it is still waiting.
+I2  The gateway placed at most 1 call + one for each attempt that is recorded as ambiguous, over all lives and in each of them;
+    it got at most one submission an attempt; and none from an attempt that began when the code was known to be accepted.
+I3  Nothing was submitted after the code's end.
+I4  A permanent reply that arrived was not followed by another submission in the same life.
+"""
+
+import bisect
+import dataclasses
+import itertools
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Final
+
+from config.replies import ROWS, Kind
+from tests.chaos.evidence import History
+
+_PERMANENT: Final = frozenset(row.name for row in ROWS if row.kind is Kind.PERMANENT)
+_ACCEPTED: Final = "accepted"
+_DEAD: Final = "dead"
+_CLOCK_SECONDS: Final = 0.01
+"""The ledger's times are Redis' and cut to a millisecond."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What came out."""
+
+    violations: tuple[tuple[str, History], ...]
+    """Each with the sentence that says what is wrong."""
+    figures: dict[str, Any]
+
+    @property
+    def kept(self) -> bool:
+        """Whether every promise was kept."""
+        return not self.violations
+
+
+def judge(histories: Iterable[History], *, deadline_seconds: float) -> Verdict:
+    """Judge every code. `deadline_seconds`: an attempt's, by which a submission may come after its claim."""
+    everything = list(histories)
+    rules: tuple[Callable[[History], str | None], ...] = (
+        _lost,
+        _contradictory,
+        _called_too_often,
+        _submitted_too_often,
+        lambda history: _called_after_accepted(history, deadline_seconds),
+        lambda history: _called_after_its_end(history, deadline_seconds),
+        _repeated_what_was_permanent,
+    )
+    found = [(sentence, history) for history in everything for rule in rules if (sentence := rule(history))]
+    return Verdict(violations=tuple(found), figures=_figures(everything, [rule for rule, _ in found]))
+
+
+def _lost(history: History) -> str | None:
+    if history.acknowledged_at is None:
+        return None
+    if history.record is None:
+        return "lost: there is no record"
+    if history.record.state not in {_ACCEPTED, _DEAD}:
+        return f"lost: {history.record.state} for ever" if not history.due else f"lost: still {history.record.state}"
+    if history.record.state == _DEAD and not (history.record.reason and history.buried):
+        return "lost: dead without a reason or outside the failure queue"
+    return None
+
+
+def _contradictory(history: History) -> str | None:
+    record = history.record
+    if record is None:
+        return None
+    if record.state == _ACCEPTED and not history.calls:
+        return "accepted, but the gateway placed no call"
+    if record.state == _ACCEPTED and (history.buried or history.due):
+        return "accepted, but still in the failure queue or waiting"
+    if record.state == _DEAD and history.calls and not record.ambiguous:
+        return "dead, and nothing says that the phone rang"
+    return None
+
+
+def _called_too_often(history: History) -> str | None:
+    record = history.record
+    if record is None:
+        return None
+    if len(history.calls) > 1 + record.ambiguous:
+        return f"{len(history.calls)} calls with {record.ambiguous} ambiguous attempts"
+    for number, calls, excused in _lives(history):
+        if calls > excused:
+            return f"{calls} calls in life {number}, where at most {excused} attempts were accepted or ambiguous"
+    return None
+
+
+def _lives(history: History) -> Iterator[tuple[int, int, int]]:
+    """Give for each life its number, its calls, and its attempts that were accepted or ambiguous."""
+    if history.record is None:
+        return
+    calls = Counter(bisect.bisect(history.replayed_at, call.at) for call in history.calls)
+    attempts = Counter(
+        bisect.bisect(history.replayed_at, attempt.started_at or 0)
+        for attempt in history.record.attempts
+        if attempt.ambiguous or attempt.kind == Kind.ACCEPTED.value
+    )
+    for life in sorted(calls):
+        yield life + 1, calls[life], attempts[life]
+
+
+def _submitted_too_often(history: History) -> str | None:
+    attempts = len(history.record.attempts) if history.record else 0
+    if len(history.submissions) > attempts:
+        return f"{len(history.submissions)} submissions in {attempts} attempts"
+    return None
+
+
+def _called_after_accepted(history: History, deadline_seconds: float) -> str | None:
+    """Excuse a second attempt that was claimed before the first one's acceptance was written: both are flagged."""
+    record = history.record
+    if record is None or record.accepted_at is None:
+        return None
+    late = [s for s in history.submissions if s.at > record.accepted_at + _CLOCK_SECONDS]
+    if late and (not record.ambiguous or late[-1].at > record.accepted_at + deadline_seconds):
+        return f"submitted {late[-1].at - record.accepted_at:.3f} s after it was known to be accepted"
+    return None
+
+
+def _called_after_its_end(history: History, deadline_seconds: float) -> str | None:
+    end = history.record.expires_at if history.record else None
+    if end and history.submissions and history.submissions[-1].at > end + deadline_seconds:
+        return f"submitted {history.submissions[-1].at - end:.3f} s after its end"
+    return None
+
+
+def _repeated_what_was_permanent(history: History) -> str | None:
+    if history.record is None:
+        return None
+    attempts = history.record.attempts
+    for attempt, following in itertools.pairwise(attempts):
+        replayed = any((attempt.ended_at or 0) <= moment for moment in history.replayed_at)
+        if attempt.row in _PERMANENT and not replayed:
+            return f"attempt {following.number} after the permanent reply {attempt.row}"
+    return None
+
+
+def _figures(histories: list[History], sentences: list[str]) -> dict[str, Any]:
+    records = [history.record for history in histories if history.record]
+    calls = [len(history.calls) for history in histories]
+    return {
+        "codes": len(histories),
+        "accepted": sum(record.state == _ACCEPTED for record in records),
+        "dead": dict(sorted(Counter(record.reason for record in records if record.state == _DEAD).items())),
+        "submissions": sum(len(history.submissions) for history in histories),
+        "calls": sum(calls),
+        "ambiguous attempts": sum(record.ambiguous for record in records),
+        "replays": sum(record.replays for record in records),
+        "worker deaths in a call": sum(record.deaths for record in records),
+        "lost": sum(sentence.startswith("lost") for sentence in sentences),
+        "calls beyond 1 + ambiguous": sum(max(0, len(h.calls) - 1 - (h.record.ambiguous if h.record else 0)) for h in histories),
+        "violations": len(sentences),
+        "second calls, each flagged ambiguous": sum(max(0, number - 1) for number in calls),
+        "longest recovery seconds": _longest(_recoveries(histories)),
+        "longest wait for a first look seconds": _longest(
+            h.record.first_seen - h.acknowledged_at for h in histories if h.record and h.record.first_seen and h.acknowledged_at
+        ),
+    }
+
+
+def _recoveries(histories: list[History]) -> Iterator[float]:
+    """Give for each attempt whose worker died how long after its lease somebody looked at the code again."""
+    for history in histories:
+        record = history.record
+        if record is None:
+            continue
+        for attempt, following in zip(record.attempts, (*record.attempts[1:], None), strict=False):
+            looked_at = (following.started_at if following else None) or record.died_at
+            if attempt.row == "lease_over" and looked_at and attempt.ended_at:
+                yield looked_at - attempt.ended_at
+
+
+def _longest(seconds: Iterable[float]) -> float:
+    return round(max(seconds, default=0.0), 3)

@@ -1,0 +1,112 @@
+"""One run: set the stage, produce, break, replay, heal, drain, judge."""
+
+import dataclasses
+import json
+import random
+import secrets
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any, Final
+
+import redis
+
+from config import names
+from tests.chaos.evidence import gather
+from tests.chaos.faults import Faults
+from tests.chaos.judge import Verdict, judge
+from tests.chaos.plan import Options
+from tests.chaos.stage import Stage
+from worker.ledger import Ledger, LedgerUnavailable
+from worker.redis_client import Outage, connect
+
+_DRAIN_SECONDS: Final = 30.0
+"""Beyond the longest life of a code."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What a run leaves."""
+
+    options: Options
+    verdict: Verdict
+    faults: dict[str, int]
+    seconds: float
+
+    @property
+    def figures(self) -> dict[str, Any]:
+        """Everything that was counted."""
+        run = {"seed": self.options.seed, "seconds": round(self.seconds, 1), "workers": self.options.workers}
+        return {**run, "faults": sum(self.faults.values()), "faults by kind": self.faults, **self.verdict.figures}
+
+
+class Replayer(threading.Thread):
+    """An operator who replays dead letters at random while everything breaks."""
+
+    def __init__(self, stage: Stage) -> None:
+        super().__init__(name="replayer", daemon=True)
+        self._options = stage.options
+        self._over = threading.Event()
+        self._chance = random.Random(stage.options.seed)
+        self._client = connect(stage.settings(), retries=0)
+        self._ledger = Ledger(self._client, stage.settings(), Outage(0, time.monotonic))
+
+    def run(self) -> None:
+        """Replay one now and then until `stop`."""
+        while not self._over.wait(1 / self._options.replays_per_second):
+            try:
+                self._replay_one()
+            except (LedgerUnavailable, redis.RedisError, OSError):
+                continue
+
+    def _replay_one(self) -> None:
+        found: Any = self._client.zrandmember(names.DEAD)
+        if found:
+            life = self._options.life_seconds if self._chance.random() < 0.7 else None
+            ambiguous = self._chance.random() < 0.5
+            token = secrets.token_hex(6)
+            self._ledger.replay(found, token=token, operator="chaos", ambiguous=ambiguous, life_seconds=life)
+
+    def stop(self) -> None:
+        """End it."""
+        self._over.set()
+        self.join()
+        self._client.close()
+
+
+def run(options: Options, folder: Path | None = None) -> Report:
+    """Carry out one run. `folder` keeps what it leaves; without one it is removed. Raises AssertionError where the stage fails."""
+    if folder is None:
+        with tempfile.TemporaryDirectory(prefix="voicecode-chaos-") as temporary:
+            return run(options, Path(temporary))
+    began = time.monotonic()
+    with Stage(options, folder) as stage:
+        faults = Faults(stage)
+        replayer = Replayer(stage)
+        replayer.start()
+        _break(stage, faults)
+        faults.wait()
+        stage.end_producing(60)
+        replayer.stop()
+        stage.gateway.client.rates({})
+        left = stage.drain(options.life_seconds + _DRAIN_SECONDS)
+        histories = gather(stage)
+        deadline = stage.settings().attempt_deadline_seconds
+    verdict = judge(histories, deadline_seconds=deadline)
+    raised = sum("raised" in entry for entry in stage.produced())
+    verdict.figures.update({"publishes that raised": raised, "left after draining": left})
+    if verdict.violations:
+        dump = [json.dumps({"violation": sentence, **history.shown()}, default=str) for sentence, history in verdict.violations]
+        (folder / "violations").write_text("\n".join(dump))
+    return Report(options=options, verdict=verdict, faults=dict(sorted(faults.done.items())), seconds=time.monotonic() - began)
+
+
+def _break(stage: Stage, faults: Faults) -> None:
+    """Produce, and begin each fault at its moment."""
+    stage.start_producing()
+    start = time.monotonic()
+    for fault in stage.options.schedule():
+        time.sleep(max(0.0, start + fault.at - time.monotonic()))
+        faults.begin(fault)
+    time.sleep(max(0.0, start + stage.options.seconds - time.monotonic()))

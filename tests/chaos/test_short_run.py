@@ -1,0 +1,79 @@
+"""A minute of chaos, and the proof that it would tell."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.plan import Fault, Options
+from tests.chaos.runner import Report, run
+
+BROKEN = "tests.support.broken_builds"
+
+
+def told(report: Report) -> str:
+    """Return the sentences of every violation."""
+    return "\n".join(f"{sentence}: {history.key}" for sentence, history in report.verdict.violations)
+
+
+@pytest.mark.timeout(180)
+def test_nothing_is_lost_and_nobody_called_twice(tmp_path: Path) -> None:
+    """Two dozen faults of every kind within 40 s: each code is accepted or dead with a reason, and every second call is flagged."""
+    report = run(Options(seconds=40, seed=11, rate=10, life_seconds=15, fault_every_seconds=1.5), tmp_path)
+    assert told(report) == ""
+    assert report.figures["codes"] == 400
+    assert report.figures["faults"] >= 20
+    assert report.figures["accepted"] >= 300
+    assert report.figures["replays"] > 0
+
+
+def test_a_build_that_acks_before_it_finishes_is_caught(tmp_path: Path) -> None:
+    options = Options(
+        seconds=3,
+        workers=2,
+        rate=20,
+        life_seconds=6,
+        latency_seconds=0.3,
+        plays={},
+        app=BROKEN,
+        settings={"break": "ack_before_finish"},
+        faults=(Fault(at=1.5, kind="worker.kill", worker=0), Fault(at=2, kind="worker.kill", worker=1)),
+    )
+    report = run(options, tmp_path)
+    assert report.figures["lost"] > 0
+    assert "lost: calling for ever" in told(report)
+
+
+def test_a_build_that_forgets_lost_replies_is_caught(tmp_path: Path) -> None:
+    options = Options(
+        seconds=2,
+        workers=1,
+        rate=20,
+        life_seconds=6,
+        plays={"accepted_then_reset": 0.3},
+        app=BROKEN,
+        settings={"break": "forget_ambiguity"},
+        faults=(),
+    )
+    report = run(options, tmp_path)
+    assert report.figures["calls beyond 1 + ambiguous"] > 0
+    assert "2 calls with 0 ambiguous attempts" in told(report)
+
+
+@pytest.mark.parametrize(("transport", "loses"), [("stock", True), ("fetching", False)])
+def test_the_hole_of_the_stock_transport_is_caught(tmp_path: Path, transport: str, *, loses: bool) -> None:
+    """A worker is frozen while it waits, a code arrives, the worker is killed: kombu has popped what it then forgets."""
+    killed = [Fault(at=at, kind="worker.freeze_and_kill", seconds=1) for at in (0.5, 4)]
+    options = Options(
+        seconds=6,
+        workers=1,
+        rate=3,
+        life_seconds=6,
+        duplicates=0,
+        plays={},
+        latency_seconds=0,
+        settings={"transport": transport},
+        faults=tuple(killed),
+    )
+    report = run(options, tmp_path)
+    assert (report.figures["lost"] > 0) is loses, told(report)
+    assert report.verdict.kept is not loses

@@ -1,0 +1,42 @@
+"""Builds that break a promise on purpose, for the tests of the chaos suite: `celery -A tests.support.broken_builds:NAME`.
+
+Importing this module breaks the process that imports it; which way, `VOICECODE_BREAK` says.
+"""
+
+import os
+from collections.abc import Callable
+from typing import Any, Final
+
+from config import names
+from worker.app import app
+from worker.ledger import Ledger
+from worker.ledger.claim import Claim
+from worker.ledger.finish import Outcome
+
+__all__ = ["app"]
+
+
+def _ack_before_finish() -> None:
+    """Forget the message and the moment at which somebody must look again as soon as the claim is there."""
+    claim = Ledger.claim
+
+    def claim_and_ack(ledger: Ledger, *args: Any, **kwargs: Any) -> Claim:
+        answer = claim(ledger, *args, **kwargs)
+        app.parts.acks.add(kwargs["tag"])
+        ledger.client.zrem(names.DUE, answer.key)
+        ledger.client.zrem(names.EXPIRY, answer.key)
+        return answer
+
+    Ledger.claim = claim_and_ack  # type: ignore[method-assign, assignment]
+
+
+def _forget_ambiguity() -> None:
+    """Try again, as often as there are attempts, when a reply was lost, and say nothing of it."""
+    Outcome.ambiguous = property(lambda _outcome: False)  # type: ignore[assignment, method-assign]
+
+
+_WAYS: Final[dict[str, Callable[[], None]]] = {
+    "ack_before_finish": _ack_before_finish,
+    "forget_ambiguity": _forget_ambiguity,
+}
+_WAYS[os.environ["VOICECODE_BREAK"]]()
