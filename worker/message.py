@@ -1,6 +1,7 @@
 """VoiceCode: what a producer asks to have read out, parsed and checked."""
 
 import dataclasses
+import functools
 import hashlib
 import inspect
 import json
@@ -20,6 +21,10 @@ _MOBILE: Final = re.compile(rf"(?:(?:\+|00)?86)?({MOBILE_PATTERN})")
 _PURPOSE: Final = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 _MILLISECONDS: Final = 100_000_000_000.0
 """Epoch seconds reach this in the year 5138; epoch milliseconds passed it in 1973."""
+
+
+_signature = functools.cache(inspect.signature)
+"""Reading a signature costs as much as a whole parse."""
 
 
 class BadInput(Exception):  # noqa: N818 - the glossary's term
@@ -86,12 +91,12 @@ def parse(  # noqa: PLR0913 - the message and what it is checked against
     `now`: epoch seconds.
     """
     try:
-        given = inspect.signature(documented).bind(*args, **kwargs)
+        given = _signature(documented).bind(*args, **kwargs)
     except TypeError as error:
         # Python's text names arguments, never values; an unexpected name is the producer's own text and is not repeated.
         text = str(error)
         reason = "an unexpected keyword argument" if "unexpected keyword" in text else text
-        message = f"wrong arguments: {reason}; expected {inspect.signature(documented)}"
+        message = f"wrong arguments: {reason}; expected {_signature(documented)}"
         raise BadInput(message) from None
     given.apply_defaults()
     values = given.arguments
@@ -205,7 +210,7 @@ def refuse(
 ) -> Refused:
     """Describe a message that `parse` refused, keeping what could be read of it."""
     try:
-        values: Mapping[str, Any] = inspect.signature(documented).bind_partial(*args, **kwargs).arguments
+        values: Mapping[str, Any] = _signature(documented).bind_partial(*args, **kwargs).arguments
     except TypeError:
         values = kwargs
     key = values.get("key")

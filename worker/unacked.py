@@ -74,7 +74,7 @@ class Unacked:
 class Acks(threading.Thread):
     """Collects acks from all threads and sends them in batches. An ack that is lost brings back a message that the ledger knows."""
 
-    PAUSE_SECONDS: Final = 0.005
+    PAUSE_SECONDS: Final = 0.01
     """How long a batch is collected."""
     BATCH: Final = 500
 
