@@ -6,7 +6,7 @@ import itertools
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import redis
 
@@ -23,7 +23,7 @@ from worker.failure_queue.stats import Stats
 from worker.ledger import keys, scripts
 from worker.ledger.record import Record
 
-_INSPECTED = 200
+_INSPECTED: Final = 100
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,9 +103,8 @@ class FailureQueue:
         """Tell what a replay would do, and to which keys. Reads only."""
         counts: collections.Counter[str] = collections.Counter()
         sendable: list[str] = []
-        life, ambiguous, superseded = choice.arguments
         for batch in batched(self.keys(wanted), _INSPECTED):
-            args = [*self._head, names.RECORD_PREFIX, life, ambiguous, superseded, *batch]
+            args = [*self._head, names.RECORD_PREFIX, *choice.arguments, *batch]
             words = [scripts.text(word) for word in self._inspect(keys=[names.DEAD], args=args)]
             counts.update(words)
             sendable += [key for key, word in zip(batch, words, strict=True) if word == "sendable"]
@@ -117,10 +116,7 @@ class FailureQueue:
         Safe to break off and to repeat. `clockwork`: `clock` and `sleep`, for tests.
         """
         run = self.new_run()
-        life, ambiguous, superseded = choice.arguments
-
-        def arguments(key: str) -> list[Any]:
-            return [*self._head, key, run, self.operator, ambiguous, life, superseded, self.settings.audit_entries]
+        arguments = [*self._head, names.RECORD_PREFIX, run, self.operator, *choice.arguments, self.settings.audit_entries]
 
         def note(action: str, detail: str) -> None:
             self._note(action, run, f"{detail}; {choice}" if action == "begin" else detail)

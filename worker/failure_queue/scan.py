@@ -19,7 +19,8 @@ Position = tuple[float, str]
 """Moment of death and key: where a dead letter stands in the order."""
 
 PAGE: Final = 500
-_GATHERED: Final = 20_000
+_LARGEST_PAGE: Final = 4_000
+_GATHERED: Final = 10_000
 """Up to so many sendable ones are put in order here; with more of them, reading all by death soon finds some."""
 _EXPIRES: Final = names.DEAD_BY_PREFIX + "expires"
 
@@ -33,7 +34,7 @@ class Scan:
     def positions(self, wanted: Filter, *, now: float, after: Position | None = None) -> Iterator[Position]:
         """Return what the filter means, newest first. `now`: epoch seconds; `after`: the last one seen."""
         source, left = self._source(wanted, now, after)
-        for page in batched(source, PAGE):
+        for page in _growing(source):
             yield from self._matching(page, left, sendable_at=now if wanted.sendable else None)
 
     def _source(self, wanted: Filter, now: float, after: Position | None) -> tuple[Iterator[Position], list[tuple[str, ...]]]:
@@ -61,22 +62,24 @@ class Scan:
     def _by_death(self, index: str, wanted: Filter, after: Position | None) -> Iterator[Position]:
         """Read an index backwards. Members may leave it meanwhile."""
         low, high = _bounds(wanted)
-        while page := self._page(index, low, high, after):
+        size = PAGE
+        while page := self._page(index, low, high, after, size):
             yield from page
             after = page[-1]
+            size = min(size * 2, _LARGEST_PAGE)
 
-    def _page(self, index: str, low: float | str, high: float | str, after: Position | None) -> list[Position]:
+    def _page(self, index: str, low: float | str, high: float | str, after: Position | None, size: int) -> list[Position]:
         if after is None:
-            return _positions(self._client.zrevrangebyscore(index, high, low, 0, PAGE, withscores=True))
+            return _positions(self._client.zrevrangebyscore(index, high, low, 0, size, withscores=True))
         died_at, key = after
         pipe = self._client.pipeline(transaction=False)
         score, rank = pipe.zscore(index, key).zrevrank(index, key).execute()
         if score == died_at:
-            page = _positions(self._client.zrevrange(index, rank + 1, rank + PAGE, withscores=True))
+            page = _positions(self._client.zrevrange(index, rank + 1, rank + size, withscores=True))
             return [position for position in page if position[0] >= float(low)]
         # It has left: go on below the place where it stood. Many may have died at the same moment.
-        for offset in itertools.count(step=PAGE):
-            page = _positions(self._client.zrevrangebyscore(index, died_at, low, offset, PAGE, withscores=True))
+        for offset in itertools.count(step=size):
+            page = _positions(self._client.zrevrangebyscore(index, died_at, low, offset, size, withscores=True))
             below = [position for position in page if position < after]
             if below or not page:
                 return below
@@ -86,7 +89,7 @@ class Scan:
         """Put keys in the order of their deaths; those that are not dead fall out."""
         low, high = (float(bound) for bound in _bounds(wanted))
         found = []
-        for chunk in batched(dict.fromkeys(keys), PAGE):
+        for chunk in batched(dict.fromkeys(keys), _LARGEST_PAGE):
             scores = self._client.zmscore(names.DEAD, list(chunk))
             found += [
                 (score, key) for score, key in zip(scores, chunk, strict=True) if score is not None and low <= score <= high
@@ -94,10 +97,10 @@ class Scan:
         return (position for position in sorted(found, reverse=True) if after is None or position < after)
 
     def _sendable(self, now: float) -> Iterator[str]:
-        for offset in itertools.count(step=PAGE):
-            page = self._client.zrangebyscore(_EXPIRES, f"({now!r}", "+inf", offset, PAGE)
+        for offset in itertools.count(step=_LARGEST_PAGE):
+            page = self._client.zrangebyscore(_EXPIRES, f"({now!r}", "+inf", offset, _LARGEST_PAGE)
             yield from page
-            if len(page) < PAGE:
+            if len(page) < _LARGEST_PAGE:
                 return
 
     def _matching(self, page: Sequence[Position], groups: list[tuple[str, ...]], *, sendable_at: float | None) -> list[Position]:
@@ -124,6 +127,14 @@ def _bounds(wanted: Filter) -> tuple[float | str, float | str]:
 
 def _positions(rows: Iterable[tuple[str, float]]) -> list[Position]:
     return [(score, key) for key, score in rows]
+
+
+def _growing(values: Iterator[Position]) -> Iterator[tuple[Position, ...]]:
+    """Return values in larger and larger tuples: the first page of a list comes soon, a long search in few steps."""
+    size = PAGE
+    while chunk := tuple(itertools.islice(values, size)):
+        yield chunk
+        size = min(size * 2, _LARGEST_PAGE)
 
 
 def batched(values: Iterable[Any], size: int) -> Iterator[tuple[Any, ...]]:

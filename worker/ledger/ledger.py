@@ -100,10 +100,9 @@ class Ledger:
         superseded: bool = False,
     ) -> str:
         """Put a dead letter back, to be called now; return the script's word (`replay.lua`). Raises LedgerUnavailable."""
-        life = "" if life_seconds is None else life_seconds
-        flags = ["1" if ambiguous else "0", life, "1" if superseded else "0"]
-        args = [key, token, operator, *flags, self._settings.audit_entries]
-        return scripts.text(self._run(self._replay, [*keys.life(key), names.AUDIT], args)[0])
+        flags = ["" if life_seconds is None else life_seconds, "1" if ambiguous else "0", "1" if superseded else "0"]
+        args = [names.RECORD_PREFIX, token, operator, *flags, self._settings.audit_entries, key]
+        return scripts.text(self._run(self._replay, [names.DUE, names.EXPIRY, names.DEAD, names.AUDIT], args)[0])
 
     def record(self, key: str) -> Record | None:
         """Return what is known of a key, or None. Raises LedgerUnavailable."""

@@ -1,0 +1,110 @@
+"""Dead letters in any number, made by the scripts' own index functions, as an import makes them."""
+
+import itertools
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import redis
+
+from config import names
+from worker.failure_queue.scan import batched
+from worker.ledger import keys, scripts
+from worker.message import digest
+
+
+def dead_letter(number: int, *, died_at: float, expires_at: float, **fields: Any) -> tuple[str, dict[str, str]]:
+    """Return key and record of a code that died with 4051; `fields` change it."""
+    mobile, code = f"13{number % 10**9:09d}", f"{number % 10**4:04d}"
+    attempt = {
+        "token": f"{number:016x}",
+        "started_at": round(died_at - 0.05, 3),
+        "ended_at": round(died_at, 3),
+        "elapsed_seconds": 0.0483,
+        "row": "4051",
+        "kind": "permanent",
+        "reply_code": 4051,
+        "reply_message": "剩余条数不足",
+        "http_status": 200,
+        "ambiguous": False,
+        "worker": "celery@worker-1",
+    }
+    record = {
+        "v": "1",
+        "state": "dead",
+        "mobile": mobile,
+        "code": code,
+        "digest": digest(mobile, code),
+        "purpose": "login",
+        "task_id": f"{number:032x}",
+        "first_seen": f"{died_at - 0.1:.3f}",
+        "expires_at": f"{expires_at:.3f}",
+        "died_at": f"{died_at:.3f}",
+        "attempt": "1",
+        "life": "0",
+        "token": f"{number:016x}",
+        "attempt:1": json.dumps(attempt, ensure_ascii=False),
+        "row": "4051",
+        "scope": "account",
+        "reply_code": "4051",
+        "reply_message": "剩余条数不足",
+        "reason": "permanent",
+    }
+    return f"login:{number:08d}", {**record, **{name: str(value) for name, value in fields.items()}}
+
+
+def load(client: redis.Redis, letters: Iterator[tuple[str, dict[str, str]]] | list[tuple[str, dict[str, str]]]) -> int:
+    """Put dead letters into the failure queue and return how many."""
+    restore, count = scripts.load(client, "restore"), 0
+    for batch in batched(letters, 200):
+        pipe = client.pipeline(transaction=False)
+        for key, record in batch:
+            fields = itertools.chain.from_iterable(record.items())
+            args: list[Any] = [0, names.RECORD_VERSION, key, "load", "loader", 1000, *fields]
+            restore(keys=[keys.record(key), names.DEAD, names.AUDIT], args=args, client=pipe)
+        count += sum(answer[0] == "restored" for answer in pipe.execute())
+    return count
+
+
+PRELUDE: Final = (Path(scripts.__file__).parent / "prelude.lua").read_text("utf-8")
+
+MIXED = """
+local function fill(prefix, dead, first, count, now, span, total, lives)
+  local kinds = { { '4051', 'permanent', 'account', 70 }, { '4030', 'permanent', 'number', 10 }, { 'reset', 'ambiguous', 'none', 8 },
+    { 'connect_refused', 'exhausted', 'host', 7 }, { '405', 'permanent', 'account', 4 }, { '4085', 'permanent', 'number', 1 } }
+  for i = first, first + count - 1 do
+    local dice, kind = (i * 7919) % 100, nil
+    for _, candidate in ipairs(kinds) do
+      kind = candidate
+      dice = dice - candidate[4]
+      if dice < 0 then break end
+    end
+    local died_at = now - span * (total - i) / total
+    local mobile = string.format('13%09d', (i * 48271) % 500000000)
+    local key = string.format('login:%08d', i)
+    local entry = cjson.encode({ token = string.format('%016x', i), started_at = stamp(died_at - 0.05), ended_at = stamp(died_at), elapsed_seconds = 0.0483,
+      row = kind[1], kind = 'permanent', reply_code = 4051, reply_message = '剩余条数不足', http_status = 200, ambiguous = false, worker = 'celery@worker-1' })
+    redis.call('HSET', prefix .. key, 'v', 1, 'state', 'dead', 'mobile', mobile, 'code', '004200', 'digest', string.format('%032x', i),
+      'purpose', 'login', 'task_id', string.format('%036d', i), 'first_seen', stamp(died_at - 0.1), 'died_at', stamp(died_at),
+      'expires_at', stamp(died_at + (i >= total - lives and 100000 or 200)), 'attempt', 1, 'life', 0, 'token', string.format('%016x', i), 'attempt:1', entry,
+      'row', kind[1], 'scope', kind[3], 'reply_code', '4051', 'reply_message', '剩余条数不足', 'reason', kind[2],
+      'ambiguous_total', kind[2] == 'ambiguous' and 1 or 0)
+    index(prefix .. key, key, dead, tonumber(stamp(died_at)))
+  end
+end
+fill(ARGV[1], KEYS[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]))
+return redis.status_reply('OK')
+"""
+"""Dead letters of every kind, numbered from `first`, which died evenly over `span` seconds; the youngest `lives` can still be sent."""
+
+
+def load_mixed(client: redis.Redis, count: int, *, now: float, span_seconds: float, sendable: int) -> None:
+    """Fill the failure queue within the server, through the functions by which the scripts index."""
+    fill = client.register_script(PRELUDE + MIXED)
+    for first in range(0, count, 2000):
+        pipe = client.pipeline(transaction=False)
+        for start in range(first, min(first + 2000, count), 50):
+            args: list[Any] = [names.RECORD_PREFIX, start, min(50, count - start), now, span_seconds, count, sendable]
+            fill(keys=[names.DEAD], args=args, client=pipe)
+        pipe.execute()
