@@ -1,11 +1,15 @@
 """What every test may ask for."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import redis
 
+from tests.support.scene import Scene
+from tests.support.simulator import start_simulator
 from worker.embedded import Server, start_server
+from worker.simulator.process import RunningSimulator
 
 
 @pytest.fixture(scope="session")
@@ -28,3 +32,25 @@ def redis_client(server: Server) -> Iterator[redis.Redis]:
     """Give a client that answers in `str`."""
     with server.client(decode_responses=True) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def scene_server() -> Iterator[Server]:
+    """Start a Redis that only scenes use: no other worker may take their messages."""
+    with start_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def scene_simulator() -> Iterator[RunningSimulator]:
+    with start_simulator() as simulator:
+        yield simulator
+
+
+@pytest.fixture
+def scene(scene_server: Server, scene_simulator: RunningSimulator, tmp_path: Path) -> Iterator[Scene]:
+    """Give an empty Redis, a gateway that has forgotten everything, and the means to start workers between them."""
+    scene_server.flush()
+    scene_simulator.client.reset()
+    with Scene(scene_server, scene_simulator, tmp_path) as scene:
+        yield scene

@@ -1,0 +1,82 @@
+"""Whatever address Celery takes for Redis, a stock producer's code is delivered through it."""
+
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pytest
+import redis
+import trustme
+
+from config.settings import load
+from tests.support.scene import Scene
+from tests.support.sentinels import Sentinels
+from worker.embedded import start_server
+from worker.redis_client import connect
+from worker.simulator.process import RunningSimulator
+
+
+def deliver(scene: Scene) -> None:
+    """Send one code, and one that needs a second attempt: the hint goes the same way."""
+    scene.worker()
+    scene.gateway.script("13800138001", ["0"])
+    keys = [scene.send(), scene.send("13800138001")]
+    scene.wait_state(keys)
+    scene.wait_empty()
+
+
+def test_a_unix_socket(scene_simulator: RunningSimulator, tmp_path: Path) -> None:
+    with tempfile.TemporaryDirectory(prefix="vc-") as short:  # a socket's path may have 107 bytes
+        socket = f"{short}/s"
+        with (
+            start_server(extra=("--unixsocket", socket)) as server,
+            Scene(server, scene_simulator, tmp_path, url=f"redis+socket://{socket}?virtual_host=0") as scene,
+        ):
+            deliver(scene)
+
+
+def test_sentinels(scene_simulator: RunningSimulator, tmp_path: Path) -> None:
+    with Sentinels(tmp_path) as sentinels, Scene(sentinels.master, scene_simulator, tmp_path, url=sentinels.url) as scene:
+        deliver(scene)
+
+
+def speaks_tls(program: str) -> bool:
+    said = subprocess.run(
+        [program, "--tls-port", "0", "--port", "0", "--tls-protocols", "none", "-"],
+        input=b"",
+        capture_output=True,
+        timeout=5,
+        check=False,
+    )
+    return b"Bad directive" not in said.stdout + said.stderr
+
+
+def test_tls(scene_simulator: RunningSimulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = shutil.which("redis-server") or shutil.which("valkey-server")
+    if program is None or not speaks_tls(program):
+        pytest.skip("no redis-server with TLS on PATH: apt-get install redis-server")
+    authority = trustme.CA()
+    certificate = authority.issue_cert("127.0.0.1")
+    ca, own = tmp_path / "ca.pem", tmp_path / "server.pem"
+    authority.cert_pem.write_to_path(str(ca))
+    certificate.private_key_and_cert_chain_pem.write_to_path(str(own))
+    monkeypatch.setenv("REDIS_SERVER", program)
+    with start_server() as probe:
+        port = probe.port  # free a moment ago
+    extra = [
+        f"--tls-port {port}",
+        f"--tls-cert-file {own}",
+        f"--tls-key-file {own}",
+        f"--tls-ca-cert-file {ca}",
+        "--tls-auth-clients no",
+    ]
+    words = tuple(word for option in extra for word in option.split())
+    url = f"rediss://127.0.0.1:{port}/0?ssl_cert_reqs=required&ssl_ca_certs={ca}"
+    with start_server(extra=words) as server, Scene(server, scene_simulator, tmp_path, url=url) as scene:
+        deliver(scene)
+    stranger = tmp_path / "stranger.pem"
+    trustme.CA().cert_pem.write_to_path(str(stranger))
+    settings = load(_env_file=None, broker_url=url.replace(str(ca), str(stranger)))
+    with start_server(extra=words), connect(settings) as client, pytest.raises(redis.ConnectionError, match="CERTIFICATE_VERIFY"):
+        client.ping()
