@@ -115,15 +115,13 @@ def test_the_producer_is_stock_celery_and_nothing_of_ours() -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_it_leaves_no_process_behind(number: signal.Signals) -> None:
     """However it is ended, even by `kill -9`."""
-    process = subprocess.Popen([*COMMAND, "--json"], env=environment(), cwd=ROOT, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    while "accepted" not in process.stdout.readline():
-        assert process.poll() is None
-    mine = descendants(process.pid)
+    with subprocess.Popen([*COMMAND, "--json"], env=environment(), cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        for line in process.stdout or ():
+            if "accepted" in line:
+                break
+        mine = descendants(process.pid)
+        process.send_signal(number)
     assert len(mine) >= 5  # two leashes, server, simulator, worker
-    process.send_signal(number)
-    process.wait(15)
-    process.stdout.close()
     end = time.monotonic() + 10
     while parents().keys() & mine and time.monotonic() < end:
         time.sleep(0.05)
