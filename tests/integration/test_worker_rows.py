@@ -1,0 +1,146 @@
+"""Every row of the table, played by the simulator, met by a real worker: each ends as the table says."""
+
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from config.replies import ROWS, Alert, Kind, Row, Symptom
+from tests.support.stage import TIMES, Stage, fresh, number, staged
+from worker.ledger.record import Record
+from worker.simulator.plays import PLAYS, Play, magic_number
+
+ROW: Final = {row.name: row for row in ROWS}
+ELSEWHERE: Final = {
+    Symptom.CONNECT_REFUSED: "below",
+    Symptom.DNS_FAILED: "below",
+    Symptom.TLS_FAILED: "below",
+    Symptom.CONNECT_TIMEOUT: "test_gateway_failures.py",
+    Symptom.PROXY_FAILED: "test_gateway_failures.py",
+    Symptom.TLS_UNTRUSTED: "test_gateway_tls.py",
+    Symptom.NOT_SENT: "test_worker_faults.py",
+    Symptom.CRASH_BEFORE_SEND: "test_worker_faults.py",
+    Symptom.CRASH_AFTER_SEND: "test_worker_faults.py",
+    Symptom.LEASE_OVER: "test_worker_faults.py",
+}
+"""Rows that no server can play, and where they are met."""
+
+NOT_ENDING: Final = {"slow"}
+"""Slower than this worker's read time-out."""
+
+
+@pytest.fixture(scope="module")
+def played(stage: Stage) -> dict[str, str]:
+    """Send a code to every magic number at once, and return the key of each play."""
+    keys = {name: fresh() for name in PLAYS}
+    for name, key in keys.items():
+        stage.send(magic_number(name), "0042", key=key)
+    return keys
+
+
+def attempts_expected(row: Row) -> int:
+    if row.kind is Kind.TRANSIENT:
+        return TIMES["max_attempts"] if row.times is None else 1 + row.times
+    return 2 if row.kind is Kind.AMBIGUOUS else 1
+
+
+REASONS: Final = {Kind.ACCEPTED: "", Kind.TRANSIENT: "exhausted", Kind.AMBIGUOUS: "ambiguous", Kind.PERMANENT: "permanent"}
+LEVELS: Final = {Alert.NONE: "info", Alert.WARN: "warning", Alert.PAGE: "error"}
+
+
+def check(record: Record, row: Row) -> None:
+    assert record.state == ("accepted" if row.kind is Kind.ACCEPTED else "dead")
+    assert (record.row, record.reason) == (row.name, REASONS[row.kind])
+    assert len(record.attempts) == attempts_expected(row)
+    assert {attempt.row for attempt in record.attempts} == {row.name}
+    assert record.ambiguous == (len(record.attempts) if row.kind is Kind.AMBIGUOUS else 0)
+    if row.kind is not Kind.ACCEPTED:
+        assert record.scope == row.scope.value
+        assert record.sendable
+
+
+@pytest.mark.parametrize("play", [play for play in PLAYS.values() if play.name not in NOT_ENDING], ids=lambda play: play.name)
+def test_a_play_ends_as_its_row_says(stage: Stage, played: dict[str, str], play: Play) -> None:
+    """State, reason, scope, attempts, what was submitted, and how loudly the log speaks."""
+    row, key = ROW[play.row], played[play.name]
+    record = stage.ended(key)
+    check(record, row)
+    assert record.reply_code == play.code
+    mobile = magic_number(play.name)
+    assert stage.submissions(mobile) == len(record.attempts)
+    assert stage.calls(mobile) == (len(record.attempts) if play.called else 0)
+    for attempt in record.attempts:
+        line = stage.line("attempt.finished", key=key, attempt=attempt.number)
+        assert (line["row"], line["kind"], line["level"]) == (row.name, row.kind.value, LEVELS[row.alert])
+        assert line.get("alert") == (None if row.alert is Alert.NONE else row.alert.value)
+    letters = stage.lines("dead_letter.written", key=key)
+    assert [line["reason"] for line in letters] == ([] if row.kind is Kind.ACCEPTED else [REASONS[row.kind]])
+
+
+def test_every_row_is_played_somewhere() -> None:
+    played_rows = {play.row for play in PLAYS.values()} | {symptom.value for symptom in ELSEWHERE}
+    assert {row.name for row in ROWS} == played_rows
+
+
+def test_a_failure_that_heals_ends_as_accepted(stage: Stage) -> None:
+    key = fresh()
+    mobile = magic_number("0", 2)
+    stage.send(mobile, "0042", key=key)
+    record = stage.ended(key)
+    assert (record.state, [attempt.row for attempt in record.attempts]) == ("accepted", ["0", "0", "2"])
+    assert (stage.submissions(mobile), stage.calls(mobile)) == (3, 1)
+
+
+def test_the_form_holds_the_bare_number_and_the_code_as_it_was_sent(stage: Stage) -> None:
+    key, mobile = fresh(), number()
+    stage.send(f"+86 {mobile[:3]}-{mobile[3:7]}-{mobile[7:]}", "0042", key=key)
+    stage.ended(key)
+    (submission,) = stage.simulator.client.submissions(mobile)
+    assert (submission.code, submission.method, submission.signature) == ("0042", "POST", "dynamic")
+
+
+def test_one_line_tells_all_of_an_attempt(stage: Stage) -> None:
+    key, mobile = fresh(), number()
+    task_id = stage.send(mobile, "0042", key=key, purpose="login")
+    record = stage.ended(key)
+    line = stage.line("attempt.finished", key=key)
+    expected = {
+        "task_id": task_id,
+        "attempt": 1,
+        "outcome": "accepted",
+        "reply_code": 2,
+        "http_status": 200,
+        "mobile": f"137****{mobile[-4:]}",
+        "purpose": "login",
+        "voice_id": record.voice_id,
+        "recorded": "accepted",
+    }
+    assert line.items() >= expected.items()
+    assert 0 < line["elapsed_seconds"] <= line["age_seconds"] + 0.001 < 10
+    assert line["worker"].startswith("celery@")
+
+
+@pytest.mark.parametrize(
+    ("symptom", "gateway"),
+    [
+        (Symptom.CONNECT_REFUSED, "http://127.0.0.1:9/voice"),
+        (Symptom.DNS_FAILED, "http://gateway.invalid/voice"),
+        (Symptom.TLS_FAILED, "https://127.0.0.1:{simulator}/voice"),
+    ],
+    ids=lambda value: value.value if isinstance(value, Symptom) else "",
+)
+def test_a_gateway_that_cannot_be_reached_ends_as_its_row_says(
+    tmp_path: Path, stage: Stage, symptom: Symptom, gateway: str
+) -> None:
+    address = gateway.format(simulator=stage.simulator.port)
+    values: dict[str, Any] = {
+        "gateway_url": address,
+        "read_timeout_seconds": 0.5,
+        "connect_timeout_seconds": 0.5,
+        "attempt_deadline_seconds": 0.6,
+    }
+    with staged(tmp_path, **values) as elsewhere:
+        key = fresh()
+        elsewhere.send(number(), "0042", key=key)
+        check(elsewhere.ended(key), ROW[symptom.value])
+        assert not elsewhere.lines("attempt.crashed")
