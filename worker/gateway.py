@@ -108,7 +108,7 @@ class Gateway:
             reply = Reply(symptom=symptom, detail=detail)
         except Exception as error:  # noqa: BLE001 - a bug must not look like a call that was never placed
             sent = attempt.stage is Stage.SENT
-            _log.exception(Event.ATTEMPT_CRASHED, sent=sent)
+            _log.exception(Event.ATTEMPT_CRASHED, sent=sent, alert="page", runbook="worker-bug")
             symptom = Symptom.CRASH_AFTER_SEND if sent else Symptom.CRASH_BEFORE_SEND
             reply = Reply(symptom=symptom, detail=type(error).__name__)
         return dataclasses.replace(reply, elapsed_seconds=time.monotonic() - started)
