@@ -1,0 +1,143 @@
+"""The scripts that move messages, by themselves: fetch, give back, sweep."""
+
+import itertools
+import json
+from typing import Any
+
+import pytest
+import redis
+
+from config import names
+from config.settings import load
+from tests.support.scene import Scene, message
+from worker.ledger import keys, scripts
+from worker.redis_client import Outage
+from worker.unacked import Unacked
+
+
+class Fetching:
+    """The fetch script by itself."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self.client: Any = client
+        self.script = scripts.load(client, "fetch")
+        self.numbers = itertools.count(1)
+
+    def __call__(self, credit: int, *, token: str = "", again: bool = False) -> list[tuple[bytes, bytes]]:
+        token = token or f"worker-1/{next(self.numbers)}"
+        arguments: list[Any] = [0, names.RECORD_VERSION, credit, token, "1" if again else "0", names.RECORD_PREFIX, 16_384]
+        answer = self.script(keys=keys.FETCH, args=arguments)
+        return list(zip(answer[::2], answer[1::2], strict=True))
+
+    def unacked(self) -> dict[bytes, bytes]:
+        return dict(self.client.hgetall(names.UNACKED))
+
+
+@pytest.fixture
+def fetch(scene: Scene) -> Fetching:
+    return Fetching(scene.raw)
+
+
+def test_a_fetch_takes_as_many_as_there_is_room_for_and_the_oldest_first(scene: Scene, fetch: Fetching) -> None:
+    sent = [message(f"m{number}") for number in range(5)]
+    for item in sent:
+        scene.push(item)
+    first, second = fetch(3), fetch(3)
+    assert [item.decode() for _, item in first] == sent[:3]
+    assert [item.decode() for _, item in second] == sent[3:]
+    assert fetch(3) == []
+    assert [tag.decode() for tag, _ in first + second] == [f"tag-m{number}" for number in range(5)]
+    assert scene.redis.zrange(names.UNACKED_INDEX, 0, -1) == [f"tag-m{number}" for number in range(5)]
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        '{ "a" : 1.0, "é\\u00e9": "  ", "properties": {"delivery_tag": "odd"}, "n": 12345678901234567890, "e": [] }',
+        '{"body":"\\"]\\",\\"x\\"","properties":{"delivery_tag":"odd"}}',
+        '{"properties":{"delivery_tag":"odd"},"body":"' + "x" * 1_000_000 + '"}',
+    ],
+    ids=["spaces, floats and empty lists", "looks like the end of what is stored", "a megabyte"],
+)
+def test_not_a_byte_of_a_message_changes_on_its_way_through_unacked(scene: Scene, fetch: Fetching, odd: str) -> None:
+    """Cjson would have made `{}` of `[]` and 1.2345678901235e+19 of the number."""
+    scene.push(odd)
+    ((tag, item),) = fetch(10)
+    assert (tag, item) == (b"odd", odd.encode())
+    stored = fetch.unacked()[b"odd"]
+    assert stored == f'[{odd},"{names.QUEUE}","{names.QUEUE}"]'.encode()
+    assert unacked_of(scene).give_back(["odd"]) == 1
+    assert scene.raw.lrange(names.QUEUE, 0, -1) == [odd.encode()]
+    assert scene.standing() == {names.QUEUE: 1}
+
+
+def unacked_of(scene: Scene, instance: str = "worker-1") -> Unacked:
+    settings = load(_env_file=None, broker_url=scene.url, visibility_timeout_seconds=17)
+    return Unacked(scene.redis, settings, Outage(0, lambda: 0.0), instance)
+
+
+def test_what_a_stock_transport_left_in_unacked_comes_back_byte_for_byte(scene: Scene) -> None:
+    """Kombu writes the same three parts, but with spaces between them."""
+    item = message("old")
+    scene.redis.hset(names.UNACKED, "tag-old", json.dumps([json.loads(item), "", names.QUEUE]))
+    scene.redis.zadd(names.UNACKED_INDEX, {"tag-old": 1})
+    assert unacked_of(scene).sweep().restored == 1
+    assert scene.redis.lrange(names.QUEUE, 0, -1) == [item]
+
+
+def test_a_fetch_that_is_executed_twice_answers_with_the_same_messages(scene: Scene, fetch: Fetching) -> None:
+    """Redis was frozen for longer than the time-out: the first answer was lost, the execution was not."""
+    for number in range(4):
+        scene.push(message(f"m{number}"))
+    lost = fetch(2, token="worker-1/7")
+    assert sorted(fetch(2, token="worker-1/7", again=True)) == sorted(lost)
+    assert scene.redis.llen(names.QUEUE) == 2
+    assert scene.redis.hlen(names.UNACKED) == 2
+    # Never executed before: the repetition is the first one.
+    assert len(fetch(2, token="worker-1/8", again=True)) == 2
+    assert scene.redis.llen(names.QUEUE) == 0
+
+
+def test_two_messages_with_one_delivery_tag_stay_two(scene: Scene, fetch: Fetching) -> None:
+    items = [message(key, delivery_tag="same") for key in ("one", "two", "three")]
+    for item in items:
+        scene.push(item)
+    got = fetch(2) + fetch(2)
+    assert [item.decode() for _, item in got] == items
+    assert len({tag for tag, _ in got}) == 3
+    assert len(fetch.unacked()) == 3
+
+
+@pytest.mark.parametrize(
+    "item", [b"rubbish", b"\xff\x00\xfe", b"[]", b"null", b'{"properties":{}}', b'{"properties":{"delivery_tag":7}}']
+)
+def test_an_item_that_is_no_message_becomes_a_dead_letter_with_its_bytes(scene: Scene, fetch: Fetching, item: bytes) -> None:
+    scene.push(item)
+    scene.push(message("next"))
+    assert [tag for tag, _ in fetch(10)] == [b"tag-next"]
+    assert scene.redis.llen(names.QUEUE) == 0
+    (key,) = scene.redis.zrange(names.DEAD, 0, -1)
+    found: dict[bytes, bytes] = scene.raw.hgetall(names.RECORD_PREFIX + key)
+    assert (found[b"state"], found[b"reason"], found[b"raw"]) == (b"dead", b"unreadable", item)
+
+
+def test_a_full_redis_lets_no_message_out_of_the_queue(scene: Scene, fetch: Fetching) -> None:
+    scene.push(message("m"))
+    scene.redis.config_set("maxmemory", 1)
+    try:
+        with pytest.raises(redis.ResponseError, match=r"OOM|maxmemory"):
+            fetch(1)
+        assert scene.redis.llen(names.QUEUE) == 1
+        assert scene.redis.hlen(names.UNACKED) == 0
+    finally:
+        scene.redis.config_set("maxmemory", 0)
+    assert len(fetch(1)) == 1
+
+
+def test_messages_in_the_lists_of_priorities_are_moved_whoever_put_them_there(scene: Scene) -> None:
+    lists = [f"{names.QUEUE}{names.PRIORITY_SEPARATOR}{priority}" for priority in range(1, 10)]
+    for number, name in enumerate(lists):
+        scene.push(f"item {number}", name)
+    assert unacked_of(scene).sweep().moved == 9
+    assert sorted(scene.redis.lrange(names.QUEUE, 0, -1)) == [f"item {number}" for number in range(9)]
+    assert scene.standing() == {names.QUEUE: 9}
