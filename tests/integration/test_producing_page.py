@@ -66,6 +66,12 @@ def test_the_snippets_give_away_neither_number_nor_code_in_a_header(server: Serv
     assert "13800138000" not in item
 
 
+def test_the_snippet_of_the_readme_enqueues_a_code(server: Server, redis_client: redis.Redis) -> None:
+    readme = (ROOT / "README.md").read_text("utf-8")
+    execute(re.findall(r"^```python\n(.*?)^```$", readme, re.MULTILINE | re.DOTALL), server.url)
+    assert '"task": "send_voice_code"' in str(redis_client.lindex("voice_codes", 0))
+
+
 def test_a_code_that_nobody_has_seen_is_queued(server: Server) -> None:
     namespace = execute(blocks("python"), server.url)
     assert namespace["status"]("never-seen") == ("queued", None)

@@ -32,7 +32,8 @@ def main() -> int:
     given = _arguments()
     screen = Screen(plain=given.json, picture=given.svg is not None)
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _leave)
+        if signal.getsignal(number) is not signal.SIG_IGN:  # `nohup` asked for that
+            signal.signal(number, _leave)
     try:
         figures = _run(given, screen)
     except TROUBLE as error:
