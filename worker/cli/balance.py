@@ -9,7 +9,7 @@ from worker.cli.common import FAILED, end, json_option, say_json, settings
 @json_option
 def balance(*, as_json: bool) -> None:
     """Ask the gateway how many calls are left. Places no call and costs nothing."""
-    from config.replies import Replies  # noqa: PLC0415 - `--help` does without it
+    from config.replies import Kind, Replies  # noqa: PLC0415 - `--help` does without it
     from worker.gateway import Gateway  # noqa: PLC0415 - the same
 
     loaded = settings()
@@ -17,10 +17,12 @@ def balance(*, as_json: bool) -> None:
     reply = gateway.balance()
     gateway.close()
     row = reply.row(Replies(loaded.reply_overrides))
+    known = row.kind is Kind.ACCEPTED and reply.balance is not None
     if as_json:
-        say_json({"balance": reply.balance, "row": row.name, "reply_message": reply.message, "meaning": row.meaning})
-    elif reply.balance is not None:
+        balance_ = reply.balance if known else None
+        say_json({"balance": balance_, "row": row.name, "reply_message": reply.message, "meaning": row.meaning})
+    elif known:
         click.echo(f"{reply.balance:,} calls left")
-    if reply.balance is None:
+    if not known:
         detail = " ".join(part for part in (row.name, reply.message, reply.detail) if part)
         end(FAILED, "" if as_json else f"No balance: {row.meaning} ({detail}). See docs/operating.md#{row.runbook}")

@@ -1,6 +1,7 @@
 """Filter: which dead letters are meant. All of its conditions must hold."""
 
 import dataclasses
+import re
 
 from worker.failure_queue.moments import iso
 
@@ -25,7 +26,7 @@ class Filter:
     """Not yet expired."""
 
     def __post_init__(self) -> None:
-        if self.mobile_ends is not None and not (len(self.mobile_ends) == 4 and self.mobile_ends.isdecimal()):  # noqa: PLR2004 - as many are indexed
+        if self.mobile_ends is not None and not re.fullmatch(r"[0-9]{4}", self.mobile_ends):
             message = "the end of a number is exactly its last four digits"
             raise ValueError(message)
 
@@ -52,7 +53,7 @@ class Filter:
 
     def __str__(self) -> str:
         """Say it in one line, for the audit trail and for people."""
-        parts = [name.replace(":", "=", 1) for group in self.indexes for name in ("|".join(group),)]
+        parts = ["|".join(name.replace(":", "=", 1) for name in group) for group in self.indexes]
         if self.keys:
             parts.append(f"{len(self.keys)} keys" if len(self.keys) > 1 else f"key={self.keys[0]}")
         if self.since is not None:

@@ -156,7 +156,7 @@ class FailureQueue:
                     if record is not None and record.state == "dead":
                         file.write(transfer.full_line(key, values) if unmasked else transfer.masked_line(record))
                         count += 1
-            transfer.settle(file)
+            transfer.settle(file, path)
         return count
 
     def import_(self, path: Path) -> Iterator[collections.Counter[str]]:

@@ -43,14 +43,14 @@ def spill(queue: FailureQueue, directory: Path, count: int) -> Spilled | None:
         for batch in batched(chosen, BATCH):
             for (_, key), values in queue.records(batch):
                 file.write(transfer.full_line(key, values))
-        transfer.settle(file)
+        transfer.settle(file, path)
         for batch in batched(chosen, BATCH):
             words = queue.removal.remove(batch, run=run, operator=queue.operator, action="spill")
             gone += words.count("removed")
             stayed += [key for (_, key), word in zip(batch, words, strict=True) if word != "removed"]
         if stayed:
             file.write(transfer.retraction(stayed))
-            transfer.settle(file)
+            transfer.settle(file, path)
     return Spilled(path=path, count=gone, run=run)
 
 

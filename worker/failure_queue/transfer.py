@@ -28,11 +28,11 @@ def create(path: Path) -> IO[str]:
     return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE), "w", encoding="utf-8")
 
 
-def settle(file: IO[str]) -> None:
+def settle(file: IO[str], path: Path) -> None:
     """Return when the file, and its name in its directory, are on the disk."""
     file.flush()
     os.fsync(file.fileno())
-    directory = os.open(Path(file.name).parent, os.O_RDONLY)
+    directory = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(directory)
     finally:
@@ -62,8 +62,8 @@ def read(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
     retracted: set[str] = set()
     for number, line in _lines(path):
         values = _parse(line, number)
-        if "not_spilled" in values:
-            retracted.update(values["not_spilled"])
+        if isinstance(values.get("not_spilled"), list):
+            retracted.update(map(str, values["not_spilled"]))
         else:
             _check(values, number)
     for number, line in _lines(path):
@@ -103,11 +103,12 @@ def _check(values: dict[str, Any], number: int) -> None:
         and re.fullmatch(MOBILE_PATTERN, record.get("mobile") or "13000000000")
         and _is_number(record.get("died_at"))
         and _is_number(record.get("expires_at"))
+        and _is_number(record.get("v"))
     )
     if not good:
         message = f"line {number} is no dead letter; nothing was imported"
         raise BadLine(message)
-    if int(record.get("v") or 0) > names.RECORD_VERSION:
+    if float(record["v"]) > names.RECORD_VERSION:
         message = f"line {number} was written by a later version of this program; nothing was imported"
         raise BadLine(message)
 

@@ -32,6 +32,12 @@ local function indexes_of(record)
   return names
 end
 
+-- `counts` holds what may be counted at a glance; the last four digits would make it ten thousand fields long.
+local function count(dead, name, step)
+  if string.sub(name, 1, 5) == 'ends:' then return end
+  if redis.call('HINCRBY', dead .. ':counts', name, step) <= 0 then redis.call('HDEL', dead .. ':counts', name) end
+end
+
 -- How many dead letters each number has: small hashes by the last four digits, which Redis packs tightly.
 local function count_number(record, dead, step)
   local mobile = redis.call('HGET', record, 'mobile')
@@ -39,13 +45,7 @@ local function count_number(record, dead, step)
   local bucket, field = dead .. ':numbers:' .. string.sub(mobile, -4), string.sub(mobile, 1, -5)
   local left = redis.call('HINCRBY', bucket, field, step)
   if left <= 0 then redis.call('HDEL', bucket, field) end
-  if left == (step > 0 and 1 or 0) then redis.call('HINCRBY', dead .. ':counts', 'numbers', step) end
-end
-
--- `counts` holds what may be counted at a glance; the last four digits would make it ten thousand fields long.
-local function count(dead, name, step)
-  if string.sub(name, 1, 5) == 'ends:' then return end
-  if redis.call('HINCRBY', dead .. ':counts', name, step) <= 0 then redis.call('HDEL', dead .. ':counts', name) end
+  if left == (step > 0 and 1 or 0) then count(dead, 'numbers', step) end
 end
 
 local function index(record, key, dead, died_at)
