@@ -10,6 +10,7 @@ from celery.worker.consumer.tasks import Tasks as CeleryTasks
 
 from worker.retry import Reason
 from worker.rubbish import Rubbish
+from worker.transport import QoS
 
 
 class Tasks(CeleryTasks):
@@ -73,3 +74,5 @@ class Consumer(CeleryConsumer):
         rubbish: Rubbish = self.app.parts.rubbish
         if rubbish.bury_message(message, reason, cause):
             message.ack_log_error(None, self.connection_errors)
+        elif isinstance(message.channel.qos, QoS):
+            message.channel.qos.leave(message.delivery_tag)

@@ -48,6 +48,10 @@ class Rubbish:
         except LedgerUnavailable as error:
             log.warning(Event.MESSAGE_LEFT, cause=str(error), alert="warn", runbook="redis-away")
             return False
+        except Exception:
+            # The event loop is above us: a bug here would end the worker, and the next one, over one message.
+            log.exception(Event.TASK_CRASHED, alert="page", runbook="worker-bug")
+            return False
         if new:
             report.refused(key, refused, reason.value, own_id)
         return True

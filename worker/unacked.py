@@ -101,12 +101,17 @@ class Acks(threading.Thread):
                 self._stopped.wait(1)
 
     def flush(self) -> bool:
-        """Send all that was collected; False where Redis is away and they are kept."""
+        """Send all that was collected; False where that failed and they are kept."""
         while self._tags:
             batch = [self._tags.popleft() for _ in range(min(len(self._tags), self.BATCH))]
             try:
                 self._unacked.ack(batch)
             except LedgerUnavailable:
+                self._tags.extend(batch)
+                return False
+            except Exception:
+                # The thread must not end: nothing else sends acks.
+                log.exception(Event.TASK_CRASHED, alert="page", runbook="worker-bug")
                 self._tags.extend(batch)
                 return False
         return True
