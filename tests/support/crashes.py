@@ -1,0 +1,209 @@
+"""Crashes: what a worker meets, and where it dies. `tests/support/crash_runner.py` plays them."""
+
+import dataclasses
+import hashlib
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import redis
+
+from config import names
+from config.replies import Replies
+from config.settings import Settings, load
+from tests.support.workers import enqueue, stock_producer
+from worker.ledger import Ledger, keys, scripts
+from worker.ledger.claim import Claim
+from worker.ledger.finish import Outcome
+from worker.message import VoiceCode
+from worker.redis_client import Outage, connect
+from worker.reply import Reply
+from worker.retry import Decision, Done, GiveUp, Reason, RetryIn
+
+TIMES: Final[Mapping[str, Any]] = {
+    "connect_timeout_seconds": 0.5,
+    "read_timeout_seconds": 0.9,
+    "attempt_deadline_seconds": 1.0,
+    "lease_seconds": 1.2,
+    "hold_seconds": 1.2,
+    "visibility_timeout_seconds": 1.5,
+    "upkeep_interval_seconds": 0.1,
+    "reconnect_grace_seconds": 0.2,
+    "concurrency": 2,
+    "log_level": "INFO",
+}
+LONG_AGO: Final = -30.0
+"""Clock offset of what a worker of former times did."""
+_REPLIES: Final = Replies()
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Crash:
+    """What a worker meets, where it dies, and what becomes of the code."""
+
+    meets: str
+    fault: str
+    calls: int
+    ambiguous: int
+    end: str = "accepted"
+    """Or the reason of its dead letter."""
+    plays: tuple[str, ...] = ()
+    settings: tuple[tuple[str, Any], ...] = ()
+
+    def __str__(self) -> str:
+        words = [self.meets, *self.plays, self.fault, *(f"{name}={value}" for name, value in self.settings)]
+        return " ".join(words).replace(" ", "-")
+
+
+class Scene:
+    """One Redis database, one number, and what stands there before the worker comes."""
+
+    def __init__(self, url: str, mobile: str) -> None:
+        self.url = url
+        self.code = VoiceCode(key="k", mobile=mobile, code="0042")
+        self.redis: Any = redis.Redis.from_url(url, decode_responses=True)
+        self._app = stock_producer(url)
+
+    def enqueue(self, code: Any = "0042", **more: Any) -> str:
+        """Send the message as a web app does; return the task id."""
+        return enqueue(self._app, self.code.mobile, code, **{"key": "k", **more})
+
+    def send(self, name: str = names.SEND_TASK, **options: Any) -> str:
+        """Send any task."""
+        args = [self.code.mobile, self.code.code]
+        return str(self._app.send_task(name, args=args, kwargs={"key": "k"}, queue=names.QUEUE, **options).id)
+
+    def ledger(self, offset: float = 0.0, **values: Any) -> Ledger:
+        """Return a ledger of this database."""
+        settings = settings_for(self.url, **values)
+        return Ledger(connect(settings), settings, Outage(0, time.monotonic), clock_offset=offset)
+
+    def claim(self, offset: float = 0.0, *, expires_at: float | None = None, **values: Any) -> Claim:
+        """Claim the code as a worker that is no more."""
+        code = dataclasses.replace(self.code, expires_at=expires_at)
+        return self.ledger(offset, **values).claim(code, token="former-token", worker="former", task_id="former")
+
+    def finish(self, claim: Claim, reply_code: int, decision: Decision, offset: float = 0.0) -> None:
+        """Finish it as that worker."""
+        self.ledger(offset).finish(outcome(claim, reply_code, decision))
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self.redis.close()
+        self._app.close()
+
+
+def settings_for(url: str, **values: Any) -> Settings:
+    """Return the settings of these tests."""
+    return load(**{**TIMES, "broker_url": url, **values}, _env_file=None)
+
+
+def outcome(claim: Claim, reply_code: int, decision: Decision) -> Outcome:
+    """Return how an attempt ended."""
+    row = _REPLIES.of_code(reply_code, "")
+    return Outcome(claim=claim, reply=Reply(code=reply_code, message=row.message), row=row, decision=decision, worker="former")
+
+
+def _replayed(scene: Scene) -> str:
+    scene.finish(scene.claim(), 4030, GiveUp(Reason.PERMANENT))
+    scene.ledger().replay("k", token="run", operator="tests")
+    return "k"
+
+
+def _waiting_expired(scene: Scene) -> str:
+    claim = scene.claim(LONG_AGO, expires_at=time.time() - 10)
+    scene.finish(claim, 0, RetryIn(60), LONG_AGO)
+    return "k"
+
+
+def _calling_expired(scene: Scene) -> str:
+    scene.claim(LONG_AGO, expires_at=time.time() - 10)
+    return "k"
+
+
+def _lease_over(scene: Scene) -> str:
+    scene.claim(LONG_AGO)
+    return "k"
+
+
+def _new(scene: Scene) -> str:
+    scene.enqueue()
+    return "k"
+
+
+def _late(scene: Scene) -> str:
+    scene.enqueue(expires_at=time.time() - 1)
+    return "k"
+
+
+def _duplicate_of_accepted(scene: Scene) -> str:
+    scene.finish(scene.claim(), 2, Done())
+    return _new(scene)
+
+
+def _duplicate_of_dead(scene: Scene) -> str:
+    scene.finish(scene.claim(), 4030, GiveUp(Reason.PERMANENT))
+    return _new(scene)
+
+
+def _busy(scene: Scene) -> str:
+    scene.claim(lease_seconds=4, visibility_timeout_seconds=5)
+    return _new(scene)
+
+
+def _early(scene: Scene) -> str:
+    scene.finish(scene.claim(), 0, RetryIn(4))
+    return _new(scene)
+
+
+def _conflict(scene: Scene) -> str:
+    scene.finish(scene.claim(), 2, Done())
+    return scene.enqueue("4711")
+
+
+def _bad_input(scene: Scene) -> str:
+    scene.enqueue(42)
+    return "k"
+
+
+def _unknown_task(scene: Scene) -> str:
+    return scene.send("task_of_tomorrow")
+
+
+def _unreadable(scene: Scene) -> str:
+    scene.redis.lpush(names.QUEUE, "no JSON")
+    return "raw:" + hashlib.sha1(b"no JSON", usedforsecurity=False).hexdigest()
+
+
+def _left_in_unacked(scene: Scene) -> str:
+    scene.enqueue()
+    arguments: list[Any] = [LONG_AGO, names.RECORD_VERSION, 1, "former/1", "0", names.RECORD_PREFIX, 100]
+    assert scripts.load(scene.redis, "fetch")(keys=keys.FETCH, args=arguments)
+    return "k"
+
+
+def _beside(scene: Scene) -> str:
+    scene.send(priority=6)
+    assert scene.redis.llen(names.QUEUE) == 0
+    return "k"
+
+
+MEETINGS: Final[Mapping[str, Callable[[Scene], str]]] = {
+    "new": _new,
+    "replayed": _replayed,
+    "waiting expired": _waiting_expired,
+    "calling expired": _calling_expired,
+    "lease over": _lease_over,
+    "late": _late,
+    "duplicate of accepted": _duplicate_of_accepted,
+    "duplicate of dead": _duplicate_of_dead,
+    "busy": _busy,
+    "early": _early,
+    "conflict": _conflict,
+    "bad input": _bad_input,
+    "unknown task": _unknown_task,
+    "unreadable": _unreadable,
+    "left in unacked": _left_in_unacked,
+    "beside": _beside,
+}
+"""Each puts the scene, and returns the key to look at afterwards."""
