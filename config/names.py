@@ -36,6 +36,9 @@ UNACKED_INDEX: Final = TAG + ":unacked_index"
 UNACKED_MUTEX: Final = TAG + ":unacked_mutex"
 """kombu's own three, under names of ours, so that another Celery app in the same database keeps its own."""
 
+HINTS: Final = TAG + ":hints"
+"""list like QUEUE: what upkeep enqueues. Workers take from it what room new codes leave."""
+
 FETCHED: Final = TAG + ":fetched"
 """hash delivery tag -> token of the fetch: what was fetched and not yet claimed."""
 RETURNS: Final = TAG + ":returns"

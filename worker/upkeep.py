@@ -54,9 +54,12 @@ class Upkeep(threading.Thread):
             self.join(timeout=self._interval + 6)
 
     def _look(self) -> None:
-        """Do all that is due now, in batches, but let others have their turn."""
-        for _ in range(_ROUNDS_AT_ONCE):
-            tidied = self._ledger.upkeep(token=secrets.token_hex(6))
+        """Bury all that has expired, in batches, but let others have their turn; hint one batch.
+
+        So a gateway that comes back meets a bounded rate of what waited for it, and not all of it at once.
+        """
+        for turn in range(_ROUNDS_AT_ONCE):
+            tidied = self._ledger.upkeep(token=secrets.token_hex(6), hints=turn == 0)
             for buried in tidied.buried:
                 report.buried(buried.key, buried.reason, buried.mobile, buried.task_id)
             for key in tidied.missing:

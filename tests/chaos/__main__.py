@@ -20,6 +20,7 @@ def _arguments() -> argparse.Namespace:
     add("--seed", type=int, default=default.seed, help="of the faults and of the gateway's chance")
     add("--workers", type=int, default=default.workers)
     add("--rate", type=float, default=default.rate, help="codes a second (default 12)")
+    add("--every", type=float, default=default.fault_every_seconds, help="seconds between two faults, on average (default 2.5)")
     add("--json", action="store_true", help="print one JSON object")
     add("--keep", type=Path, help="folder for logs, journal and Redis' files (default: removed at the end)")
     return parser.parse_args()
@@ -46,7 +47,8 @@ def _as_json(report: Report) -> dict[str, Any]:
 def main() -> int:
     """Run; return the exit status."""
     given = _arguments()
-    options = Options(seconds=given.seconds, seed=given.seed, workers=given.workers, rate=given.rate)
+    numbers = {name: getattr(given, name) for name in ("seconds", "seed", "workers", "rate")}
+    options = Options(**numbers, fault_every_seconds=given.every)
     if given.keep:
         given.keep.mkdir(parents=True, exist_ok=True)
     if not given.json:

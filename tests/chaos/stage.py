@@ -93,12 +93,13 @@ class Stage:
         return [Submission(**line) for line in lines if "change" not in line]
 
     def backlog(self) -> dict[str, int]:
-        """Return how much is in the queue, in `unacked` and in `due`."""
+        """Return how much is in the queue, among the hints, in `unacked` and in `due`."""
         with self.redis.client() as client, client.pipeline(transaction=True) as pipe:
             pipe.llen(names.QUEUE)
+            pipe.llen(names.HINTS)
             pipe.hlen(names.UNACKED)
             pipe.zcard(names.DUE)
-            return dict(zip(("queue", "unacked", "due"), map(int, pipe.execute()), strict=True))
+            return dict(zip(("queue", "hints", "unacked", "due"), map(int, pipe.execute()), strict=True))
 
     def drain(self, seconds: float) -> dict[str, int]:
         """Wait until nothing is waiting any more, or for so long; return what is left."""

@@ -21,8 +21,8 @@ def walk(server: Server) -> Iterator[Walk]:
 
 
 def hints(walk: Walk) -> list[dict[str, Any]]:
-    """Return the messages on the queue, the oldest first."""
-    items: Any = walk.client.lrange(names.QUEUE, 0, -1)
+    """Return the messages that wait, in the order in which they are fetched."""
+    items: Any = walk.client.lrange(names.HINTS, 0, -1) + walk.client.lrange(names.QUEUE, 0, -1)
     return [json.loads(item) for item in reversed(items)]
 
 
@@ -129,8 +129,8 @@ def test_a_call_whose_worker_died_and_whose_life_is_over_dies_as_ambiguous(walk:
     assert (record.state, record.reason, record.ambiguous, record.deaths) == ("dead", "ambiguous", 1, 1)
 
 
-def test_a_full_queue_holds_hints_back_and_not_burials(server: Server) -> None:
-    """New codes go first; what is expired must not wait behind them."""
+def test_a_backlog_of_hints_holds_hints_back_and_not_burials(server: Server) -> None:
+    """What is expired must not wait behind them."""
     walk = Walk(server.url, upkeep_backlog=2)
     walk.retry(walk.claim("late", life=3), 1)
     for number in range(3):
@@ -138,7 +138,7 @@ def test_a_full_queue_holds_hints_back_and_not_burials(server: Server) -> None:
     walk.client.lpush(names.QUEUE, "one")
     walk.later(5.1)
     tidied = walk.upkeep()
-    assert (tidied.hinted, [b.key for b in tidied.buried]) == (1, ["late"])
+    assert (tidied.hinted, [b.key for b in tidied.buried]) == (2, ["late"])
     assert walk.upkeep().hinted == 0
     assert walk.client.zcard(names.DUE) == 3
     walk.close()
@@ -156,6 +156,36 @@ def test_the_longest_due_and_the_longest_expired_come_first(server: Server) -> N
     assert [[b.key for b in tidied.buried] for tidied in (first, second)] == [["x", "y"], ["z"]]
     assert (first.more, second.more) == (True, False)
     walk.close()
+
+
+def test_hints_leave_the_queue_to_new_codes(walk: Walk) -> None:
+    """Only where the queue is empty one of them goes there, to wake a worker that waits for it."""
+    for number in range(3):
+        walk.in_state("waiting", key=f"k{number}")
+    walk.later(5.1)
+    assert walk.upkeep().hinted == 3
+    assert (walk.client.llen(names.QUEUE), walk.client.llen(names.HINTS)) == (1, 2)
+    walk.later(walk.settings.hold_seconds + 0.1)
+    assert walk.upkeep().hinted == 3
+    assert (walk.client.llen(names.QUEUE), walk.client.llen(names.HINTS)) == (1, 5)
+
+
+def test_where_the_stock_transport_reads_hints_stand_on_the_queue(server: Server) -> None:
+    walk = Walk(server.url, transport="stock")
+    for number in range(3):
+        walk.in_state("waiting", key=f"k{number}")
+    walk.later(5.1)
+    walk.upkeep()
+    assert (walk.client.llen(names.QUEUE), walk.client.llen(names.HINTS)) == (3, 0)
+    walk.close()
+
+
+def test_without_hints_it_only_buries(walk: Walk) -> None:
+    walk.in_state("waiting")
+    walk.retry(walk.claim("late", life=3), 1)
+    walk.later(5.1)
+    tidied = walk.ledger.upkeep(token="t", hints=False)
+    assert (tidied.hinted, len(tidied.buried)) == (0, 1)
 
 
 def test_a_key_without_a_record_is_taken_out_and_told(walk: Walk) -> None:

@@ -75,8 +75,8 @@ class Ledger:
         answer, key = (scripts.text(part) for part in self._run(self._refuse, names_, args))
         return answer == "refused", key
 
-    def upkeep(self, *, token: str) -> Tidied:
-        """Bury what has expired and hint what is due, one batch of each. Raises LedgerUnavailable."""
+    def upkeep(self, *, token: str, hints: bool = True) -> Tidied:
+        """Bury what has expired and, with `hints`, hint what is due, one batch of each. Raises LedgerUnavailable."""
         s = self._settings
         args = [
             token,
@@ -86,8 +86,11 @@ class Ledger:
             self._outage.lenience_seconds(),
             names.RESUME_TASK,
             s.upkeep_backlog,
+            s.upkeep_batch if hints else 0,
         ]
-        return read_tidied(self._run(self._upkeep, [names.DUE, names.EXPIRY, names.DEAD, names.QUEUE], args))
+        # kombu's own transport reads one list only.
+        hint_list = names.QUEUE if s.transport == "stock" else names.HINTS
+        return read_tidied(self._run(self._upkeep, [names.DUE, names.EXPIRY, names.DEAD, names.QUEUE, hint_list], args))
 
     def replay(  # noqa: PLR0913 - one argument per choice of the operator
         self,

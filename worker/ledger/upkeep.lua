@@ -1,9 +1,9 @@
 -- upkeep: bury what has expired, and hint what is due. Nothing leaves `due` here save what is buried or has no record.
--- KEYS  1 due  2 expiry  3 dead  4 queue
--- ARGV  1 clock offset  2 version  3 token of this run  4 prefix of records  5 hold seconds  6 how many to bury and how many to hint at the most
---       7 seconds by which a lease that is over counts as alive  8 task of a hint  9 length of the queue from which on nothing is hinted
--- Returns {hinted, {buried key, reason, mobile, task id, ...}, {key without a record, ...}, 1 where more is left to do now}.
-local due, expiry, dead, queue = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+-- KEYS  1 due  2 expiry  3 dead  4 queue  5 list of hints (the queue itself where the worker reads nothing else)
+-- ARGV  1 clock offset  2 version  3 token of this run  4 prefix of records  5 hold seconds  6 how many to bury at the most
+--       7 seconds by which a lease that is over counts as alive  8 task of a hint  9 length of the list of hints from which on nothing is hinted  10 how many to hint at the most
+-- Returns {hinted, {buried key, reason, mobile, task id, ...}, {key without a record, ...}, 1 where more is left to bury now}.
+local due, expiry, dead, queue, hints = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local version, token, prefix, hold, batch, lenience = ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
 local now = clock(ARGV[1])
 local buried, missing = {}, {}
@@ -42,7 +42,7 @@ local HINT = '{"body":"[[\\"%s\\"],{},{}]","content-encoding":"utf-8","content-t
   .. '"priority":0,"delivery_tag":"%s"}}'
 
 local hinted = 0
-local room = math.max(0, math.min(batch, tonumber(ARGV[9]) - redis.call('LLEN', queue)))
+local room = math.max(0, math.min(tonumber(ARGV[10]), tonumber(ARGV[9]) - redis.call('LLEN', hints)))
 local ready = room > 0 and redis.call('ZRANGEBYSCORE', due, '-inf', stamp(now), 'LIMIT', 0, room) or {}
 for i, key in ipairs(ready) do
   local r = read(prefix .. key, 'state', 'lease_until')
@@ -53,8 +53,11 @@ for i, key in ipairs(ready) do
   else
     local id = 'hint-' .. token .. '-' .. i
     redis.call('ZADD', due, stamp(now + hold), key)
-    redis.call('LPUSH', queue, string.format(HINT, key, ARGV[8], id, id, version, id, queue, id))
+    redis.call('LPUSH', hints, string.format(HINT, key, ARGV[8], id, id, version, id, queue, id))
     hinted = hinted + 1
   end
 end
-return { hinted, buried, missing, (#expired == batch or #ready == batch) and 1 or 0 }
+-- Workers that have nothing to do wait for the queue alone: one hint there wakes them for the others, also for those that a
+-- worker left behind when it died.
+if hints ~= queue and redis.call('EXISTS', queue) == 0 and redis.call('EXISTS', hints) == 1 then redis.call('RPOPLPUSH', hints, queue) end
+return { hinted, buried, missing, #expired == batch and 1 or 0 }
