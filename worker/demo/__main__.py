@@ -48,7 +48,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="./run demo",
         description="Watch voice codes of every fate go from a producer through Redis and a worker to the gateway (its simulator).",
-        epilog="VOICECODE_BROKER_URL: use that Redis (an empty database of it). VOICECODE_ACCOUNT and VOICECODE_APIKEY: place one real call, after asking.",
+        epilog="VOICECODE_BROKER_URL: use that Redis (a database without voice codes; what the demo writes there stays, under keys demo-...). VOICECODE_ACCOUNT and VOICECODE_APIKEY: place one real call, after asking.",
     )
     parser.add_argument("--json", action="store_true", help="no live table; the last line is one JSON object of figures")
     parser.add_argument("--keep", action="store_true", help="leave everything running until Ctrl-C, and say how to go on by hand")
@@ -84,6 +84,8 @@ def _run(given: argparse.Namespace, screen: Screen) -> Figures:
             figures = story.tell()
         if given.svg:
             screen.save(given.svg, "./run demo")
+        if not given.keep:
+            screen.say("To go on by hand, with all of it running: ./run demo --keep", style="")
         if given.json:
             print(json.dumps(dataclasses.asdict(figures)), flush=True)  # noqa: T201 - what --json is for
         if given.keep:

@@ -15,6 +15,7 @@ from rich.text import Text
 from worker.demo.watch import QUEUED, Row, Watch
 
 _WIDE: Final = 118
+_NARROW: Final = 90
 _PLAIN_WIDTH: Final = 150
 _PICTURE_WIDTH: Final = 132
 _LOOK_SECONDS: Final = 0.08
@@ -91,13 +92,15 @@ def codes_table(rows: Sequence[Row], title: str, width: int) -> Table:
 
 
 def failures_table(rows: Sequence[Row], width: int) -> Table:
-    """Return the failure queue."""
+    """Return the failure queue; on a narrow screen without the number of tries."""
+    wide = width >= _NARROW
     lines = []
     for row in rows:
         rung = Text(f"{row.ambiguous} x", style="yellow") if row.ambiguous else Text("no")
-        reason = Text(row.reason, style="red")
-        lines.append([Text(row.key), Text(row.mobile), reason, Text(str(row.attempts)), Text(row.reply), rung])
-    return _table("The failure queue", ["key", "number", "reason", "tries", _REPLY, "rang?"], lines, width)
+        tries = [Text(str(row.attempts))] if wide else []
+        lines.append([Text(row.key), Text(row.mobile), Text(row.reason, style="red"), *tries, Text(row.reply), rung])
+    names = ["key", "number", "reason", *(["tries"] if wide else []), _REPLY, "rang?"]
+    return _table("The failure queue", names, lines, width)
 
 
 def _table(title: str, names: Sequence[str], lines: Sequence[Sequence[Text]], width: int) -> Table:

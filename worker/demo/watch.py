@@ -104,4 +104,4 @@ def _masked(mobile: str) -> str:
     try:
         return mask_mobile(normalise_mobile(mobile))
     except BadInput:
-        return "not a mobile"
+        return "no mobile"
