@@ -107,10 +107,9 @@ def _lives(history: History) -> Iterator[tuple[int, int, int]]:
 
 
 def _submitted_too_often(history: History) -> str | None:
-    attempts = len(history.record.attempts) if history.record else 0
-    if len(history.submissions) > attempts:
-        return f"{len(history.submissions)} submissions in {attempts} attempts"
-    return None
+    if history.record is None or len(history.submissions) <= len(history.record.attempts):
+        return None
+    return f"{len(history.submissions)} submissions in {len(history.record.attempts)} attempts"
 
 
 def _called_after_accepted(history: History, deadline_seconds: float) -> str | None:

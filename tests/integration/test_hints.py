@@ -1,0 +1,69 @@
+"""Hints stand on a list of their own: new codes go first, and no hint is forgotten."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import redis
+
+from config import names
+from tests.support.ledgers import Walk
+from tests.support.workers import RunningWorker, environment, wait_for
+from worker.embedded import Server
+from worker.ledger import keys, scripts
+
+
+def message(tag: str) -> str:
+    return json.dumps({"body": "", "properties": {"delivery_tag": tag}})
+
+
+def fetch(client: redis.Redis, number: int, count: int) -> list[str]:
+    """Fetch as the transport does, and return the tags."""
+    arguments: list[str | int] = [0, names.RECORD_VERSION, count, f"w/{number}", "0", names.RECORD_PREFIX, 1000]
+    answer: Any = scripts.load(client, "fetch")(keys=keys.FETCH, args=arguments)
+    return list(answer[::2])
+
+
+@pytest.fixture
+def walk(server: Server) -> Iterator[Walk]:
+    walk = Walk(server.url)
+    yield walk
+    walk.close()
+
+
+def test_new_codes_go_first_and_hints_are_not_starved(redis_client: redis.Redis) -> None:
+    redis_client.lpush(names.HINTS, *(message(f"hint{n}") for n in range(200)))
+    redis_client.lpush(names.QUEUE, *(message(f"code{n}") for n in range(200)))
+    fetched = [fetch(redis_client, n, 1)[0] for n in range(200)]
+    hints = [tag for tag in fetched if tag.startswith("hint")]
+    assert 0 < len(hints) < 80
+    assert hints == [f"hint{n}" for n in range(len(hints))]
+
+
+def test_hints_take_the_room_that_new_codes_leave(redis_client: redis.Redis) -> None:
+    redis_client.lpush(names.HINTS, *(message(f"hint{n}") for n in range(5)))
+    redis_client.lpush(names.QUEUE, message("code"))
+    assert sorted(fetch(redis_client, 1, 4)) == ["code", "hint0", "hint1", "hint2"]
+    assert sorted(fetch(redis_client, 2, 4)) == ["hint3", "hint4"]
+    assert redis_client.exists(names.QUEUE, names.HINTS) == 0
+    assert redis_client.hlen(names.UNACKED) == 6
+
+
+def test_hints_that_a_dead_worker_left_behind_wake_another(walk: Walk) -> None:
+    walk.client.lpush(names.HINTS, message("a"), message("b"))
+    assert walk.upkeep().hinted == 0
+    assert walk.client.llen(names.QUEUE) == 1
+    assert fetch(walk.client, 1, 5)[0] in "ab"
+    assert walk.client.llen(names.HINTS) == 0
+
+
+def test_an_idle_worker_hears_of_every_code_that_is_due(walk: Walk, server: Server, tmp_path: Any) -> None:
+    """It waits for the queue alone, and the gateway is away."""
+    for number in range(30):
+        walk.retry(walk.claim(f"k{number}"), 0.01)
+    env = environment(
+        broker_url=server.url, gateway_url="http://127.0.0.1:9/", max_attempts=2, heartbeat_file=str(tmp_path / "heartbeat")
+    )
+    with RunningWorker(tmp_path / "worker.log", env).wait_ready():
+        wait_for(lambda: walk.client.zcard(names.DEAD) == 30, 10, "the second attempt of every code")
