@@ -1,7 +1,11 @@
 """CrashRunner: plays crashes, each in a database of its own, with a worker that dies and a healthy one after it."""
 
+import collections
 import dataclasses
 import itertools
+import os
+import signal
+import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -9,10 +13,10 @@ from typing import Any, Final
 
 from config import names
 from tests.support.crashes import MEETINGS, TIMES, Crash, Scene
-from tests.support.faulty_app import EXIT_STATUS
+from tests.support.faulty_app import EXIT_STATUS, STALLED
 from tests.support.nursery import Child, Nursery
 from tests.support.workers import environment, wait_for
-from worker.embedded import Server
+from worker.embedded import Server, start_server
 from worker.simulator.book import Submission
 from worker.simulator.process import RunningSimulator
 
@@ -20,7 +24,10 @@ AT_ONCE: Final = 8
 END_SECONDS: Final = 20.0
 _HASHES: Final = (names.UNACKED, names.FETCHED)
 _ZSETS: Final = (names.UNACKED_INDEX, names.DUE, names.EXPIRY)
-_SURVIVED: Final = ("raise", "lose")
+_SURVIVED: Final = ("raise", "lose", "stall")
+SOCKET_SECONDS: Final = 0.4
+PATIENT: Final = {"attempt_deadline_seconds": 4, "lease_seconds": 5, "hold_seconds": 5, "visibility_timeout_seconds": 6}
+"""Nothing is to be brought back by time alone where Redis is frozen for a moment."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +39,8 @@ class End:
     submissions: list[Submission]
     dead: list[str]
     log: str
+    twice: set[str]
+    """Where Redis was frozen: digests of the scripts, and other commands, that it executed more than once alike."""
 
     @property
     def record(self) -> Mapping[str, str]:
@@ -80,26 +89,42 @@ class CrashRunner:
         self._pool.shutdown(cancel_futures=True)
 
     def _play(self, crash: Crash, number: int) -> End:
-        scene = Scene(f"{self._server.url.rpartition('/')[0]}/{number}", f"138{number:08}")
+        if not crash.stalls:
+            return self._on(self._server, crash, number)
+        # Every command is noted in the slow log: whether it came twice is seen there.
+        with start_server(
+            extra=("--databases", "200", "--slowlog-log-slower-than", "0", "--slowlog-max-len", "100000")
+        ) as server:
+            return self._on(server, crash, number)
+
+    def _on(self, server: Server, crash: Crash, number: int) -> End:
+        scene = Scene(f"{server.url.rpartition('/')[0]}/{number}", f"138{number:08}")
         log = self._folder / f"{crash}.log"
         env = environment(
             broker_url=scene.url,
             gateway_url=self._simulator.url,
             heartbeat_file=str(self._folder / f"{number}.heartbeat"),
-            **{**TIMES, **dict(crash.settings)},
+            **{**TIMES, **(PATIENT if crash.stalls else {}), **dict(crash.settings)},
         )
+        if crash.stalls:
+            env |= {"FAULT_REDIS_PID": str(server.pid), "FAULT_SOCKET_SECONDS": str(SOCKET_SECONDS)}
         workers: list[Child] = []
         try:
             if crash.plays:
                 self._simulator.client.script(scene.code.mobile, crash.plays)
             key = MEETINGS[crash.meets](scene)
             workers.append(self._nursery.worker(log, {**env, "FAULT": crash.fault}))
-            if not crash.fault.endswith(_SURVIVED):
+            if crash.stalls:
+                wait_for(lambda: STALLED in log.read_text(), 10, "Redis to be frozen")
+                time.sleep(crash.stalls)
+                os.kill(server.pid, signal.SIGCONT)
+            if not crash.fault.endswith(_SURVIVED) or ":stop" in crash.fault:
                 status = workers[0].ended()
-                assert status == EXIT_STATUS, f"the worker ended with {status}: {log.read_text()[-2000:]}"
+                expected = 0 if crash.stalls else EXIT_STATUS
+                assert status == expected, f"the worker ended with {status}: {log.read_text()[-2000:]}"
                 workers.append(self._nursery.worker(log, env))
             wait_for(lambda: self._settled(scene, key), END_SECONDS, f"the end of {crash}: {self._left(scene)}")
-            return self._end(scene, key, log)
+            return self._end(crash, scene, key, log)
         except AssertionError as error:
             message = f"{error}\n{self._left(scene)}\n{log.read_text()[-3000:] if log.exists() else ''}"
             raise AssertionError(message) from None
@@ -120,7 +145,7 @@ class CrashRunner:
         found |= {name: scene.redis.zcard(name) for name in _ZSETS}
         return {name: count for name, count in found.items() if count}
 
-    def _end(self, scene: Scene, key: str, log: Path) -> End:
+    def _end(self, crash: Crash, scene: Scene, key: str, log: Path) -> End:
         prefix = len(names.RECORD_PREFIX)
         return End(
             key=key,
@@ -128,4 +153,12 @@ class CrashRunner:
             submissions=self._simulator.client.submissions(scene.code.mobile),
             dead=scene.redis.zrange(names.DEAD, 0, -1),
             log=log.read_text(),
+            twice=_twice(scene.redis) if crash.stalls else set(),
         )
+
+
+def _twice(client: Any) -> set[str]:
+    """Return which commands came more than once with the same arguments, by the digest of their script where they have one."""
+    commands = [entry["command"].decode(errors="replace") for entry in client.slowlog_get(100_000)]
+    again = [command for command, count in collections.Counter(commands).items() if count > 1]
+    return {command.split()[1] if command.startswith("EVALSHA") else command for command in again}

@@ -50,6 +50,11 @@ class Crash:
     plays: tuple[str, ...] = ()
     settings: tuple[tuple[str, Any], ...] = ()
 
+    @property
+    def stalls(self) -> float:
+        """Seconds for which Redis is frozen; 0: it is not."""
+        return 0.0 if "stall" not in self.fault else 2.0 if self.fault.startswith("fetch:before") else 0.6
+
     def __str__(self) -> str:
         words = [self.meets, *self.plays, self.fault, *(f"{name}={value}" for name, value in self.settings)]
         return " ".join(words).replace(" ", "-")

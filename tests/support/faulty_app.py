@@ -32,6 +32,7 @@ from worker.gateway import Gateway
 from worker.ledger import scripts
 
 EXIT_STATUS: Final = 77
+STALLED: Final = "redis stalled"
 _HINT_ARGUMENTS: Final = 10
 """A message's claim has more than a hint's."""
 
@@ -60,6 +61,7 @@ class Faults:
             os.kill(os.getpid(), signal.SIGSTOP)
         if action == "stall":
             os.kill(int(os.environ["FAULT_REDIS_PID"]), signal.SIGSTOP)
+            os.write(1, f"\n{STALLED}\n".encode())
         if action == "lose":
             raise RedisConnectionError
         if action == "raise":
@@ -155,5 +157,5 @@ if _socket_seconds:
 from worker.app import app  # noqa: E402 - built from what was wrapped above
 
 if _socket_seconds:
-    short: Final = {"socket_timeout": _socket_seconds, "socket_connect_timeout": _socket_seconds}
+    short: Final = {"socket_timeout": _socket_seconds, "health_check_interval": _socket_seconds}
     app.conf.broker_transport_options = {**app.conf.broker_transport_options, **short}
