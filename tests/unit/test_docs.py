@@ -4,11 +4,13 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 
 from config import page
 from config.replies import ROWS, Replies
 from config.settings import Settings
+from worker.cli import voicecode
 from worker.retry import Reason
 
 ROOT = Path(__file__).parents[2]
@@ -76,6 +78,29 @@ def test_the_readme_tells_settings_as_they_are() -> None:
 def test_no_page_names_a_setting_that_is_not_there(path: Path) -> None:
     known = {"VOICECODE_" + name.upper() for name in Settings.model_fields} | FROM_THE_ENVIRONMENT
     assert set(SETTING.findall(path.read_text("utf-8"))) - known == set()
+
+
+def commands(markdown: str) -> Iterator[str]:
+    """Yield every line that a reader may copy into a shell: in a fence, or in backquotes."""
+    for fence in re.findall(r"^```sh\n(.*?)^```$", markdown, re.MULTILINE | re.DOTALL):
+        yield from fence.splitlines()
+    yield from re.findall(r"`([^`\n]+)`", markdown)
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_every_command_that_a_page_shows_is_there_with_its_options(path: Path) -> None:
+    """At three in the morning nobody wants to meet `no such option`."""
+    for line in commands(path.read_text("utf-8")):
+        called = re.match(r"(?:.*\s|\./run )?voicecode ([a-z][^#]*)", line)
+        if called is None:
+            continue
+        words = called[1].replace("...", "").split()
+        command: click.Command = voicecode
+        while words and isinstance(command, click.Group):
+            assert words[0] in command.commands, line
+            command = command.commands[words.pop(0)]
+        known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
+        assert {word for word in words if word.startswith("--")} <= known, line
 
 
 def test_the_override_that_the_runbook_shows_is_taken() -> None:
