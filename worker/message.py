@@ -196,13 +196,13 @@ class Refused:
     """One sentence without values."""
     mobile: str = dataclasses.field(default="", repr=False)
     """11 digits where the number could be read, else empty."""
-    raw: str = dataclasses.field(default="", repr=False)
-    """The arguments as JSON, cut to RAW_CAP_BYTES: holds numbers and codes, never printed unmasked."""
+    raw: str | bytes = dataclasses.field(default="", repr=False)
+    """The arguments as JSON, or an item's bytes, cut: holds numbers and codes, never printed unmasked."""
 
     @property
     def digest(self) -> str:
         """Digest of the arguments: tells a redelivery from another message under the same key."""
-        return digest(self.raw)
+        return digest(self.raw if isinstance(self.raw, str) else self.raw.hex())
 
 
 def refuse(

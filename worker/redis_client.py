@@ -27,6 +27,8 @@ def connect(settings: Settings, *, retries: int = 1, socket_timeout: float = SOC
     """
     options: dict[str, Any] = {
         "decode_responses": True,
+        # The bytes of an unreadable item stand in its dead letter, which must be readable.
+        "encoding_errors": "backslashreplace",
         "socket_connect_timeout": CONNECT_TIMEOUT_SECONDS,
         "socket_timeout": socket_timeout,
         "socket_keepalive": True,

@@ -10,6 +10,7 @@ from worker import report
 from worker.ledger import Ledger, LedgerUnavailable
 from worker.message import Refused, digest, safe_id
 from worker.retry import Reason
+from worker.transport import RAW
 from worker.unacked import RAW_CAP_BYTES, Acks
 
 log = structlog.get_logger("voicecode.rubbish")
@@ -29,19 +30,20 @@ class Rubbish:
 
     def bury_item(self, tag: str, item: bytes, cause: str) -> None:
         """Bury an item that the transport fetched and kombu cannot take. `cause`: an exception's name."""
-        self._bury(tag, item.decode(errors="backslashreplace"), Reason.UNREADABLE, cause, "raw:" + digest(tag))
+        self._bury(tag, item, Reason.UNREADABLE, cause, "raw:" + digest(tag))
 
     def bury_message(self, message: Any, reason: Reason, cause: str) -> bool:
         """Bury a message that Celery cannot take; True where it is recorded and may be acked."""
-        raw = json.dumps(message._raw, ensure_ascii=True, default=repr)  # noqa: SLF001 - kombu keeps the item there and nowhere else
+        item = message._raw  # noqa: SLF001 - kombu keeps it there and nowhere else
+        raw = item.get(RAW) or json.dumps(item, ensure_ascii=True, default=repr).encode()
         headers = message.headers if isinstance(message.headers, dict) else {}
         return self._record(raw, reason, cause, safe_id(headers.get("id") or message.delivery_tag))
 
-    def _bury(self, tag: str, raw: str, reason: Reason, cause: str, own_id: str) -> None:
+    def _bury(self, tag: str, raw: bytes, reason: Reason, cause: str, own_id: str) -> None:
         if self._record(raw, reason, cause, own_id):
             self._acks.add(tag)
 
-    def _record(self, raw: str, reason: Reason, cause: str, own_id: str) -> bool:
+    def _record(self, raw: bytes, reason: Reason, cause: str, own_id: str) -> bool:
         refused = Refused(key=own_id, reason=f"{_DETAILS[reason]}: {cause}", raw=raw[:RAW_CAP_BYTES])
         try:
             new, key = self._ledger.refuse(refused, own_id=own_id, task_id=own_id, reason=reason.value)

@@ -28,6 +28,8 @@ from worker.unacked import RAW_CAP_BYTES
 
 log = structlog.get_logger("voicecode.transport")
 
+RAW: Final = "raw"
+"""Where a message of kombu's keeps the item that it was read from."""
 _FULL_PAUSE_SECONDS: Final = 1.0
 
 
@@ -183,6 +185,7 @@ class FetchingChannel(redis.Channel):
         try:
             payload = json.loads(message)
             payload["properties"]["delivery_tag"] = tag
+            payload[RAW] = message
             self.connection._deliver(payload, names.QUEUE)  # noqa: SLF001 - as kombu's own channel does
         except self.connection_errors:
             raise

@@ -26,7 +26,8 @@ local function take(item, i)
   local properties = readable and type(message) == 'table' and message.properties
   local tag = type(properties) == 'table' and properties.delivery_tag
   if type(tag) == 'string' and tag ~= '' then
-    -- A foreign client may use one tag twice; the two messages must not become one.
+    -- A foreign client may use any bytes, and one tag twice; the two messages must not become one.
+    if #tag > 256 or string.find(tag, '[^%w%p ]') then tag = 'raw:' .. redis.sha1hex(item) end
     if redis.call('HEXISTS', unacked, tag) == 1 then tag = tag .. ':' .. token .. ':' .. i end
     redis.call('HSET', unacked, tag, '[' .. item .. ',"' .. queue .. '","' .. queue .. '"]')
     redis.call('ZADD', index, stamp(now), tag)

@@ -1,0 +1,206 @@
+"""Whatever stands on the queue ends as a dead letter with its bytes, or is served; the worker lives, and nothing is left lying."""
+
+import base64
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from config import names
+from config.settings import load
+from tests.support.scene import Scene, message
+from worker.embedded import Server
+from worker.redis_client import connect
+from worker.simulator.process import RunningSimulator
+
+
+@pytest.fixture(scope="module")
+def scene(scene_server: Server, scene_simulator: RunningSimulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    """Give one worker for all tests here: what one item does to it shows in the next test."""
+    scene_server.flush()
+    scene_simulator.client.reset()
+    with Scene(scene_server, scene_simulator, tmp_path_factory.mktemp("rubbish")) as scene:
+        scene.worker(visibility_timeout_seconds=60, log_level="INFO")
+        yield scene
+
+
+def bury(scene: Scene, item: str | bytes) -> tuple[str, bytes]:
+    """Put an item on the queue and return the reason and the kept bytes of the dead letter that it becomes."""
+    scene.redis.delete(names.DEAD)
+    scene.push(item)
+    good = scene.send(f"138{time.monotonic_ns() % 100_000_000:08}")
+    scene.wait_state(good)
+    scene.wait_empty()
+    assert scene.workers[0].running
+    (key,) = scene.redis.zrange(names.DEAD, 0, -1)
+    with connect(load(_env_file=None, broker_url=scene.url)) as client:
+        assert client.hget(names.RECORD_PREFIX + key, "raw") is not None  # an operator can read it, whatever its bytes
+    record: dict[bytes, bytes] = scene.raw.hgetall(names.RECORD_PREFIX + key)
+    assert record[b"state"] == b"dead"
+    return record[b"reason"].decode(), record[b"raw"]
+
+
+def spoilt(*without: str, **parts: Any) -> str:
+    """Return a good message of which some parts were replaced or taken out; `body` as bytes is encoded, anything else stands as it is."""
+    if isinstance(parts.get("body"), bytes):
+        parts["body"] = parts["body"].decode()
+    whole = json.loads(message(f"r{time.monotonic_ns()}"))
+    properties, headers = parts.pop("properties", {}), parts.pop("headers", {})
+    whole.update({name.replace("_", "-"): value for name, value in parts.items()})
+    for name, changes in (("properties", properties), ("headers", headers)):
+        whole[name] = whole[name] | changes if isinstance(changes, dict) else changes
+    for path in without:
+        inside, _, name = path.rpartition(".")
+        del (whole[inside] if inside else whole)[name]
+    return json.dumps(whole)
+
+
+def nested(depth: int) -> str:
+    return spoilt(body="#").replace('"#"', "[" * depth + "]" * depth)
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        pytest.param(item, id=name)
+        for name, item in {
+            "no JSON": b"hello",
+            "nothing": b"",
+            "binary": bytes(range(256)),
+            "half of a message": message("half")[:-9].encode(),
+            "a number": b"7",
+            "null": b"null",
+            "a list": b"[1, 2]",
+            "a text": b'"text"',
+            "an empty object": b"{}",
+            "a megabyte": b"x" * 1_000_000,
+            "too deep for any reader": b"[" * 100_000,
+            "no properties": spoilt("properties").encode(),
+            "properties a list": spoilt(properties=[1]).encode(),
+            "no delivery tag": spoilt("properties.delivery_tag").encode(),
+            "delivery tag a number": spoilt(properties={"delivery_tag": 7}).encode(),
+            "delivery tag empty": spoilt(properties={"delivery_tag": ""}).encode(),
+        }.items()
+    ],
+)
+def test_an_item_that_is_no_message_keeps_its_bytes_in_the_dead_letter(scene: Scene, item: bytes) -> None:
+    reason, raw = bury(scene, item)
+    assert reason == "unreadable"
+    assert raw == item[:16_384]
+
+
+UNREADABLE = {
+    "letters in no encoding": message("latin").encode().replace(b"0042", b"caf\xe9"),
+    "half of a surrogate pair": spoilt(headers={"lang": "\ud800"}),
+    "deep, but readable for Redis": nested(990),
+    "no body": spoilt("body"),
+    "body null": spoilt(body=None),
+    "body a number": spoilt(body=7),
+    "body a list": spoilt(body=[[], {}, {}]),
+    "body no JSON": spoilt(body="hello"),
+    "body no base64": spoilt(body="%%%", properties={"body_encoding": "base64"}),
+    "body base64 of no JSON": spoilt(body=base64.b64encode(b"\xff\xfe"), properties={"body_encoding": "base64"}),
+    "body in an unknown encoding": spoilt(properties={"body_encoding": "rot13"}),
+    "payload an object": spoilt(body="{}"),
+    "payload too short": spoilt(body="[[], {}]"),
+    "payload too long": spoilt(body="[[], {}, {}, {}]"),
+    "args an object": spoilt(body="[{}, {}, {}]"),
+    "kwargs a list": spoilt(body="[[], [], {}]"),
+    "embed a list": spoilt(body="[[], {}, [1]]"),
+    "embed a text": spoilt(body='[[], {}, "chain"]'),
+    "no headers": spoilt("headers"),
+    "headers null": spoilt(headers=None),
+    "headers a list": spoilt(headers=[1]),
+    "headers a text": spoilt(headers="task"),
+    "no task": spoilt("headers.task"),
+    "spaces and an order of its own": " {"
+    + spoilt(content_type="application/x-unheard-of")[1:-1]
+    + ' , "twice": 1.0 , "twice": 1e0 }\n',
+    "content type unknown": spoilt(content_type="application/x-unheard-of"),
+    "content type pickle": spoilt(content_type="application/x-python-serialize"),
+    "content type a number": spoilt(content_type=7),
+    "content type a list": spoilt(content_type=["application/json"]),
+    "compression unknown": spoilt(headers={"compression": "application/x-unheard-of"}),
+    "compression a number": spoilt(headers={"compression": 7}),
+    "not compressed, though it says so": spoilt(headers={"compression": "application/x-gzip"}),
+    "eta no moment": spoilt(headers={"eta": "soon"}),
+    "eta a number": spoilt(headers={"eta": 7}),
+    "expires no moment": spoilt(headers={"expires": "soon"}),
+    "expires a list": spoilt(headers={"expires": [1]}),
+}
+
+
+@pytest.mark.parametrize("item", [pytest.param(item, id=name) for name, item in UNREADABLE.items()])
+def test_a_message_that_celery_cannot_take_becomes_a_dead_letter_byte_for_byte(scene: Scene, item: str | bytes) -> None:
+    reason, raw = bury(scene, item)
+    assert reason == "unreadable"
+    assert raw == (item.encode() if isinstance(item, str) else item)
+
+
+@pytest.mark.parametrize("task", ["tasks.of_tomorrow", None, 7, ["send_voice_code"], {"a": 1}, True], ids=str)
+def test_a_task_that_this_version_does_not_know_becomes_a_dead_letter(scene: Scene, task: Any) -> None:
+    """A stock worker drops it with a log line; one with a list for a name ends it."""
+    item = spoilt(headers={"task": task})
+    reason, raw = bury(scene, item)
+    assert reason in {"unknown_task", "unreadable"}
+    assert raw.decode() == item
+
+
+@pytest.mark.parametrize(
+    "arguments", ["[[], {}, {}]", "[[7], {}, {}]", '[["a", "b"], {}, {}]', '[["k"], {"x": 1}, {}]', '[["a b"], {}, {}]']
+)
+def test_a_hint_with_wrong_arguments_becomes_a_dead_letter(scene: Scene, arguments: str) -> None:
+    item = spoilt(body=arguments, headers={"task": names.RESUME_TASK})
+    assert bury(scene, item)[0] == "bad_input"
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [7, ["a"], {"a": 1}, "x" * 10_000, "é", "13800138000", ""],
+    ids=lambda odd: str(odd)[:11].encode("unicode_escape").decode(),
+)
+def test_a_strange_task_id_is_no_obstacle(scene: Scene, odd: Any) -> None:
+    """The code has a key of its own; a message without one gets a key that is made of the id."""
+    mobile = f"137{time.monotonic_ns() % 100_000_000:08}"
+    scene.push(spoilt(body=json.dumps([[mobile, "0042"], {}, {}]), headers={"id": odd}))
+    scene.wait_submitted(mobile)
+    scene.wait_empty()
+    assert len(scene.gateway.calls(mobile)) == 1
+    assert not [key for key in scene.redis.keys("*") if "13800138000" in key]
+
+
+@pytest.mark.parametrize(
+    ("without", "parts"),
+    [
+        (("content-encoding",), {}),
+        ((), {"content_encoding": "binary"}),
+        ((), {"content_encoding": 7}),
+        (("properties.delivery_info",), {}),
+        ((), {"properties": {"delivery_info": 7}}),
+        ((), {"properties": {"priority": "high"}}),
+        ((), {"properties": {"headers": [1]}}),
+        ((), {"headers": {"retries": "many", "timelimit": "long", "ignore_result": []}}),
+    ],
+    ids=str,
+)
+def test_what_we_do_not_look_at_may_be_anything(scene: Scene, without: tuple[str, ...], parts: dict[str, Any]) -> None:
+    mobile = f"136{time.monotonic_ns() % 100_000_000:08}"
+    scene.push(spoilt(*without, body=json.dumps([[mobile, "0042"], {}, {}]), **parts))
+    scene.wait_submitted(mobile)
+    scene.wait_empty()
+    assert scene.workers[0].running
+
+
+@pytest.mark.parametrize("tag", ["é", "\x00\n", "x" * 1000, '"', "a b"], ids=ascii)
+def test_any_delivery_tag_is_as_good_as_another(scene: Scene, tag: str) -> None:
+    mobile = f"135{time.monotonic_ns() % 100_000_000:08}"
+    scene.push(spoilt(body=json.dumps([[mobile, "0042"], {}, {}]), properties={"delivery_tag": tag}))
+    scene.wait_submitted(mobile)
+    scene.wait_empty()
+
+
+def test_a_delivery_tag_in_no_encoding_does_not_end_the_worker(scene: Scene) -> None:
+    item = message("odd-tag", delivery_tag="caf?").encode().replace(b"caf?", b"caf\xe9")
+    assert bury(scene, item) == ("unreadable", item)
