@@ -31,6 +31,11 @@ class Swept:
     poison: tuple[str, ...]
     """Keys of messages that became dead letters `poison`."""
 
+    @property
+    def more(self) -> bool:
+        """Whether a batch was full, so that more is left to do now."""
+        return self.restored + len(self.poison) >= _SWEEP_BATCH or self.moved >= _SWEEP_BATCH
+
 
 class Unacked:
     """What may be done with fetched messages. `instance`: unique to this process."""

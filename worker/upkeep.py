@@ -76,11 +76,17 @@ class Upkeep(threading.Thread):
         self._chores()
 
     def _sweep(self, unacked: Unacked) -> None:
-        swept = unacked.sweep()
-        for key in swept.poison:
-            report.buried(key, Reason.POISON.value, "", key)
-        if swept.restored or swept.moved:
-            log.info(Event.MESSAGES_RESTORED, restored=swept.restored, from_priorities=swept.moved)
+        """Put back all that is due, in batches: a producer may send everything with a priority."""
+        restored = moved = 0
+        for _ in range(_ROUNDS_AT_ONCE):
+            swept = unacked.sweep()
+            for key in swept.poison:
+                report.buried(key, Reason.POISON.value, "", key)
+            restored, moved = restored + swept.restored, moved + swept.moved
+            if not swept.more:
+                break
+        if restored or moved:
+            log.info(Event.MESSAGES_RESTORED, restored=restored, from_priorities=moved)
 
     def _failed(self, cause: str) -> None:
         if not self._failing:

@@ -10,9 +10,10 @@ import redis
 from config import names
 from config.settings import load
 from tests.support.scene import Scene, message
-from worker.ledger import keys, scripts
+from worker.ledger import Ledger, keys, scripts
 from worker.redis_client import Outage
 from worker.unacked import Unacked
+from worker.upkeep import Upkeep
 
 
 class Fetching:
@@ -141,3 +142,14 @@ def test_messages_in_the_lists_of_priorities_are_moved_whoever_put_them_there(sc
     assert unacked_of(scene).sweep().moved == 9
     assert sorted(scene.redis.lrange(names.QUEUE, 0, -1)) == [f"item {number}" for number in range(9)]
     assert scene.standing() == {names.QUEUE: 9}
+
+
+def test_priorities_of_a_busy_producer_are_not_held_to_a_trickle(scene: Scene) -> None:
+    """Everything with a priority: a producer may think that it helps. Upkeep looks once a second."""
+    for number in range(1000):
+        scene.push(f"item {number}", f"{names.QUEUE}{names.PRIORITY_SEPARATOR}5")
+    settings = load(_env_file=None, broker_url=scene.url)
+    ledger = Ledger(scene.redis, settings, Outage(0, lambda: 0.0))
+    Upkeep(ledger, unacked_of(scene), interval_seconds=1)._look()
+    assert scene.redis.llen(names.QUEUE) == 1000
+    assert scene.raw.lindex(names.QUEUE, -1) == b"item 0"
