@@ -11,7 +11,7 @@ import redis
 from celery import Celery
 
 from config import names
-from tests.support.simulator import start_simulator
+from tests.support.simulator import APIKEY, start_simulator
 from tests.support.workers import RunningWorker, environment, stock_producer, wait_for
 from worker.embedded import Server, start_server
 from worker.ledger.record import Record
@@ -112,7 +112,7 @@ def staged(
     """Set a stage. `data`: the server keeps what it has over a restart. `values`: settings of the worker."""
     with ExitStack() as stack:
         server = stack.enter_context(start_server(data_dir=folder / "redis" if data else None))
-        simulator = stack.enter_context(start_simulator(journal=folder / "journal"))
+        simulator = stack.enter_context(start_simulator(apikey=values.get("apikey", APIKEY), journal=folder / "journal"))
         given = {"broker_url": server.url, "gateway_url": simulator.url, **TIMES, **values}
         worker = RunningWorker(folder / "worker.log", environment(**given), app=app, options=options)
         stage = Stage(server, simulator, stack.enter_context(worker))
