@@ -2,8 +2,10 @@
 
 import itertools
 import random
+import re
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -398,3 +400,13 @@ def test_at_full_memory_dead_letters_can_still_be_discarded_and_purged(queue: Fa
         assert sum(queue.purge(older_than_seconds=900)) == 39
     finally:
         client.config_set("maxmemory", 0)
+
+
+def test_the_documented_snippet_runs(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "failure-queue.md").read_text(encoding="utf-8")
+    (snippet,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    monkeypatch.setenv("VOICECODE_BROKER_URL", server.url)
+    scope: dict[str, Any] = {}
+    exec(snippet, scope)  # noqa: S102 - our own page
+    assert scope["run"].progress.total == 0
+    assert [line.operator for line in scope["queue"].audit()] == ["morning shift"] * 2

@@ -70,11 +70,11 @@ def load(client: redis.Redis, letters: Iterator[tuple[str, dict[str, str]]] | li
 PRELUDE: Final = (Path(scripts.__file__).parent / "prelude.lua").read_text("utf-8")
 
 MIXED = """
-local function fill(prefix, dead, first, count, now, span, total, lives)
+local function fill(prefix, dead, first, count, now, span, total, lives, one_kind)
   local kinds = { { '4051', 'permanent', 'account', 70 }, { '4030', 'permanent', 'number', 10 }, { 'reset', 'ambiguous', 'none', 8 },
     { 'connect_refused', 'exhausted', 'host', 7 }, { '405', 'permanent', 'account', 4 }, { '4085', 'permanent', 'number', 1 } }
   for i = first, first + count - 1 do
-    local dice, kind = (i * 7919) % 100, nil
+    local dice, kind = one_kind and 0 or (i * 7919) % 100, nil
     for _, candidate in ipairs(kinds) do
       kind = candidate
       dice = dice - candidate[4]
@@ -87,24 +87,35 @@ local function fill(prefix, dead, first, count, now, span, total, lives)
       row = kind[1], kind = 'permanent', reply_code = 4051, reply_message = '剩余条数不足', http_status = 200, ambiguous = false, worker = 'celery@worker-1' })
     redis.call('HSET', prefix .. key, 'v', 1, 'state', 'dead', 'mobile', mobile, 'code', '004200', 'digest', string.format('%032x', i),
       'purpose', 'login', 'task_id', string.format('%036d', i), 'first_seen', stamp(died_at - 0.1), 'died_at', stamp(died_at),
-      'expires_at', stamp(died_at + (i >= total - lives and 100000 or 200)), 'attempt', 1, 'life', 0, 'token', string.format('%016x', i), 'attempt:1', entry,
+      'expires_at', stamp(i >= total - lives and now + 3000 or math.min(died_at + 200, now - 1)), 'attempt', 1, 'life', 0, 'token', string.format('%016x', i), 'attempt:1', entry,
       'row', kind[1], 'scope', kind[3], 'reply_code', '4051', 'reply_message', '剩余条数不足', 'reason', kind[2],
       'ambiguous_total', kind[2] == 'ambiguous' and 1 or 0)
     index(prefix .. key, key, dead, tonumber(stamp(died_at)))
   end
 end
-fill(ARGV[1], KEYS[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]))
+fill(ARGV[1], KEYS[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]), ARGV[8] == '1')
 return redis.status_reply('OK')
 """
 """Dead letters of every kind, numbered from `first`, which died evenly over `span` seconds; the youngest `lives` can still be sent."""
 
 
-def load_mixed(client: redis.Redis, count: int, *, now: float, span_seconds: float, sendable: int) -> None:
+def load_mixed(  # noqa: PLR0913 - one argument per property of the night
+    client: redis.Redis, count: int, *, now: float, span_seconds: float, sendable: int, only_4051: bool = False
+) -> None:
     """Fill the failure queue within the server, through the functions by which the scripts index."""
     fill = client.register_script(PRELUDE + MIXED)
     for first in range(0, count, 2000):
         pipe = client.pipeline(transaction=False)
         for start in range(first, min(first + 2000, count), 50):
-            args: list[Any] = [names.RECORD_PREFIX, start, min(50, count - start), now, span_seconds, count, sendable]
+            args: list[Any] = [
+                names.RECORD_PREFIX,
+                start,
+                min(50, count - start),
+                now,
+                span_seconds,
+                count,
+                sendable,
+                int(only_4051),
+            ]
             fill(keys=[names.DEAD], args=args, client=pipe)
         pipe.execute()

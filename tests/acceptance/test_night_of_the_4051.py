@@ -1,0 +1,173 @@
+"""The night of the 4051: the account runs dry, codes die by the thousand, and somebody has to mend it.
+
+The same night is told in docs/failure-queue.md: its commands are run here, and what they print is compared with the page.
+`VOICECODE_WRITE_DOCS=1` writes the page anew; `VOICECODE_NIGHT=N` makes the night larger or smaller (and compares nothing).
+"""
+
+import os
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from config import names, settings
+from tests.support.deadletters import dead_letter, load, load_mixed
+from tests.support.operators import ROOT, at_terminal
+from tests.support.simulator import start_simulator
+from tests.support.workers import RunningWorker, enqueue, environment, stock_producer, wait_for
+from worker.embedded import Server
+from worker.failure_queue import FailureQueue, Filter
+from worker.redis_client import connect
+from worker.simulator.process import RunningSimulator
+
+PAGE = ROOT / "docs" / "failure-queue.md"
+BLOCK = re.compile(r"```console\n(.*?)```", re.DOTALL)
+NIGHT = int(os.environ.get("VOICECODE_NIGHT", "20000"))
+STILL_ALIVE = NIGHT // 20
+SUPERSEDED, MAY_HAVE_RUNG, FRESH = 20, 15, 40
+UNSTABLE = (
+    (r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d\d:\d\d", "2026-01-31T03:12:07+08:00"),
+    (r"\b0\.\d{3}\b", "0.048"),
+    (r"\b[0-9a-f]{12}\b", "5f2c81a0b9d4"),
+    (r"celery@\S+", "celery@worker-1"),
+)
+
+
+class Operator:
+    """Types at a terminal, and keeps what stood there."""
+
+    def __init__(self, env: dict[str, str]) -> None:
+        self._env = env
+        self.blocks: list[str] = []
+
+    def types(self, line: str, *, answers: str = "", expects: int = 0) -> str:
+        status, screen = at_terminal(self._env, *line.split()[1:], answers=answers)
+        assert status == expects, screen
+        for unstable, stable in UNSTABLE:
+            screen = re.sub(unstable, stable, screen)
+        self.blocks.append(f"$ {line}\n{screen}")
+        return screen
+
+
+@pytest.fixture
+def simulator() -> Iterator[RunningSimulator]:
+    with start_simulator() as simulator:
+        yield simulator
+
+
+@pytest.fixture
+def env(server: Server, simulator: RunningSimulator) -> dict[str, str]:
+    return environment(broker_url=server.url, gateway_url=simulator.url, operator="night-shift", concurrency=20)
+
+
+@pytest.fixture
+def queue(server: Server) -> FailureQueue:
+    configuration = settings.load(broker_url=server.url)
+    return FailureQueue(connect(configuration), configuration, operator="test")
+
+
+def the_account_runs_dry(queue: FailureQueue, server: Server, simulator: RunningSimulator) -> dict[str, str]:
+    """Let the night's codes die, the last ones by the real path; return the numbers of all by their keys."""
+    simulator.client.balance(0)
+    now = queue.now()
+    load_mixed(queue.client, NIGHT, now=now - 60, span_seconds=7200, sendable=STILL_ALIVE, only_4051=True)
+    rung = [
+        dead_letter(100_000 + n, died_at=now - 50, expires_at=now + 3000, ambiguous_total=1, mobile=f"1370000{n:04d}")
+        for n in range(MAY_HAVE_RUNG)
+    ]
+    load(queue.client, rung)
+    keys = list(queue.keys(Filter()))
+    pipe: Any = queue.client.pipeline(transaction=False)
+    for key in keys:
+        pipe.hget(names.RECORD_PREFIX + key, "mobile")
+    numbers = dict(zip(keys, pipe.execute(), strict=True))
+    app, alive = stock_producer(server.url), {"expires_at": time.time() + 3000, "purpose": "login"}
+    # Some ask again, and get another code: the first one works no more.
+    again = {f"again:{n}": numbers[f"login:{NIGHT - 1 - n:08d}"] for n in range(SUPERSEDED)}
+    fresh = {f"fresh:{n}": f"1380013{n:04d}" for n in range(FRESH)}
+    for key, mobile in (again | fresh).items():
+        enqueue(app, mobile, "4711", key=key, **alive)
+    wait_for(lambda: queue.stats().total == NIGHT + MAY_HAVE_RUNG + SUPERSEDED + FRESH, 20, "the codes to die")
+    enqueue(app, "13900139042", "0042", key="signup:42", **alive)
+    wait_for(lambda: list(queue.keys(Filter(keys=("signup:42",)))), 20, "the last one to die")
+    return numbers | again | fresh | {"signup:42": "13900139042"}
+
+
+def test_the_night_of_the_4051(
+    env: dict[str, str], queue: FailureQueue, server: Server, simulator: RunningSimulator, tmp_path: Path
+) -> None:
+    """Nobody is called about a code that works no more, every code that still works is called once, and all is on record."""
+    with RunningWorker(tmp_path / "worker.log", env).wait_ready():
+        numbers = the_account_runs_dry(queue, server, simulator)
+        operator = Operator(env)
+        operator.types("voicecode dead stats")
+        operator.types("voicecode dead list --mobile-ends 9042 --code 4051")
+        operator.types("voicecode dead show signup:42")
+        operator.types("voicecode balance")
+        too_soon = operator.types("voicecode dead replay --code 4051 --canary", answers="y", expects=1)
+        assert "the account is still at fault" in too_soon
+        assert simulator.client.calls() == []
+
+        simulator.client.balance(NIGHT)
+        operator.types("voicecode balance")
+        operator.types("voicecode dead replay --code 4051 --canary --rate 1000/s", answers="y")
+        alive = STILL_ALIVE - SUPERSEDED + SUPERSEDED + FRESH + 1
+        wait_for(lambda: len(simulator.client.calls()) >= alive, 60, "the calls")
+        operator.types("voicecode status signup:42")
+        operator.types("voicecode dead stats")
+        operator.types("voicecode dead discard --code 4051 --no-ambiguous", answers="y")
+        operator.types("voicecode dead audit --key signup:42")
+
+    called = [call.mobile for call in simulator.client.calls()]
+    replayed = {line.key for line in queue.audit() if line.action == "replay"}
+    assert len(called) == len(set(called)) == alive
+    assert sorted(numbers[key] for key in replayed) == sorted(called)
+    expired = {f"login:{n:08d}" for n in range(NIGHT - STILL_ALIVE)}
+    superseded = {f"login:{NIGHT - 1 - n:08d}" for n in range(SUPERSEDED)}
+    assert not replayed & (expired | superseded)
+    states = states_of(queue, numbers)
+    assert states == {
+        "accepted": replayed,
+        "discarded": expired | superseded,
+        "dead": {f"login:{100_000 + n:08d}" for n in range(MAY_HAVE_RUNG)},
+    }
+    the_trail_is_complete(queue, replayed, expired | superseded)
+    compare_with_page(operator.blocks)
+
+
+def states_of(queue: FailureQueue, numbers: dict[str, str]) -> dict[str, set[str]]:
+    """Return the keys by what became of them: each in exactly one state."""
+    pipe: Any = queue.client.pipeline(transaction=False)
+    for key in numbers:
+        pipe.hmget(names.RECORD_PREFIX + key, "state", "discarded_at")
+    found: dict[str, set[str]] = {}
+    for key, (state, discarded) in zip(numbers, pipe.execute(), strict=True):
+        found.setdefault("discarded" if discarded else state, set()).add(key)
+    return found
+
+
+def the_trail_is_complete(queue: FailureQueue, replayed: set[str], discarded: set[str]) -> None:
+    lines = [line for line in queue.audit() if line.operator == "night-shift"]
+    # The canary of the first try died and was replayed once more.
+    assert len([line for line in lines if line.action == "replay"]) == len(replayed) + 1
+    assert {line.key for line in lines if line.action == "discard"} == discarded
+    assert [line.action for line in lines if not line.key] == ["end", "begin", "end", "begin"]
+
+
+def compare_with_page(blocks: list[str]) -> None:
+    """Compare what stood on the screen with the page, whatever the widths of columns."""
+    if "VOICECODE_NIGHT" in os.environ:
+        return
+    page = PAGE.read_text(encoding="utf-8")
+    if os.environ.get("VOICECODE_WRITE_DOCS"):
+        fresh = iter(blocks)
+        PAGE.write_text(BLOCK.sub(lambda _: f"```console\n{next(fresh)}```", page), encoding="utf-8")
+        return
+
+    def plain(text: str) -> str:
+        return re.sub(r"[ ─━╸╺]+", " ", text).strip()
+
+    assert [plain(block) for block in BLOCK.findall(page)] == [plain(block) for block in blocks]
