@@ -16,27 +16,34 @@ from tests.support.simulator import start_simulator
 from worker.embedded import start_server
 from worker.ledger import scripts
 
-ONCE = {"calls": 1, "ambiguous": 0}
-NO_CALL = {"calls": 0, "ambiguous": 0}
+
+def freeze(  # noqa: PLR0913 - one argument per column
+    meets: str, fault: str, calls: int = 1, ambiguous: int = 0, *, end: str = "accepted", play: str = ""
+) -> Crash:
+    """Return what a worker meets when Redis is frozen at a point."""
+    plays = (play,) if play else ()
+    return Crash(meets=meets, fault=f"{fault}:1:stall", calls=calls, ambiguous=ambiguous, end=end, plays=plays)
+
+
 FREEZES = {
-    "fetch": Crash(meets="new", fault="fetch:before:1:stall", **ONCE),
-    "claim": Crash(meets="new", fault="claim:before:1:stall", **ONCE),
-    "finish": Crash(meets="new", fault="finish:before:1:stall", **ONCE),
-    "ack": Crash(meets="new", fault="ack:before:1:stall", **ONCE),
-    "give_back": Crash(meets="new", fault="fetch:sent:1:stop,give_back:before:1:stall", **ONCE),
-    "finish, for a retry": Crash(meets="new", fault="finish:before:1:stall", plays=("0",), **ONCE),
-    "finish, ambiguous": Crash(meets="new", fault="finish:before:1:stall", plays=("accepted_then_reset",), calls=2, ambiguous=1),
-    "finish, dead": Crash(meets="new", fault="finish:before:1:stall", plays=("4030",), end="permanent", **NO_CALL),
-    "claim, too late": Crash(meets="late", fault="claim:before:1:stall", end="expired", **NO_CALL),
-    "claim, of a hint": Crash(meets="replayed", fault="resume:before:1:stall", **ONCE),
-    "claim, after a death": Crash(meets="lease over", fault="resume:before:1:stall", calls=1, ambiguous=1),
-    "upkeep": Crash(meets="replayed", fault="upkeep:before:1:stall", **ONCE),
-    "upkeep, burying": Crash(meets="waiting expired", fault="upkeep:before:1:stall", end="expired", **NO_CALL),
-    "upkeep, after a death": Crash(meets="calling expired", fault="upkeep:before:1:stall", end="ambiguous", calls=0, ambiguous=1),
-    "sweep": Crash(meets="left in unacked", fault="sweep:before:1:stall", **ONCE),
-    "refuse": Crash(meets="bad input", fault="refuse:before:1:stall", end="bad_input", **NO_CALL),
-    "refuse, of a used key": Crash(meets="conflict", fault="refuse:before:1:stall", end="key_conflict", **NO_CALL),
-    "refuse, of another task": Crash(meets="unknown task", fault="refuse:before:1:stall", end="unknown_task", **NO_CALL),
+    "fetch": freeze("new", "fetch:before"),
+    "claim": freeze("new", "claim:before"),
+    "finish": freeze("new", "finish:before"),
+    "ack": freeze("new", "ack:before"),
+    "give_back": freeze("new", "fetch:sent:1:stop,give_back:before"),
+    "finish, for a retry": freeze("new", "finish:before", play="0"),
+    "finish, ambiguous": freeze("new", "finish:before", play="accepted_then_reset", calls=2, ambiguous=1),
+    "finish, dead": freeze("new", "finish:before", play="4030", end="permanent", calls=0),
+    "claim, too late": freeze("late", "claim:before", end="expired", calls=0),
+    "claim, of a hint": freeze("replayed", "resume:before"),
+    "claim, after a death": freeze("lease over", "resume:before", calls=1, ambiguous=1),
+    "upkeep": freeze("replayed", "upkeep:before"),
+    "upkeep, burying": freeze("waiting expired", "upkeep:before", end="expired", calls=0),
+    "upkeep, after a death": freeze("calling expired", "upkeep:before", end="ambiguous", calls=0, ambiguous=1),
+    "sweep": freeze("left in unacked", "sweep:before"),
+    "refuse": freeze("bad input", "refuse:before", end="bad_input", calls=0),
+    "refuse, of a used key": freeze("conflict", "refuse:before", end="key_conflict", calls=0),
+    "refuse, of another task": freeze("unknown task", "refuse:before", end="unknown_task", calls=0),
 }
 
 
