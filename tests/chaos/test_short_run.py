@@ -17,12 +17,12 @@ def told(report: Report) -> str:
 
 @pytest.mark.timeout(180)
 def test_nothing_is_lost_and_nobody_called_twice(tmp_path: Path) -> None:
-    """Two dozen faults of every kind within 40 s: each code is accepted or dead with a reason, and every second call is flagged."""
-    report = run(Options(seconds=40, seed=11, rate=10, life_seconds=15, fault_every_seconds=1.5), tmp_path)
+    """Two dozen faults of every kind within 36 s: each code is accepted or dead with a reason, and every second call is flagged."""
+    report = run(Options(seconds=36, seed=11, rate=10, life_seconds=12, fault_every_seconds=1.3), tmp_path)
     assert told(report) == ""
-    assert report.figures["codes"] == 400
+    assert report.figures["codes"] == 360
     assert report.figures["faults"] >= 20
-    assert report.figures["accepted"] >= 300
+    assert report.figures["accepted"] >= 250
     assert report.figures["replays"] > 0
 
 
@@ -62,17 +62,16 @@ def test_a_build_that_forgets_lost_replies_is_caught(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("transport", "loses"), [("stock", True), ("fetching", False)])
 def test_the_hole_of_the_stock_transport_is_caught(tmp_path: Path, transport: str, *, loses: bool) -> None:
     """A worker is frozen while it waits, a code arrives, the worker is killed: kombu has popped what it then forgets."""
-    killed = [Fault(at=at, kind="worker.freeze_and_kill", seconds=1) for at in (0.5, 4)]
     options = Options(
-        seconds=6,
+        seconds=4,
         workers=1,
-        rate=3,
+        rate=5,
         life_seconds=6,
         duplicates=0,
         plays={},
         latency_seconds=0,
         settings={"transport": transport},
-        faults=tuple(killed),
+        faults=(Fault(at=2, kind="worker.freeze_and_kill", seconds=1.5),),
     )
     report = run(options, tmp_path)
     assert (report.figures["lost"] > 0) is loses, told(report)
