@@ -20,6 +20,7 @@ log = structlog.get_logger("voicecode.unacked")
 POISON_AFTER_RETURNS: Final = 3
 RAW_CAP_BYTES: Final = 16_384
 _SWEEP_BATCH: Final = 100
+_SILENCE_SECONDS: Final = 2
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,8 +51,11 @@ class Unacked:
 
     def sweep(self) -> Swept:
         """Put back what was not acked in time. Raises LedgerUnavailable."""
-        visibility = self._settings.visibility_timeout_seconds
-        args = [names.RECORD_PREFIX, self._instance, visibility, _SWEEP_BATCH, POISON_AFTER_RETURNS, RAW_CAP_BYTES]
+        s = self._settings
+        # Well below the visibility time-out: a message that kills its worker slowly is counted too.
+        silence = min(s.visibility_timeout_seconds, 3 * s.upkeep_interval_seconds + _SILENCE_SECONDS)
+        limits = [s.visibility_timeout_seconds, _SWEEP_BATCH, POISON_AFTER_RETURNS, RAW_CAP_BYTES, silence]
+        args = [names.RECORD_PREFIX, self._instance, *limits]
         restored, moved, *poison = self._run(self._sweep, keys.SWEEP, args)
         return Swept(restored=int(restored), moved=int(moved), poison=tuple(scripts.text(key) for key in poison))
 

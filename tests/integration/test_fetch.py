@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import time
 from typing import Any
 
 import pytest
@@ -153,3 +154,17 @@ def test_priorities_of_a_busy_producer_are_not_held_to_a_trickle(scene: Scene) -
     Upkeep(ledger, unacked_of(scene), interval_seconds=1)._look()
     assert scene.redis.llen(names.QUEUE) == 1000
     assert scene.raw.lindex(names.QUEUE, -1) == b"item 0"
+
+
+@pytest.mark.parametrize(("silent_seconds", "deaths"), [(1, None), (6, "1")])
+def test_a_worker_that_fell_silent_soon_after_its_fetch_counts_as_dead(
+    scene: Scene, fetch: Fetching, silent_seconds: float, deaths: str | None
+) -> None:
+    """A message may kill slowly, by memory: its worker still swept for some seconds."""
+    now = time.time()
+    scene.push(message("m"))
+    fetch(1, token="slow-to-die/1")
+    scene.redis.zadd(names.UNACKED_INDEX, {"tag-m": now - 18})
+    scene.redis.zadd(names.WORKERS, {"slow-to-die": now - silent_seconds})
+    assert unacked_of(scene, "another").sweep().restored == 1
+    assert scene.redis.hget(names.RETURNS, "tag-m") == deaths

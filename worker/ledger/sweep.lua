@@ -2,6 +2,7 @@
 -- KEYS  1 queue  2 unacked  3 unacked index  4 fetched  5 returns  6 workers  7 due  8 expiry  9 dead  10... lists beside the queue
 -- ARGV  1 clock offset  2 version  3 prefix of records  4 this worker's instance  5 visibility time-out seconds  6 how many at the most
 --       7 how often a message may come back unclaimed from a worker that died  8 bytes to keep of a poisonous message
+--       9 seconds since its last sweep after which a worker counts as dead
 -- Returns {put back, moved from lists beside, key of a poisonous message, ...}.
 -- Deaths are counted here, before anybody parses a byte of the message. A message that was claimed is no longer in `fetched`: its code
 -- follows the limit of ambiguous attempts instead. One that a living worker left alone (Redis was full or away) is not counted.
@@ -22,7 +23,7 @@ for _, tag in ipairs(redis.call('ZRANGEBYSCORE', index, '-inf', stamp(now - visi
   if value then
     local message = stored_message(value)
     local seen = owner and redis.call('ZSCORE', workers, string.match(owner, '^(.*)/') or owner)
-    local died = owner and not (seen and tonumber(seen) > now - visibility)
+    local died = owner and not (seen and tonumber(seen) > now - tonumber(ARGV[9]))
     if died and redis.call('HINCRBY', returns, tag, 1) >= tonumber(ARGV[7]) then
       redis.call('HDEL', returns, tag)
       local detail = 'fetched ' .. ARGV[7] .. ' times, and each time its worker died before it claimed the code'

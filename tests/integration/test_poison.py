@@ -1,0 +1,75 @@
+from typing import Any
+
+from config import names
+from tests.support.dying_app import DIES_BEFORE_CLAIM, DIES_IN_CALL, FULL_AT_CLAIM, STATUS
+from tests.support.scene import Scene
+from tests.support.workers import RunningWorker, wait_for
+
+SHORT: dict[str, Any] = {
+    "connect_timeout_seconds": 0.3,
+    "read_timeout_seconds": 0.4,
+    "attempt_deadline_seconds": 0.5,
+    "lease_seconds": 0.6,
+    "hold_seconds": 0.6,
+    "visibility_timeout_seconds": 0.7,
+}
+
+
+def start(scene: Scene) -> RunningWorker:
+    return scene.worker(app="tests.support.dying_app", ready=False, **SHORT)
+
+
+def wait_death(worker: RunningWorker) -> None:
+    wait_for(lambda: not worker.running, 20, "the worker's death")
+    assert worker.stop() == STATUS
+
+
+def test_a_message_that_kills_three_workers_before_its_claim_becomes_a_dead_letter_and_others_flow(scene: Scene) -> None:
+    """No Python sees a byte of it between the deaths: the sweep counts them."""
+    key = scene.send(key=f"{DIES_BEFORE_CLAIM}-1")
+    stored = scene.raw.lindex(names.QUEUE, 0)
+    for death in range(3):
+        assert scene.redis.zcard(names.DEAD) == 0, f"buried after {death} deaths"
+        wait_death(start(scene))
+    others = scene.send_all(5)
+    last = start(scene)
+    scene.wait_state(others)
+    (dead,) = wait_for(lambda: scene.redis.zrange(names.DEAD, 0, -1), 10, "the dead letter")
+    record = scene.raw.hgetall(names.RECORD_PREFIX + dead)
+    assert record[b"reason"] == b"poison"
+    assert record[b"raw"] == stored
+    scene.wait_empty()
+    assert last.running
+    assert scene.state(key) is None
+    assert last.lines("dead_letter.written")[0]["reason"] == "poison"
+    assert scene.redis.hlen(names.RETURNS) == 0
+
+
+def test_a_death_in_mid_call_follows_the_limit_of_ambiguous_attempts(scene: Scene) -> None:
+    """Claimed once, it is no matter of poison: two deaths are one call and its one allowed repetition."""
+    key = scene.send(key=f"{DIES_IN_CALL}-1")
+    for _ in range(2):
+        wait_death(start(scene))
+    last = start(scene)
+    scene.wait_state(key, "dead")
+    record = scene.record(key)
+    assert (record["reason"], record["deaths"], record["ambiguous"], record["attempt"]) == ("ambiguous", "2", "2", "2")
+    scene.wait_empty()
+    assert last.running
+    assert scene.gateway.submissions() == []
+
+
+def test_a_message_that_waits_because_redis_is_full_is_not_taken_for_poison(scene: Scene) -> None:
+    """Its worker lives: three returns of that kind, and it is called."""
+    worker = start(scene)
+    key = scene.send(key=f"{FULL_AT_CLAIM}-1")
+    try:
+        for time in range(3):
+            wait_for(lambda time=time: len(worker.lines("message.left")) > time, 10, "the message to be left alone")  # type: ignore[misc]
+            assert scene.redis.hlen(names.RETURNS) == 0
+            scene.redis.config_set("maxmemory", 0)
+        scene.wait_state(key)
+    finally:
+        scene.redis.config_set("maxmemory", 0)
+    scene.wait_empty()
+    assert scene.redis.zcard(names.DEAD) == 0

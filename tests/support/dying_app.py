@@ -1,0 +1,42 @@
+"""The worker's app, with messages that are its death: `celery -A tests.support.dying_app worker`."""
+
+import os
+from typing import Any
+
+from worker import gateway, strategy
+from worker.app import app
+from worker.ledger import Ledger
+
+__all__ = ["app"]
+
+DIES_BEFORE_CLAIM = "dies-before-claim"
+DIES_IN_CALL = "dies-in-call"
+FULL_AT_CLAIM = "full-at-claim"
+STATUS = 77
+
+_unpack, _submit, _claim = strategy.unpack, gateway.Gateway.submit, Ledger.claim
+
+
+def _dying_unpack(message: Any, payload: Any = None) -> Any:
+    if DIES_BEFORE_CLAIM in str(message.body):
+        os._exit(STATUS)
+    return _unpack(message, payload)
+
+
+def _dying_submit(self: gateway.Gateway, code: Any, *, deadline: float) -> Any:
+    if code.key.startswith(DIES_IN_CALL):
+        os._exit(STATUS)
+    return _submit(self, code, deadline=deadline)
+
+
+def _claim_when_full(self: Ledger, code: Any, **more: Any) -> Any:
+    """Fill Redis at the worst moment, three times; the test makes room again."""
+    client: Any = self.client
+    if code.key.startswith(FULL_AT_CLAIM) and client.incr("full") <= 3:
+        client.config_set("maxmemory", 1)
+    return _claim(self, code, **more)
+
+
+strategy.unpack = _dying_unpack
+gateway.Gateway.submit = _dying_submit  # type: ignore[method-assign]
+Ledger.claim = _claim_when_full  # type: ignore[method-assign]
