@@ -15,7 +15,7 @@ import pytest
 
 from config import names, settings
 from tests.support.deadletters import dead_letter, load, load_mixed
-from tests.support.operators import ROOT, at_terminal
+from tests.support.operators import ROOT, at_terminal, in_pipe
 from tests.support.simulator import start_simulator
 from tests.support.workers import RunningWorker, enqueue, environment, stock_producer, wait_for
 from worker.embedded import Server
@@ -120,8 +120,12 @@ def test_the_night_of_the_4051(
         operator.types("voicecode dead stats")
         operator.types("voicecode dead discard --code 4051 --no-ambiguous", answers="y")
         operator.types("voicecode dead audit --key signup:42")
+        called = [call.mobile for call in simulator.client.calls()]
+        # All is well again, as a try shows.
+        assert in_pipe(env, "send", "13700137000", "1234", "--wait").returncode == 0
+        simulator.client.account("4050")
+        assert in_pipe(env, "send", "13700137001", "1234", "--wait").returncode == 1
 
-    called = [call.mobile for call in simulator.client.calls()]
     replayed = {line.key for line in queue.audit() if line.action == "replay"}
     assert len(called) == len(set(called)) == alive
     assert sorted(numbers[key] for key in replayed) == sorted(called)

@@ -183,6 +183,14 @@ def test_a_replay_takes_the_sendable_ones_only(env: dict[str, str], redis_client
 
 
 @pytest.mark.usefixtures("letters")
+def test_a_named_key_that_is_not_dead_is_told(env: dict[str, str]) -> None:
+    result = run(env, "dead", "replay", "login:00000001", "nobody", "--yes")
+    assert result.exit_code == 1
+    assert "Replayed 1 of 1." in result.stdout
+    assert "1  are not in the failure queue" in result.stdout
+
+
+@pytest.mark.usefixtures("letters")
 def test_a_discard_tells_how_it_is_undone(env: dict[str, str]) -> None:
     told = run(env, "dead", "discard", "--code", "4051", "--yes").stdout
     assert "Discarded 2. For 24 hours: voicecode dead undo --run " in told
@@ -231,6 +239,14 @@ def test_what_is_sent_waits_on_the_queue_with_nothing_in_clear_in_its_headers(en
     assert message["headers"]["task"] == names.SEND_TASK
     assert "0042" not in json.dumps(message["headers"])
     assert "8000138000" not in json.dumps(message["headers"]).replace("-", "").replace("*", "")
+
+
+def test_waiting_ends_with_the_life_of_a_code_that_no_worker_sees(env: dict[str, str]) -> None:
+    result = run(
+        {**env, "VOICECODE_VISIBILITY_TIMEOUT_SECONDS": "1.6"}, "send", "13800138000", "1234", "--wait", "--expires-in", "0.1"
+    )
+    assert result.exit_code == 1
+    assert "is one running?" in result.stderr
 
 
 @pytest.mark.parametrize("words", [["139", "1234"], ["13800138000", "12"], ["13800138000", "1234", "--key", "a b"]], ids=" ".join)

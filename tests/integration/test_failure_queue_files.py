@@ -229,6 +229,14 @@ def test_what_is_older_than_the_retention_is_purged_with_a_line_each(queue: Fail
     assert [line.key for line in queue.audit() if line.action == "purge"] == ["login:00000002", "login:00000003"]
 
 
+def test_however_short_the_retention_nothing_young_is_purged(queue: FailureQueue, server: Server) -> None:
+    """A late duplicate of its message would be called as a new code."""
+    now = queue.now()
+    load(queue.client, [dead_letter(n, died_at=now - age, expires_at=now - age) for n, age in enumerate([400, 500])])
+    look(FailureQueue(queue.client, settings.load(broker_url=server.url, dead_retention_days=0.0001), operator="upkeep"))
+    assert list(queue.keys(Filter())) == ["login:00000000"]
+
+
 def test_a_worker_finds_out_at_its_start_that_it_cannot_spill(tmp_path: Path) -> None:
     check_spill_dir(settings.load(spill_dir=tmp_path))
     assert list(tmp_path.iterdir()) == []

@@ -78,6 +78,7 @@ def replay(  # noqa: PLR0913 - one argument per option
     if left:
         why = progress.stopped or ", ".join(f"{word} {count}" for word, count in progress.words.items() if word != "replayed")
         end(FAILED, "" if as_json else f"Left as they were: {left:,}. {why or 'interrupted'}")
+    end(FAILED if plan.counts["missing"] else DONE)
 
 
 def _per_second(rate: str | None) -> float | None:

@@ -69,7 +69,7 @@ def show_record(record: "Record", *, unmasked: bool = False) -> None:
     """Print one code: facts, and the timeline of its attempts."""
     facts = {
         "key": record.key,
-        "state": record.state + (" (discarded)" if record.discarded_at else ""),
+        "state": record.state + (" (discarded)" if record.discarded_at and record.state == "dead" else ""),
         "mobile": record.mobile if unmasked else mask_mobile(record.mobile),
         "purpose": record.purpose,
         "reason": record.reason,
@@ -120,8 +120,8 @@ _WORDS = {
     "superseded": "a newer code was asked for; --include-superseded takes them too",
     "ambiguous": "the phone may have rung already; --include-ambiguous takes them too",
     "unsendable": "hold no number or no code that could be called",
-    "not_dead": "have left the queue meanwhile",
-    "missing": "have left the queue meanwhile",
+    "not_dead": "have left the failure queue meanwhile",
+    "missing": "are not in the failure queue",
     "newer": "were written by a later version of this program",
 }
 

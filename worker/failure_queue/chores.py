@@ -18,6 +18,7 @@ from config.checks import PREFIX
 from config.names import Event
 from config.settings import Settings, SettingsError
 from worker.failure_queue.queue import FailureQueue
+from worker.failure_queue.removal import dedup_horizon_seconds
 from worker.failure_queue.spill import spill
 
 log = structlog.get_logger("voicecode.failure_queue")
@@ -68,7 +69,7 @@ class Chores:
         days = self._settings.dead_retention_days
         if not days:
             return
-        before = self._queue.now() - days * _DAY
+        before = self._queue.now() - max(days * _DAY, dedup_horizon_seconds(self._settings))
         if not self._client.zcount(names.DEAD, "-inf", f"({before!r}"):
             return
         run = self._queue.new_run()

@@ -108,7 +108,9 @@ class FailureQueue:
             words = [scripts.text(word) for word in self._inspect(keys=[names.DEAD], args=args)]
             counts.update(words)
             sendable += [key for key, word in zip(batch, words, strict=True) if word == "sendable"]
-        return Plan(keys=tuple(sendable), counts=counts)
+        if wanted == Filter(keys=wanted.keys) and len(wanted.keys) > counts.total():
+            counts["missing"] += len(set(wanted.keys)) - counts.total()
+        return Plan(keys=tuple(sendable), counts=+counts)
 
     def replay(self, keys_: Sequence[str], choice: Choice, pace: Pace | None = None, **clockwork: Any) -> Replay:
         """Return a run that puts dead letters back to be called now: iterate to carry it out, `progress` tells how far it is.
