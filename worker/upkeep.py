@@ -3,6 +3,7 @@
 import random
 import secrets
 import threading
+import time
 from collections.abc import Callable
 from typing import Final
 
@@ -17,7 +18,7 @@ from worker.unacked import Unacked
 log = structlog.get_logger("voicecode.upkeep")
 
 _JITTER: Final = 0.2
-_ROUNDS_AT_ONCE: Final = 20
+_SWEEPS_AT_ONCE: Final = 20
 
 
 class Upkeep(threading.Thread):
@@ -39,9 +40,12 @@ class Upkeep(threading.Thread):
 
     def run(self) -> None:
         """Look once each interval; whatever goes wrong, look again."""
-        while not self._stopped.wait(self._interval * random.uniform(1 - _JITTER, 1 + _JITTER)):
+        pause = self._pause()
+        while not self._stopped.wait(pause):
+            pause = self._pause()
             try:
-                self._look()
+                if self._look():
+                    pause = 0
             except LedgerUnavailable as error:
                 self._failed(str(error))
             except Exception:
@@ -53,20 +57,26 @@ class Upkeep(threading.Thread):
         if self.is_alive():
             self.join(timeout=self._interval + 6)
 
-    def _look(self) -> None:
-        """Bury all that has expired, in batches, but let others have their turn; hint one batch.
+    def _pause(self) -> float:
+        return self._interval * random.uniform(1 - _JITTER, 1 + _JITTER)
 
-        So a gateway that comes back meets a bounded rate of what waited for it, and not all of it at once.
+    def _look(self) -> bool:
+        """Hint one batch, then bury in batches; return whether an interval did not suffice for what has expired.
+
+        So a gateway that comes back meets a bounded rate of what waited for it, and a hundred thousand burials delay neither
+        hints nor the sweep.
         """
-        for turn in range(_ROUNDS_AT_ONCE):
-            tidied = self._ledger.upkeep(token=secrets.token_hex(6), hints=turn == 0)
+        began, hints = time.monotonic(), True
+        while True:
+            tidied = self._ledger.upkeep(token=secrets.token_hex(6), hints=hints)
+            hints = False
             for buried in tidied.buried:
                 report.buried(buried.key, buried.reason, buried.mobile, buried.task_id)
             for key in tidied.missing:
                 log.error(Event.RECORD_MISSING, key=key, alert="warn", runbook="record-missing")
             if tidied.hinted:
                 log.debug(Event.UPKEEP_RAN, hinted=tidied.hinted, buried=len(tidied.buried))
-            if not tidied.more:
+            if not tidied.more or time.monotonic() - began >= self._interval or self._stopped.is_set():
                 break
         if self._unacked is not None:
             self._sweep(self._unacked)
@@ -74,11 +84,12 @@ class Upkeep(threading.Thread):
             self._failing = False
             log.info(Event.UPKEEP_RECOVERED)
         self._chores()
+        return tidied.more
 
     def _sweep(self, unacked: Unacked) -> None:
         """Put back all that is due, in batches: a producer may send everything with a priority."""
         restored = moved = 0
-        for _ in range(_ROUNDS_AT_ONCE):
+        for _ in range(_SWEEPS_AT_ONCE):
             swept = unacked.sweep()
             for key in swept.poison:
                 report.buried(key, Reason.POISON.value, "", key)

@@ -12,6 +12,7 @@ from tests.support.ledgers import Walk
 from tests.support.workers import RunningWorker, environment, wait_for
 from worker.embedded import Server
 from worker.ledger import keys, scripts
+from worker.upkeep import Upkeep
 
 
 def message(tag: str) -> str:
@@ -67,3 +68,17 @@ def test_an_idle_worker_hears_of_every_code_that_is_due(walk: Walk, server: Serv
     )
     with RunningWorker(tmp_path / "worker.log", env).wait_ready():
         wait_for(lambda: walk.client.zcard(names.DEAD) == 30, 10, "the second attempt of every code")
+
+
+def test_many_burials_delay_no_hint(server: Server) -> None:
+    """A hundred thousand codes may expire in one second; a look ends with its interval, and the next one begins at once."""
+    walk = Walk(server.url, upkeep_batch=1)
+    walk.retry(walk.claim("waiting"), 0.001)
+    for number in range(3):
+        walk.retry(walk.claim(f"late{number}", life=5), 0.001)
+    walk.later(6)
+    upkeep = Upkeep(walk.ledger, None, 0.000_001)
+    assert [upkeep._look() for _ in range(4)] == [True, True, True, False]
+    assert walk.client.llen(names.QUEUE) == 1
+    assert walk.client.zcard(names.DEAD) == 3
+    walk.close()
