@@ -6,6 +6,8 @@ if TYPE_CHECKING:
     from config.settings import Settings
 
 PREFIX: Final = "VOICECODE_"
+_IDLE_BEAT_SECONDS: Final = 3
+"""The heartbeat of a worker that waits: a second for the wait, one between two touches, one for a busy machine."""
 
 
 def problems(settings: "Settings") -> list[str]:
@@ -36,6 +38,10 @@ def _checks(s: "Settings") -> tuple[tuple[bool, str], ...]:
         (
             s.visibility_timeout_seconds <= s.lease_seconds,
             f"{PREFIX}VISIBILITY_TIMEOUT_SECONDS must be above {PREFIX}LEASE_SECONDS: else messages come back while their call runs",
+        ),
+        (
+            s.heartbeat_max_age_seconds < s.attempt_deadline_seconds + _IDLE_BEAT_SECONDS,
+            f"{PREFIX}HEARTBEAT_MAX_AGE_SECONDS must be at least {_IDLE_BEAT_SECONDS} above {PREFIX}ATTEMPT_DEADLINE_SECONDS: a worker with every slot taken fetches nothing for that long, and is not ill",
         ),
         (
             s.backoff_base_seconds > s.backoff_cap_seconds,

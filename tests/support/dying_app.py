@@ -1,6 +1,7 @@
-"""The worker's app, with messages that are its death: `celery -A tests.support.dying_app worker`."""
+"""The worker's app, with messages that are its death, or its sleep: `celery -A tests.support.dying_app worker`."""
 
 import os
+import signal
 from typing import Any
 
 from worker import gateway, strategy
@@ -12,8 +13,10 @@ __all__ = ["app"]
 DIES_BEFORE_CLAIM = "dies-before-claim"
 DIES_IN_CALL = "dies-in-call"
 FULL_AT_CLAIM = "full-at-claim"
+FREEZES_BEFORE_POST = "freezes-before-post"
 STATUS = 77
 
+_froze: set[str] = set()
 _unpack, _submit, _claim = strategy.unpack, gateway.Gateway.submit, Ledger.claim
 
 
@@ -26,6 +29,9 @@ def _dying_unpack(message: Any, payload: Any = None) -> Any:
 def _dying_submit(self: gateway.Gateway, code: Any, *, deadline: float) -> Any:
     if code.key.startswith(DIES_IN_CALL):
         os._exit(STATUS)
+    if code.key.startswith(FREEZES_BEFORE_POST) and code.key not in _froze:
+        _froze.add(code.key)
+        os.kill(os.getpid(), signal.SIGSTOP)
     return _submit(self, code, deadline=deadline)
 
 

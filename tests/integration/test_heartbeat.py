@@ -1,0 +1,72 @@
+"""The heartbeat of a real worker, as `python -m worker.health` sees it."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from config.settings import SettingsError, load
+from tests.support.proxy import Proxy
+from tests.support.scene import Scene
+from tests.support.workers import ROOT, wait_for
+
+MAX_AGE_SECONDS = 3
+
+
+def healthy(scene: Scene, max_age_seconds: float = MAX_AGE_SECONDS) -> bool:
+    environment = {
+        **os.environ,
+        "VOICECODE_HEARTBEAT_FILE": str(scene.heartbeat()),
+        "VOICECODE_HEARTBEAT_MAX_AGE_SECONDS": str(max_age_seconds),
+    }
+    done = subprocess.run(
+        [sys.executable, "-S", "-m", "worker.health"], cwd=ROOT, env=environment, capture_output=True, check=False
+    )
+    assert done.returncode in (0, 1)
+    return done.returncode == 0
+
+
+def wait_health(scene: Scene, *, healthy_: bool, seconds: float = 15) -> None:
+    wait_for(lambda: healthy(scene) is healthy_, seconds, "health" if healthy_ else "ill health")
+
+
+def test_a_worker_is_healthy_while_it_consumes_and_only_then(scene: Scene) -> None:
+    with Proxy().start(scene.server.port) as proxy:
+        assert not healthy(scene)
+        worker = scene.worker(broker_url=f"redis://127.0.0.1:{proxy.port}/0")
+        wait_health(scene, healthy_=True)
+        worker.signal(signal.SIGSTOP)
+        wait_health(scene, healthy_=False)
+        worker.signal(signal.SIGCONT)
+        wait_health(scene, healthy_=True)
+        proxy.cut()
+        wait_health(scene, healthy_=False)
+        proxy.heal()
+        wait_health(scene, healthy_=True)
+        proxy.freeze()
+        wait_health(scene, healthy_=False)
+        proxy.heal()
+        wait_health(scene, healthy_=True)
+        assert worker.stop() == 0
+        wait_health(scene, healthy_=False)
+
+
+def test_a_worker_with_every_slot_taken_stays_healthy_at_the_smallest_age_that_is_allowed(scene: Scene) -> None:
+    """It fetches nothing then, and that is no illness: a restart would only add ambiguous calls."""
+    scene.worker(concurrency=2, attempt_deadline_seconds=3, read_timeout_seconds=3, lease_seconds=4, visibility_timeout_seconds=5)
+    wait_health(scene, healthy_=True)
+    scene.gateway.rates({"slow:2.9": 1.0})
+    scene.send_all(4)
+    wait_for(lambda: len(scene.gateway.submissions()) == 2, 10, "two calls")
+    end = time.monotonic() + 5
+    while time.monotonic() < end:
+        assert healthy(scene, max_age_seconds=6)
+        time.sleep(0.3)
+
+
+def test_an_age_that_a_busy_worker_would_exceed_is_refused() -> None:
+    with pytest.raises(SettingsError, match="HEARTBEAT_MAX_AGE_SECONDS"):
+        load(_env_file=None, heartbeat_max_age_seconds=12, attempt_deadline_seconds=10)
