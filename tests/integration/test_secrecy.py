@@ -64,7 +64,7 @@ def written(mobile: str, index: int) -> str:
 OTHERS: Final[dict[str, Callable[[Stage, str, str, str], str]]] = {
     "duplicate": lambda stage, shown, code, _key: stage.send(shown, code, headers={"task_id": stage.send(shown, code)}),
     "number-for-code": lambda stage, shown, code, _key: stage.send(shown, int(code)),
-    "conflict": lambda stage, shown, code, key: (stage.send(shown, "000001", key=key), stage.send(shown, code, key=key))[1],
+    "conflict": lambda stage, shown, code, _key: stage.send(shown, code, key=stage.ended(stage.send(shown, "000001")).key),
     "bad-key": lambda stage, shown, code, _key: stage.send(shown, code, key=f"login:{shown}"),
     "number-as-id": lambda stage, shown, code, _key: "id:" + digest(stage.send(shown, code, headers={"task_id": bare(shown)})),
     "unknown-task": lambda stage, shown, code, _key: str(
