@@ -36,12 +36,6 @@ def configure(settings: Settings) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
     ]
-    structlog.configure(
-        processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        wrapper_class=structlog.stdlib.BoundLogger,
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        cache_logger_on_first_use=True,
-    )
     console = settings.log_format == "console" or (settings.log_format == "auto" and sys.stderr.isatty())
     renderer: Processor = (
         structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
@@ -56,10 +50,16 @@ def configure(settings: Settings) -> None:
         )
     )
     handler.addFilter(redact_arguments)
+    # Our own lines go straight to the handler's stream: by way of the standard library's records a line cost twice as much.
+    structlog.configure(
+        processors=[*shared, _last_steps(renderer)],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(settings.log_level)),
+        logger_factory=lambda name="voicecode": _Lines(name, handler),
+        cache_logger_on_first_use=False,
+    )
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(settings.celery_log_level)
-    logging.getLogger("voicecode").setLevel(settings.log_level)
     for name, level in _FLOORS.items():
         logging.getLogger(name).setLevel(max(logging.getLevelName(settings.celery_log_level), level))
     logging.captureWarnings(capture=True)
@@ -82,11 +82,50 @@ class _Handler(logging.StreamHandler[Any]):
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the standard library's name
         """Write where the line came from and what went wrong, no value."""
+        self.tell_unwritten(record.name)
+
+    def tell_unwritten(self, name: str) -> None:
+        """Write that a line of logger `name` was lost to the exception that is being handled."""
         error = sys.exc_info()[0]
         with contextlib.suppress(Exception):
-            self.stream.write(
-                f'{{"event": "line.unwritten", "logger": "{record.name}", "cause": "{error and error.__name__}"}}\n'
-            )
+            self.stream.write(f'{{"event": "line.unwritten", "logger": "{name}", "cause": "{error and error.__name__}"}}\n')
+
+
+class _Lines:
+    """Where our own lines end: one write each, under the lock that the libraries' lines take too."""
+
+    def __init__(self, name: str, handler: _Handler) -> None:
+        self.name = name
+        self._handler = handler
+
+    def write(self, line: str) -> None:
+        """Write a line; one that cannot be written says so without any value, and never stops the caller."""
+        handler = self._handler
+        try:
+            with handler.lock or contextlib.nullcontext():
+                handler.stream.write(line + "\n")
+                handler.stream.flush()
+        except Exception:  # noqa: BLE001 - a full disk, a closed pipe
+            self.tell_unwritten()
+
+    debug = info = warning = error = critical = write
+
+    def tell_unwritten(self) -> None:
+        """Say that a line was lost to the exception that is being handled."""
+        self._handler.tell_unwritten(self.name)
+
+
+def _last_steps(renderer: Processor) -> Processor:
+    """Return mask and renderer as one step which never raises into the code that logs."""
+
+    def finish(logger: WrappedLogger, method: str, event_dict: EventDict) -> Any:
+        try:
+            return renderer(logger, method, mask(logger, method, event_dict))
+        except Exception:  # noqa: BLE001 - a value that cannot be shown
+            logger.tell_unwritten()
+            raise structlog.DropEvent from None
+
+    return finish
 
 
 def mark_foreign(_logger: WrappedLogger, _method: str, event_dict: EventDict) -> EventDict:
