@@ -197,9 +197,9 @@ def test_an_error_of_redis_tells_no_value(server: Server) -> None:
 @pytest.mark.parametrize("state", ["calling", "accepted", "waiting", "replayed"])
 def test_only_a_dead_code_can_be_replayed(walk: Walk, state: str) -> None:
     walk.in_state(state)
-    due = walk.due()
+    due = walk.moment()
     assert walk.replay() == "not_dead"
-    assert walk.due() == due
+    assert walk.moment() == due
     assert walk.replay("never") == "missing"
 
 

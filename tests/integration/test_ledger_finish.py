@@ -104,10 +104,10 @@ def test_executed_twice_an_outcome_is_recorded_once(walk: Walk, outcome: str) ->
     finish = getattr(walk, outcome)
     finish(claim)
     before: Any = walk.client.hgetall(names.RECORD_PREFIX + "k")
-    due = walk.due()
+    due = walk.moment()
     assert finish(claim) == "done"
     assert walk.client.hgetall(names.RECORD_PREFIX + "k") == before
-    assert walk.due() == due
+    assert walk.moment() == due
 
 
 def test_executed_twice_an_ambiguous_outcome_counts_once_even_after_the_next_claim(walk: Walk) -> None:
@@ -123,11 +123,11 @@ def test_executed_twice_an_ambiguous_outcome_counts_once_even_after_the_next_cla
 @pytest.mark.parametrize("state", ["fenced", "dead", "replayed"])
 def test_a_worker_that_comes_too_late_changes_nothing_but_its_own_attempt(walk: Walk, state: str, outcome: str) -> None:
     late = dataclasses.replace(walk.in_state(state), token="an-older-token")
-    due, indexes, before = walk.due(), walk.indexes(), walk.record()
+    due, indexes, before = walk.moment(), walk.indexes(), walk.record()
     assert getattr(walk, outcome)(late) == "fenced"
     after = walk.record()
     assert (after.state, after.ambiguous, after.reason) == (before.state, before.ambiguous, before.reason)
-    assert (walk.due(), walk.indexes()) == (due, indexes)
+    assert (walk.moment(), walk.indexes()) == (due, indexes)
     assert after.attempts[0].row in {"http_503", "4050"}
 
 

@@ -91,6 +91,10 @@ class Walk:
         score: Any = self.client.zscore(names.DUE, key)
         return None if score is None else round(float(score) - self.now, 1)
 
+    def moment(self, key: str = "k") -> Any:
+        """Return the same as the epoch second that stands in `due`."""
+        return self.client.zscore(names.DUE, key)
+
     def indexes(self, key: str = "k") -> set[str]:
         """Return the failure queue's indexes that a key stands in, the queue itself as ``."""
         found: Any = self.client.keys(f"{names.DEAD}*")

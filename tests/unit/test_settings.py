@@ -9,18 +9,20 @@ import pytest
 from config import settings
 from config.settings import Settings, SettingsError
 
+PREFIX = "VOICECODE_"
+
 
 @pytest.fixture(autouse=True)
 def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Nothing of the caller's environment, and no `.env` but the test's own."""
-    for name in [name for name in os.environ if name.upper().startswith(settings.PREFIX)]:
+    for name in [name for name in os.environ if name.upper().startswith(PREFIX)]:
         monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
 
 
 def load(monkeypatch: pytest.MonkeyPatch, **values: str) -> Settings:
     for name, value in values.items():
-        monkeypatch.setenv(settings.PREFIX + name.upper(), value)
+        monkeypatch.setenv(PREFIX + name.upper(), value)
     return settings.load()
 
 
