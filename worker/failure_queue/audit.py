@@ -14,7 +14,7 @@ import redis
 
 from config import names
 
-_CHUNK: Final = 1000
+_CHUNK: Final = 500
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,7 +23,7 @@ from worker.failure_queue.stats import Stats
 from worker.ledger import keys, scripts
 from worker.ledger.record import Record
 
-_INSPECTED: Final = 100
+_INSPECTED: Final = 50
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from worker.failure_queue.scan import Position, batched
 from worker.ledger import scripts
 
 BATCH: Final = 20
-"""Keys in one script: about 1 ms of the server's time, of the 10 that it may take."""
+"""Keys in one script: 1 to 2 ms of the server's time, of the 10 that it may take."""
 
 
 def dedup_horizon_seconds(settings: Settings) -> float:

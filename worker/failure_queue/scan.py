@@ -19,7 +19,7 @@ Position = tuple[float, str]
 """Moment of death and key: where a dead letter stands in the order."""
 
 PAGE: Final = 500
-_LARGEST_PAGE: Final = 4_000
+_LARGEST_PAGE: Final = 1_000
 _GATHERED: Final = 10_000
 """Up to so many sendable ones are put in order here; with more of them, reading all by death soon finds some."""
 _EXPIRES: Final = names.DEAD_BY_PREFIX + "expires"
