@@ -56,6 +56,13 @@ def _freeze_redis(stage: Stage, fault: Fault) -> None:
     os.kill(stage.redis.pid, signal.SIGCONT)
 
 
+def _fill_redis(stage: Stage, fault: Fault) -> None:
+    with stage.redis.client() as client:
+        client.config_set("maxmemory", 1)
+        time.sleep(fault.seconds)
+        client.config_set("maxmemory", 0)
+
+
 def _kill_gateway(stage: Stage, fault: Fault) -> None:
     stage.gateway.kill()
     time.sleep(fault.seconds)
@@ -90,6 +97,7 @@ ACTS: Final[dict[str, Act]] = {
     "worker.terminate": _terminate,
     "redis.kill": _kill_redis,
     "redis.freeze": _freeze_redis,
+    "redis.full": _fill_redis,
     "gateway.kill": _kill_gateway,
     "gateway.storm": _gateway_plays("http_503:1"),
     "gateway.lose": _gateway_plays("accepted_then_reset"),
@@ -107,6 +115,8 @@ class Faults:
         self._locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
         self._threads: list[threading.Thread] = []
         self.done: Counter[str] = Counter()
+        self.redis_away: list[tuple[float, float]] = []
+        """From when to when, in epoch seconds, Redis itself was killed, frozen or full."""
         self.failed: list[str] = []
 
     def begin(self, fault: Fault) -> None:
@@ -125,8 +135,14 @@ class Faults:
 
     def _carry_out(self, fault: Fault, lock: threading.Lock) -> None:
         with lock:
+            began = time.time()
             try:
                 ACTS[fault.kind](self._stage, fault)
-                self.done[fault.kind] += 1
             except Exception as error:  # noqa: BLE001 - told at the end
                 self.failed.append(f"{fault}: {error!r}")
+                return
+        self.done[fault.kind] += 1
+        if fault.kind.startswith("redis."):
+            self.redis_away.append((began, time.time()))
+        with (self._stage.folder / "faults").open("a") as log:
+            log.write(f"{began:.3f} {time.time():.3f} {fault.kind} {fault.worker}\n")

@@ -12,7 +12,7 @@ import bisect
 import dataclasses
 import itertools
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from config.replies import ROWS, Kind
@@ -39,8 +39,11 @@ class Verdict:
         return not self.violations
 
 
-def judge(histories: Iterable[History], *, deadline_seconds: float) -> Verdict:
-    """Judge every code. `deadline_seconds`: an attempt's, by which a submission may come after its claim."""
+def judge(histories: Iterable[History], *, deadline_seconds: float, redis_away: Sequence[tuple[float, float]] = ()) -> Verdict:
+    """Judge every code. `deadline_seconds`: an attempt's, by which a submission may come after its claim.
+
+    `redis_away`: from when to when nobody could look at a code, in epoch seconds.
+    """
     everything = list(histories)
     rules: tuple[Callable[[History], str | None], ...] = (
         _lost,
@@ -52,7 +55,7 @@ def judge(histories: Iterable[History], *, deadline_seconds: float) -> Verdict:
         _repeated_what_was_permanent,
     )
     found = [(sentence, history) for history in everything for rule in rules if (sentence := rule(history))]
-    return Verdict(violations=tuple(found), figures=_figures(everything, [rule for rule, _ in found]))
+    return Verdict(violations=tuple(found), figures=_figures(everything, [sentence for sentence, _ in found], redis_away))
 
 
 def _lost(history: History) -> str | None:
@@ -141,7 +144,7 @@ def _repeated_what_was_permanent(history: History) -> str | None:
     return None
 
 
-def _figures(histories: list[History], sentences: list[str]) -> dict[str, Any]:
+def _figures(histories: list[History], sentences: list[str], redis_away: Sequence[tuple[float, float]]) -> dict[str, Any]:
     records = [history.record for history in histories if history.record]
     calls = [len(history.calls) for history in histories]
     return {
@@ -157,23 +160,30 @@ def _figures(histories: list[History], sentences: list[str]) -> dict[str, Any]:
         "calls beyond 1 + ambiguous": sum(max(0, len(h.calls) - 1 - (h.record.ambiguous if h.record else 0)) for h in histories),
         "violations": len(sentences),
         "second calls, each flagged ambiguous": sum(max(0, number - 1) for number in calls),
-        "longest recovery seconds": _longest(_recoveries(histories)),
+        "longest recovery seconds": _longest(_recoveries(histories, redis_away)),
+        "longest recovery seconds, Redis' absence included": _longest(_recoveries(histories, ())),
         "longest wait for a first look seconds": _longest(
             h.record.first_seen - h.acknowledged_at for h in histories if h.record and h.record.first_seen and h.acknowledged_at
         ),
     }
 
 
-def _recoveries(histories: list[History]) -> Iterator[float]:
-    """Give for each attempt whose worker died how long after its lease somebody looked at the code again."""
+def _recoveries(histories: list[History], redis_away: Sequence[tuple[float, float]]) -> Iterator[float]:
+    """Give for each attempt whose worker died how long after its lease, and Redis' return, somebody looked at the code again.
+
+    Where the next attempt came by a replay, the code had been looked at and buried before it; its record no longer tells when.
+    """
     for history in histories:
         record = history.record
         if record is None:
             continue
         for attempt, following in zip(record.attempts, (*record.attempts[1:], None), strict=False):
             looked_at = (following.started_at if following else None) or record.died_at
-            if attempt.row == "lease_over" and looked_at and attempt.ended_at:
-                yield looked_at - attempt.ended_at
+            if attempt.row != "lease_over" or not looked_at or not attempt.ended_at:
+                continue
+            if not any(attempt.ended_at < moment <= looked_at for moment in history.replayed_at):
+                returns = (back for gone, back in redis_away if gone < looked_at and back > attempt.ended_at)
+                yield max(0.0, looked_at - max(attempt.ended_at, *returns, 0.0))
 
 
 def _longest(seconds: Iterable[float]) -> float:

@@ -25,6 +25,7 @@ KINDS: Final[Mapping[str, tuple[int, float, float]]] = {
     "worker.terminate": (3, 0.0, 0.5),
     "redis.kill": (2, 0.1, 1.5),
     "redis.freeze": (2, 0.5, 7.0),
+    "redis.full": (1, 0.3, 2.0),
     "redis_link.cut": (2, 0.2, 3.0),
     "redis_link.sever": (2, 0.0, 0.0),
     "redis_link.freeze": (2, 0.5, 7.0),

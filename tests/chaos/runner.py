@@ -93,7 +93,7 @@ def run(options: Options, folder: Path | None = None) -> Report:
         left = stage.drain(options.life_seconds + _DRAIN_SECONDS)
         histories = gather(stage)
         deadline = stage.settings().attempt_deadline_seconds
-    verdict = judge(histories, deadline_seconds=deadline)
+    verdict = judge(histories, deadline_seconds=deadline, redis_away=faults.redis_away)
     raised = sum("raised" in entry for entry in stage.produced())
     verdict.figures.update({"publishes that raised": raised, "left after draining": left})
     if verdict.violations:

@@ -126,6 +126,14 @@ def test_the_longest_recovery_is_counted_from_the_end_of_the_lease() -> None:
     assert judge([with_record(GOOD, record)], deadline_seconds=1).figures["longest recovery seconds"] == 0.4
 
 
+def test_while_redis_is_away_nobody_can_look() -> None:
+    killed = attempt(1, "ambiguous", row="lease_over", ended_at=105.0)
+    history = with_record(GOOD, dataclasses.replace(TWICE, attempts=(killed, attempt(2, started_at=109.0))))
+    figures = judge([history], deadline_seconds=1, redis_away=[(90, 95), (104, 108.5), (120, 121)]).figures
+    assert figures["longest recovery seconds"] == 0.5
+    assert figures["longest recovery seconds, Redis' absence included"] == 4.0
+
+
 def test_a_seed_gives_the_same_faults_again() -> None:
     draw: Callable[[int], Any] = lambda seed: Options(seconds=600, seed=seed).schedule()  # noqa: E731
     assert draw(7) == draw(7) != draw(8)

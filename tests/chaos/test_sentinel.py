@@ -1,0 +1,76 @@
+"""Failover by Sentinel with the master killed, frozen, or demoted while connections stay up: workers follow by themselves."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.scene import Scene
+from tests.support.sentinels import Sentinels
+from tests.support.workers import wait_for
+from worker.embedded import Server
+from worker.simulator.process import RunningSimulator
+
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(180)]
+
+BOUND_SECONDS = 15
+PATIENT: dict[str, Any] = {"lease_seconds": 4, "hold_seconds": 2, "visibility_timeout_seconds": 5, "code_ttl_seconds": 120}
+
+
+@pytest.fixture
+def sentinels(tmp_path: Path) -> Iterator[Sentinels]:
+    with Sentinels(tmp_path / "nodes") as sentinels:
+        yield sentinels
+
+
+def kill(sentinels: Sentinels, master: Server) -> None:
+    del sentinels
+    master.kill()
+
+
+def freeze(sentinels: Sentinels, master: Server) -> None:
+    del sentinels
+    os.kill(master.pid, signal.SIGSTOP)
+
+
+def demote(sentinels: Sentinels, master: Server) -> None:
+    del master
+    sentinels.demote()
+
+
+@pytest.mark.parametrize("trouble", [kill, freeze, demote], ids=lambda trouble: trouble.__name__)
+def test_workers_follow_the_master(sentinels: Sentinels, scene_simulator: RunningSimulator, tmp_path: Path, trouble: Any) -> None:
+    """What was replicated before the fault is not lost; calls in hand are recorded on the new master."""
+    scene_simulator.client.reset()
+    old = sentinels.master
+    with Scene(old, scene_simulator, tmp_path, url=sentinels.url) as scene:
+        workers = [scene.worker(ready=False, **PATIENT) for _ in range(2)]
+        for worker in workers:
+            worker.wait_ready()
+        scene.wait_waiting(2)
+        scene.gateway.rates({"slow:0.6": 1.0})
+        keys = scene.send_all(6)
+        wait_for(lambda: len(scene.gateway.submissions()) == 6, 10, "calls in hand")
+        assert scene.redis.wait(1, 5000) == 1  # what a producer that cares asks for, too
+        started = time.monotonic()
+        trouble(sentinels, old)
+        new = sentinels.wait_master(old)
+        back = time.monotonic()
+        with Scene(new, scene_simulator, tmp_path, url=sentinels.url) as after:
+            after.wait_state(keys, seconds=2 * BOUND_SECONDS)
+            fresh = [after.send(f"1370000000{number}") for number in range(3)]
+            after.wait_state(fresh, seconds=BOUND_SECONDS)
+            print(f"{trouble.__name__}: new master after {back - started:.1f} s, all done {time.monotonic() - back:.1f} s later")  # noqa: T201
+            ambiguous = sum(int(after.record(key).get("ambiguous", 0)) for key in keys)
+            assert len(scene.gateway.calls()) <= 9 + ambiguous
+            after.wait_waiting(2)
+        if trouble is freeze:
+            os.kill(old.pid, signal.SIGCONT)
+            wait_for(lambda: scene.redis.role()[0] == "slave", 30, "the old master to follow")
+            with Scene(new, scene_simulator, tmp_path, url=sentinels.url) as after:
+                after.wait_state(after.send("13700000009"), seconds=BOUND_SECONDS)
+        assert all(worker.running for worker in workers)
