@@ -20,7 +20,7 @@ Position = tuple[float, str]
 
 PAGE: Final = 500
 _LARGEST_PAGE: Final = 1_000
-_GATHERED: Final = 10_000
+_GATHERED: Final = 30_000
 """Up to so many sendable ones are put in order here; with more of them, reading all by death soon finds some."""
 _EXPIRES: Final = names.DEAD_BY_PREFIX + "expires"
 
