@@ -204,6 +204,9 @@ ROWS: Final[tuple[Row, ...]] = (
 )
 # fmt: on
 
+ACCEPTED: Final = 2
+"""The one reply code that the gateway documents as a success."""
+
 _HTTP_EXACT: Final = {
     429: Symptom.HTTP_429,
     503: Symptom.HTTP_503,

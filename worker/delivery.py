@@ -20,7 +20,7 @@ import structlog
 
 from config import names
 from config.names import Event
-from config.replies import Replies, Symptom
+from config.replies import ACCEPTED, Replies, Row, Symptom
 from config.settings import Settings
 from worker import report
 from worker.envelope import Envelope
@@ -30,7 +30,7 @@ from worker.ledger.finish import Outcome
 from worker.message import RAW_CAP_BYTES, BadInput, Refused, VoiceCode, is_key, parse, refuse, safe_id
 from worker.patience import Patience
 from worker.reply import Reply
-from worker.retry import Reason, RetryPolicy
+from worker.retry import Decision, Done, GiveUp, Reason, RetryPolicy
 
 T = TypeVar("T")
 log = structlog.get_logger("voicecode.delivery")
@@ -67,7 +67,7 @@ class Delivery:
         if envelope.expires is not None and kwargs.get("expires_at") is None:
             kwargs = {**kwargs, "expires_at": envelope.expires}
         try:
-            _refuse_extras(envelope)
+            _check(envelope, time.time() + self._settings.max_ttl_seconds)
             code = parse(documented, args, kwargs, task_id=task_id, now=time.time(), settings=self._settings)
             code = dataclasses.replace(code, not_before=envelope.eta)
         except BadInput as error:
@@ -114,6 +114,17 @@ class Delivery:
 
     def _attempt(self, claim: Claim, started: float) -> None:
         reply = self._submit(claim, started)
+        try:
+            row, decision = self._judge(claim, reply, started)
+        except Exception:
+            log.exception(Event.ATTEMPT_CRASHED, key=claim.key, alert="page", runbook="worker-bug")
+            row, decision = self._without_judgement(reply)
+        outcome = Outcome(claim=claim, reply=reply, row=row, decision=decision, worker=self._worker)
+        recorded = self._patience.until_written(lambda: self._ledger.finish(outcome), outcome)
+        report.attempt(outcome, recorded)
+
+    def _judge(self, claim: Claim, reply: Reply, started: float) -> tuple[Row, Decision]:
+        """Return the table's row for the reply, and what the policy makes of it."""
         row = reply.row(self._replies)
         decision = self._policy.decide(
             row,
@@ -123,9 +134,13 @@ class Delivery:
             retry_after_seconds=reply.retry_after_seconds,
             seconds_left=claim.seconds_left - (time.monotonic() - started),
         )
-        outcome = Outcome(claim=claim, reply=reply, row=row, decision=decision, worker=self._worker)
-        recorded = self._patience.until_written(lambda: self._ledger.finish(outcome), outcome)
-        report.attempt(outcome, recorded)
+        return row, decision
+
+    def _without_judgement(self, reply: Reply) -> tuple[Row, Decision]:
+        """Return what a bug of ours leaves to say: an acceptance stays one, and all else is not called again by ourselves."""
+        if reply.code == ACCEPTED:
+            return self._replies.of_code(ACCEPTED, ""), Done()
+        return self._replies.of_symptom(Symptom.CRASH_AFTER_SEND), GiveUp(Reason.AMBIGUOUS)
 
     def _submit(self, claim: Claim, started: float) -> Reply:
         if claim.voice_code is None:
@@ -153,7 +168,11 @@ class Delivery:
             raise Unfinished(str(error)) from error
 
 
-def _refuse_extras(envelope: Envelope) -> None:
+def _check(envelope: Envelope, latest: float) -> None:
+    """Raise BadInput for what no voice code may ask for. `latest`: epoch seconds."""
+    if envelope.eta is not None and envelope.eta > latest:
+        message = "eta is more than VOICECODE_MAX_TTL_SECONDS away"
+        raise BadInput(message)
     if envelope.extras:
         message = f"the message asks for {', '.join(envelope.extras)}: a voice code has no result that could be passed on"
         raise BadInput(message)

@@ -20,7 +20,7 @@ import structlog
 from requests.utils import DEFAULT_CA_BUNDLE_PATH, get_environ_proxies, select_proxy
 
 from config.names import Event
-from config.replies import Symptom, symptom_of_http
+from config.replies import ACCEPTED, Symptom, symptom_of_http
 from config.settings import Settings, SettingsError
 from worker.adapter import Adapter, tls_context
 from worker.attempt import Attempt, Stage, running
@@ -33,7 +33,6 @@ from worker.wire import BALANCE_RESULT, SUBMIT_RESULT, parse, retry_after
 
 BODY_CAP_BYTES: Final = 64 * 1024
 
-_ACCEPTED: Final = 2
 _TELLS_WHEN: Final = (Symptom.HTTP_429, Symptom.HTTP_503)
 _HEADERS: Final = {
     "User-Agent": f"voicecode (requests/{requests.__version__})",
@@ -132,7 +131,7 @@ def _read(response: requests.Response, result: str) -> Reply:
         cause, detail = explain(error, Stage.SENT)
         reply = Reply(symptom=cause, detail=detail)
     # An acceptance is true whatever the status; otherwise a status that is no 2xx says more than its body.
-    if symptom is not None and reply.code != _ACCEPTED:
+    if symptom is not None and reply.code != ACCEPTED:
         detail = reply.detail if reply.code is None else f"reply code {reply.code}"
         reply = Reply(symptom=symptom, detail=detail, message=reply.message)
     header = response.headers.get("Retry-After") if symptom in _TELLS_WHEN else None

@@ -30,6 +30,7 @@ class Parts:
         self.gateway = Gateway(settings)
         self.outage = Outage(settings.reconnect_grace_seconds, time.monotonic)
         self.client = connect(settings)
+        self.outage.reconnect = lambda: self.client.connection_pool.disconnect(inuse_connections=False)
         self.ledger = Ledger(self.client, settings, self.outage)
         self.patience = Patience(settings.shutdown_grace_seconds)
         self.instance = f"{socket.gethostname()}.{os.getpid()}.{secrets.token_hex(4)}"

@@ -87,6 +87,8 @@ class Outage:
         self._lock = threading.Lock()
         self._away = False
         self._back_at: float | None = None
+        self.reconnect: Callable[[], None] = lambda: None
+        """Called when Redis answers and refuses: through Sentinel another one may be the master by now."""
 
     def failed(self) -> None:
         """Tell that a command did not get through."""
@@ -116,6 +118,8 @@ def reaching(outage: Outage) -> Iterator[None]:
         yield
     except (redis.RedisError, OSError) as error:
         outage.failed()
+        if isinstance(error, redis.ResponseError) and not isinstance(error, redis.OutOfMemoryError):
+            outage.reconnect()
         message = f"{type(error).__name__}: {error}"
         raise LedgerUnavailable(message) from error
     outage.succeeded()

@@ -126,6 +126,13 @@ def test_without_a_moment_of_its_own_a_code_lives_from_first_sight(walk: Walk) -
     assert walk.claim(life=None).seconds_left == pytest.approx(walk.settings.code_ttl_seconds, abs=1)
 
 
+def test_the_default_life_of_a_code_with_an_eta_begins_at_the_eta(walk: Walk) -> None:
+    """A producer's countdown of ten minutes must not outlive its code before it was due."""
+    assert walk.claim(life=None, not_before=walk.now + 600).answer is Answer.EARLY
+    walk.later(601)
+    assert walk.resume().answer is Answer.CALL
+
+
 def test_a_code_with_an_eta_waits_for_it(walk: Walk) -> None:
     assert walk.claim(not_before=walk.now + 30).answer is Answer.EARLY
     assert walk.due() == pytest.approx(30, abs=1)

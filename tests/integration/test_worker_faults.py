@@ -31,7 +31,7 @@ def buggy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         ("form", ["crash_before_send", "2"], 1),
         ("submit", ["crash_after_send", "2"], 1),
         ("read", ["crash_after_send", "2"], 2),
-        ("decide", ["lease_over", "2"], 2),
+        ("decide", ["2"], 1),
         ("finish", ["lease_over", "2"], 2),
         ("report", ["2"], 1),
     ],

@@ -32,7 +32,7 @@ if tonumber(r.v) > tonumber(version) then return { 'newer' } end
 
 if not r.state then
   r.digest, r.mobile, r.code, r.purpose, r.task_id = ARGV[11], ARGV[12], ARGV[13], ARGV[14], ARGV[15]
-  r.expires_at = ARGV[16] ~= '' and ARGV[16] or stamp(now + tonumber(ARGV[17]))
+  r.expires_at = ARGV[16] ~= '' and ARGV[16] or stamp(math.max(now, tonumber(ARGV[18]) or 0) + tonumber(ARGV[17]))
   r.first_seen, r.attempt, r.life = stamp(now), 0, 0
   redis.call('HSET', record, 'state', 'waiting', 'digest', r.digest, 'mobile', r.mobile, 'code', r.code, 'purpose', r.purpose,
     'task_id', r.task_id, 'expires_at', r.expires_at, 'first_seen', r.first_seen, 'attempt', 0, 'life', 0)
