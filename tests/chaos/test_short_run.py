@@ -17,8 +17,8 @@ def told(report: Report) -> str:
 
 @pytest.mark.timeout(180)
 def test_nothing_is_lost_and_nobody_called_twice(tmp_path: Path) -> None:
-    """Two dozen faults of every kind within 36 s: each code is accepted or dead with a reason, and every second call is flagged."""
-    report = run(Options(seconds=36, seed=11, rate=10, life_seconds=12, fault_every_seconds=1.3), tmp_path)
+    """Two dozen faults within half a minute: each code is accepted or dead with a reason, and every second call is flagged."""
+    report = run(Options(seconds=30, seed=11, rate=12, life_seconds=10, fault_every_seconds=1.1), tmp_path)
     assert told(report) == ""
     assert report.figures["codes"] == 360
     assert report.figures["faults"] >= 20
@@ -59,9 +59,8 @@ def test_a_build_that_forgets_lost_replies_is_caught(tmp_path: Path) -> None:
     assert "2 calls with 0 ambiguous attempts" in told(report)
 
 
-@pytest.mark.parametrize(("transport", "loses"), [("stock", True), ("fetching", False)])
-def test_the_hole_of_the_stock_transport_is_caught(tmp_path: Path, transport: str, *, loses: bool) -> None:
-    """A worker is frozen while it waits, a code arrives, the worker is killed: kombu has popped what it then forgets."""
+def test_the_hole_of_the_stock_transport_is_caught(tmp_path: Path) -> None:
+    """A worker is frozen while it waits, codes arrive, the worker is killed: kombu has popped what it then forgets."""
     options = Options(
         seconds=4,
         workers=1,
@@ -70,9 +69,9 @@ def test_the_hole_of_the_stock_transport_is_caught(tmp_path: Path, transport: st
         duplicates=0,
         plays={},
         latency_seconds=0,
-        settings={"transport": transport},
+        settings={"transport": "stock"},
         faults=(Fault(at=2, kind="worker.freeze_and_kill", seconds=1.5),),
     )
     report = run(options, tmp_path)
-    assert (report.figures["lost"] > 0) is loses, told(report)
-    assert report.verdict.kept is not loses
+    assert report.figures["lost"] > 0
+    assert "lost: there is no record" in told(report)
