@@ -41,6 +41,14 @@ def test_a_module_fits_in_one_head(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= MAX_LINES
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "benchmarks").glob("*.py")), ids=lambda path: path.name)
+def test_benchmarks_stand_above_the_layers(path: Path) -> None:
+    """They may use everything but the tasks and the tests themselves, and no module of theirs is longer than ours."""
+    used = [name for name in imported(path) if name.split(".")[0] in {"tasks", "tests"}]
+    assert [name for name in used if not name.startswith("tests.support.")] == []
+    assert len(path.read_text().splitlines()) <= MAX_LINES
+
+
 def test_the_top_level_is_the_promised_one() -> None:
     """The layout is a promise to those who look for things: nothing of it missing, no other package beside the three."""
     names = {path.name for path in ROOT.iterdir()}

@@ -1,0 +1,108 @@
+"""`./run bench`: ours and every queue that a user would pick instead, in one run, on one machine, against one gateway."""
+
+import argparse
+import json
+import os
+import platform
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from rich.console import Console
+
+from benchmarks import goals, measures, ours, picture, report
+from benchmarks.book import Book
+from benchmarks.field import BY_NAME, FIELD
+from benchmarks.gateways import nginx_program
+from benchmarks.measures import Plan
+from benchmarks.venvs import ROOT, SetUpError, bin_of, write_locks
+
+MEASURES: Final[dict[str, Callable[[Book, Plan], None]]] = {
+    "drain": measures.drains,
+    "latency": measures.latencies,
+    "startup": measures.startups,
+    "enqueue": measures.enqueues,
+    "scaling": ours.scaling,
+    "crowded": ours.crowded,
+    "inflight": ours.inflight,
+}
+QUICK: Final = {"repetitions": 1, "scale": 0.1, "latency_seconds": 3.0, "crowd": 20_000}
+PICTURE: Final = ROOT / "docs" / "performance.svg"
+
+
+def _chosen(text: str, known: dict[str, Any]) -> list[str]:
+    names = text.split(",")
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        message = f"no such name: {', '.join(unknown)}; known: {', '.join(known)}"
+        raise argparse.ArgumentTypeError(message)
+    return [name for name in known if name in names]
+
+
+def read_arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="./run bench", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a tenth of everything, once: shows that it works, measures little")
+    parser.add_argument("--check", action="store_true", help="exit with 1 where a goal that was measured is not met")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure")
+    parser.add_argument("--picture", action="store_true", help=f"draw {PICTURE.relative_to(ROOT)} afresh")
+    parser.add_argument("--only", type=lambda text: _chosen(text, BY_NAME), default=list(BY_NAME), metavar="NAME,...")
+    parser.add_argument("--measure", type=lambda text: _chosen(text, MEASURES), default=list(MEASURES), metavar="NAME,...")
+    parser.add_argument("--repetitions", type=int, help="of each trial; the median counts (3, with --quick 1)")
+    parser.add_argument("--show", type=Path, metavar="FILE", help="measure nothing: read what --json wrote")
+    parser.add_argument("--lock", action="store_true", help="measure nothing: write peers/*.txt afresh (needs uv)")
+    return parser.parse_args()
+
+
+def machine() -> dict[str, Any]:
+    """Say where it was measured."""
+    facts = {"cores": os.cpu_count(), "python": platform.python_version(), "system": platform.system()}
+    return {**facts, "gateway": "nginx" if nginx_program() else "own", "load_before": os.getloadavg()[0]}
+
+
+def measure(chosen: argparse.Namespace) -> Book:
+    """Run what was chosen. Raises SetUpError."""
+    for venv in sorted({"celery", *(BY_NAME[name].venv for name in chosen.only)}):
+        bin_of(venv)
+    changes = {**(QUICK if chosen.quick else {}), **({"repetitions": chosen.repetitions} if chosen.repetitions else {})}
+    plan = Plan(contestants=tuple(contestant for contestant in FIELD if contestant.name in chosen.only), **changes)
+    book = Book()
+    ours.ceilings(book)
+    for name in chosen.measure:
+        MEASURES[name](book, plan)
+    return book
+
+
+def main() -> int:
+    """Measure, show, write, judge."""
+    chosen = read_arguments()
+    try:
+        if chosen.lock:
+            write_locks()
+            return 0
+        facts = machine()
+        if chosen.show:
+            kept = json.loads(chosen.show.read_text())
+            book, facts = Book.of(kept), kept["machine"]
+        else:
+            book = measure(chosen)
+    except SetUpError as error:
+        print(error, file=sys.stderr)
+        return 1
+    medians, losers = book.medians(), [who for who, count in book.lost.items() if count]
+    verdicts = goals.judge(medians, losers=losers)
+    report.show(Console(width=None if sys.stdout.isatty() else 150), book, verdicts)
+    if chosen.json:
+        chosen.json.write_text(
+            json.dumps({"machine": facts, **book.as_dict(), "goals": goals.as_dicts(verdicts)}, indent=1) + "\n"
+        )
+    if chosen.picture:
+        PICTURE.write_text(
+            picture.draw(medians, f"Medians of one run on {facts['cores']} cores; the peers do the bare POST only.")
+        )
+    return int(chosen.check and any(verdict.failed for verdict in verdicts))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

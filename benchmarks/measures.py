@@ -1,0 +1,172 @@
+"""The measures: each runs its trials and notes what they took. A repetition runs every contestant once, so that a noisy minute hits all."""
+
+import contextlib
+import dataclasses
+import functools
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from benchmarks import gateways
+from benchmarks.book import Book
+from benchmarks.field import BY_NAME, OURS, Contestant
+from benchmarks.gateways import Gateway
+from benchmarks.goals import BARE
+from benchmarks.trial import Drained, Stage, TrialError, drain, first_arrivals, ready, wait
+from benchmarks.venvs import PEERS, bin_of
+from worker.embedded import Server, start_server
+
+LATENCIES: Final = (("0ms", 0.0), ("100ms", 0.1))
+STEADY_RATE: Final = 50.0
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """How much of it. `scale` multiplies the numbers of codes."""
+
+    repetitions: int = 3
+    scale: float = 1.0
+    latency_seconds: float = 6.0
+    crowd: int = 1_000_000
+    contestants: tuple[Contestant, ...] = ()
+
+    def codes(self, count: float) -> int:
+        """Return how many codes a trial takes."""
+        return max(40, int(count * self.scale))
+
+
+@contextlib.contextmanager
+def stage_of(contestant: Contestant, gateway: Gateway, at: int, server: Server | None = None, **changes: Any) -> Iterator[Stage]:
+    """Set up a trial in a Redis of its own. `at`: 0 for the fast gateway, 1 for the slow one."""
+    with contextlib.ExitStack() as stack:
+        server = server or stack.enter_context(start_server())
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="voicecode-bench-")))
+        stage = Stage(
+            contestant=contestant,
+            server=server,
+            gateway=gateway,
+            folder=folder,
+            processes=contestant.processes[at],
+            slots=contestant.slots[at],
+        )
+        yield dataclasses.replace(stage, **changes)
+
+
+def tried(book: Book, who: str, what: str, action: Callable[[], None]) -> None:
+    """Run a trial; one that comes to nothing is told, and does not end the run."""
+    tell(f"{what}: {who}")
+    try:
+        action()
+    except (TrialError, subprocess.SubprocessError, OSError) as error:
+        book.problems.append(f"{what}: {who}: {error}")
+        tell(f"  failed: {str(error)[-300:]}")
+
+
+def tell(text: str) -> None:
+    """Say what is going on, on stderr."""
+    print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
+
+
+def note_drain(book: Book, who: str, suffix: str, drained: Drained) -> None:
+    """Note what a drain took; its losses count against whoever has them."""
+    book.note(f"throughput_{suffix}", who, drained.codes_a_second)
+    book.note(f"cpu_{suffix}", who, drained.cpu_seconds_a_code)
+    book.note(f"redis_cpu_{suffix}", who, drained.redis_cpu_seconds_a_code)
+    book.note(f"memory_{suffix}", who, drained.peak_megabytes)
+    book.lost[who] += drained.lost
+    book.doubled[who] += drained.doubled
+    if who == OURS:
+        book.note("lost_or_doubled", who, book.lost[who] + book.doubled[who])
+
+
+def drains(book: Book, plan: Plan) -> None:
+    """Empty queues: how fast, and with how much CPU and memory; and a bare loop beside them."""
+    for _ in range(plan.repetitions):
+        for at, (name, latency) in enumerate(LATENCIES):
+            for contestant in plan.contestants:
+
+                def trial(contestant: Contestant = contestant, at: int = at, name: str = name, latency: float = latency) -> None:
+                    with gateways.fast(latency) as gateway, stage_of(contestant, gateway, at) as stage:
+                        note_drain(book, contestant.name, name, drain(stage, plan.codes(contestant.codes[at])))
+
+                tried(book, contestant.name, f"drain at {name}", trial)
+        tried(book, BARE, "bare loop", lambda: bare(book, plan))
+
+
+def bare(book: Book, plan: Plan) -> None:
+    """Measure `Session.post` in a loop, without a queue."""
+    with gateways.fast(0) as gateway:
+        python = bin_of("celery") / "python"
+        environment = BY_NAME["celery"].environment(redis_port=0, gateway=gateway.url)
+        command = [str(python), "bare.py", str(plan.codes(4000))]
+        said = json.loads(subprocess.run(command, cwd=PEERS, env=environment, capture_output=True, check=True).stdout)
+    book.note("throughput_0ms", BARE, said["codes_a_second"])
+    book.note("cpu_0ms", BARE, said["cpu_seconds_a_code"])
+
+
+def latencies(book: Book, plan: Plan) -> None:
+    """Time each code from just before the producer's call to the gateway, at a steady rate and at half of what the contestant can take."""
+    for _ in range(plan.repetitions):
+        for contestant in plan.contestants:
+            capacity = book.median("throughput_0ms", contestant.name)
+            rates = [("50", STEADY_RATE), *([("half", capacity / 2)] if capacity else [])]
+            for name, rate in rates:
+
+                def trial(contestant: Contestant = contestant, name: str = name, rate: float = rate) -> None:
+                    seconds = plan.latency_seconds if name == "50" else plan.latency_seconds / 2
+                    _latency(book, contestant, name, rate, int(rate * seconds))
+
+                tried(book, contestant.name, f"latency at {rate:.0f}/s", trial)
+
+
+def _latency(book: Book, contestant: Contestant, name: str, rate: float, count: int) -> None:
+    with gateways.own(0) as gateway, stage_of(contestant, gateway, 0) as stage, ready(stage):
+        begun, file = gateway.count(), stage.folder / "moments"
+        said = stage.produce(count, "--rate", str(rate), "--moments", str(file))
+        wait(lambda: gateway.count() - begun, count, lambda: 0.0)
+        arrived = first_arrivals(gateway.arrivals())
+        sent = [line.split() for line in file.read_text().splitlines()]
+    waits = [arrived[mobile] - float(moment) for mobile, moment in sent if mobile in arrived]
+    book.lost[contestant.name] += count - len(waits)
+    cuts = statistics.quantiles(waits, n=100, method="inclusive")
+    for share in (50, 95, 99):
+        book.note(f"latency_{name}_p{share}", contestant.name, cuts[share - 1])
+    book.note(f"latency_{name}_rate", contestant.name, said["codes_a_second"])
+
+
+def startups(book: Book, plan: Plan) -> None:
+    """Time from the start of one worker process to the first call, with a code waiting."""
+    for _ in range(plan.repetitions):
+        for contestant in plan.contestants:
+            tried(book, contestant.name, "start-up", functools.partial(_startup, book, contestant))
+
+
+def _startup(book: Book, contestant: Contestant) -> None:
+    with gateways.own(0) as gateway, stage_of(contestant, gateway, 0, processes=1) as stage:
+        stage.fill(1)
+        with stage.workers() as trees:
+            wait(gateway.count, 1, lambda: 0.0)
+            arrivals = gateway.arrivals()
+            if not arrivals:
+                raise TrialError(stage.log_tail())
+            book.note("startup_seconds", contestant.name, arrivals[0][1] - trees[0].started_at)
+
+
+def enqueues(book: Book, plan: Plan) -> None:
+    """Measure what one code costs the web app, by the contestant's own client."""
+    for _ in range(plan.repetitions):
+        for contestant in plan.contestants:
+
+            def trial(contestant: Contestant = contestant) -> None:
+                with gateways.own(0) as gateway, stage_of(contestant, gateway, 0) as stage:
+                    said = stage.produce(plan.codes(2000))
+                book.note("enqueue_seconds", contestant.name, said["seconds_a_code"])
+                book.note("enqueue_cpu", contestant.name, said["cpu_seconds_a_code"])
+
+            tried(book, contestant.name, "enqueue", trial)

@@ -1,0 +1,217 @@
+"""One trial: a contestant's workers, ready and warm, let loose on a queue that was filled before.
+
+1. the queue is filled, and renamed so that nobody finds it
+2. workers start, serve a few codes, and come to rest
+3. the queue gets its name back: the clock runs until the gateway has seen the last code
+"""
+
+import base64
+import contextlib
+import dataclasses
+import json
+import subprocess
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from benchmarks.field import OURS, Contestant
+from benchmarks.gateways import Arrival, Gateway
+from benchmarks.processes import Tree, cpu_seconds
+from benchmarks.venvs import PEERS, bin_of
+from config import names
+from config.names import Event
+from worker.embedded import Server
+
+WARM_CODES: Final = 40
+WARM_FIRST: Final = 90_000_000
+_HELD: Final = "bench:held"
+_STALLED_SECONDS: Final = 6.0
+_READY_SECONDS: Final = 30.0
+_POLL_SECONDS: Final = 0.05
+_BUSY_SHARE: Final = 0.15
+"""Of one core, in the whole tree: some peers poll while they wait."""
+
+
+class TrialError(Exception):
+    """A contestant did not get ready, or called nobody; the text holds the end of its log."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Drained:
+    """What one drain took. A code is lost where the gateway never saw it within six seconds after the last one."""
+
+    codes_a_second: float
+    cpu_seconds_a_code: float
+    redis_cpu_seconds_a_code: float
+    peak_megabytes: float
+    lost: int
+    doubled: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """Where a trial takes place."""
+
+    contestant: Contestant
+    server: Server
+    gateway: Gateway
+    folder: Path
+    processes: int
+    slots: int
+    settings: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Return what its processes are given."""
+        where: dict[str, Any] = {"redis_port": self.server.port, "gateway": self.gateway.url, "slots": self.slots}
+        return self.contestant.environment(**where, **self.settings)
+
+    def produce(self, count: int, *options: str) -> dict[str, float]:
+        """Enqueue with the contestant's own client; return what `peers/produce.py` says of it."""
+        python = bin_of(self.contestant.venv) / "python"
+        command = [str(python), "produce.py", self.contestant.enqueue, str(count), *options]
+        environment = {**self.environment, "PYTHONPATH": str(PEERS)}
+        done = subprocess.run(command, cwd=PEERS, env=environment, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise TrialError(done.stderr)
+        said: dict[str, float] = json.loads(done.stdout)
+        return said
+
+    def fill(self, count: int, first: int = 0) -> None:
+        """Fill the queue: with kombu's messages where the contestant takes them, else by its own client."""
+        if not self.contestant.kombu_task:
+            self.produce(count, "--first", str(first))
+            return
+        with self.server.client() as client:
+            for start in range(first, first + count, 1000):
+                numbers = range(start, min(start + 1000, first + count))
+                client.lpush(self.contestant.queue, *(kombu_message(self.contestant, number) for number in numbers))
+
+    @contextlib.contextmanager
+    def workers(self) -> Iterator[list[Tree]]:
+        """Start the workers; those of ours write their JSON lines to a file as all the others do theirs."""
+        contestant = self.contestant
+        with contextlib.ExitStack() as stack:
+            yield [
+                stack.enter_context(Tree(command, log=self.folder / "workers.log", env=self._own(number), cwd=contestant.folder))
+                for number, command in enumerate(contestant.commands(self.processes, self.slots))
+            ]
+
+    def _own(self, number: int) -> dict[str, str]:
+        heartbeat = {"VOICECODE_HEARTBEAT_FILE": str(self.folder / f"heartbeat-{number}")} if self.contestant.name == OURS else {}
+        return {**self.environment, **heartbeat}
+
+    def log_tail(self) -> str:
+        """Return the end of what the workers said."""
+        return (self.folder / "workers.log").read_text(errors="replace")[-3000:]
+
+
+def kombu_message(contestant: Contestant, number: int) -> str:
+    """Return a message as stock Celery writes it."""
+    mobile, task_id = f"138{number:08d}", str(uuid.uuid4())
+    ours = contestant.name == OURS
+    args = [mobile, "123456"] if ours else [mobile]
+    kwargs = {"key": f"bench:{number:08d}", "expires_at": int(time.time()) + 3000} if ours else {}
+    body = json.dumps([args, kwargs, {"callbacks": None, "errbacks": None, "chain": None, "chord": None}])
+    headers = {"lang": "py", "task": contestant.kombu_task, "id": task_id, "root_id": task_id, "parent_id": None, "group": None}
+    plan = {"eta": None, "expires": None, "retries": 0, "timelimit": [None, None], "shadow": None, "ignore_result": False}
+    shown = {"argsrepr": repr(tuple(args)), "kwargsrepr": repr(kwargs), "origin": "gen1@bench", "replaced_task_nesting": 0}
+    delivery = {"delivery_mode": 2, "delivery_info": {"exchange": "", "routing_key": contestant.queue}, "priority": 0}
+    properties = {"correlation_id": task_id, "reply_to": str(uuid.uuid4()), "body_encoding": "base64", **delivery}
+    message = {
+        "body": base64.b64encode(body.encode()).decode(),
+        "content-encoding": "utf-8",
+        "content-type": "application/json",
+        "headers": {**headers, **plan, **shown, "stamped_headers": None, "stamps": {}},
+        "properties": {**properties, "delivery_tag": str(uuid.uuid4())},
+    }
+    return json.dumps(message)
+
+
+def drain(stage: Stage, count: int, *, first: int = 0) -> Drained:
+    """Run one trial. Raises TrialError."""
+    contestant, gateway = stage.contestant, stage.gateway
+    with stage.server.client() as client:
+        stage.fill(count, first)
+        client.rename(contestant.queue, _HELD)
+        with ready(stage, first) as trees:
+            begun, before = gateway.count(), sum(tree.cpu_seconds() for tree in trees)
+            redis_before, peak = cpu_seconds(stage.server.pid), sum(tree.megabytes() for tree in trees)
+            released_at = time.time()
+            client.rename(_HELD, contestant.queue)
+            peak = max(peak, *wait(lambda: gateway.count() - begun, count, lambda: sum(tree.megabytes() for tree in trees)))
+            _rest(trees, stage.contestant.quiet_seconds)
+            arrivals = [arrival for arrival in gateway.arrivals() if arrival[1] >= released_at]
+            cpu = sum(tree.cpu_seconds() for tree in trees) - before
+            redis_cpu = cpu_seconds(stage.server.pid) - redis_before
+            if contestant.name == OURS:
+                check_books(stage, gateway.count() - begun + WARM_CODES)
+    calls = Counter(mobile for mobile, _ in arrivals)
+    if not calls:
+        raise TrialError(stage.log_tail())
+    return Drained(
+        codes_a_second=len(calls) / (max(moment for _, moment in arrivals) - released_at),
+        cpu_seconds_a_code=cpu / len(calls),
+        redis_cpu_seconds_a_code=redis_cpu / len(calls),
+        peak_megabytes=peak,
+        lost=count - len(calls),
+        doubled=calls.total() - len(calls),
+    )
+
+
+def check_books(stage: Stage, calls: int) -> None:
+    """Hold ours to what it does beside the call: a log line for each, nothing left behind. Raises TrialError."""
+    lines = (stage.folder / "workers.log").read_bytes().count(Event.ATTEMPT_FINISHED.encode())
+    with stage.server.client() as client:
+        left = [client.llen(names.QUEUE), client.hlen(names.UNACKED)]
+    if lines != calls or any(left):
+        message = f"ours: {lines} log lines for {calls} calls; {left[0]} left on the queue, {left[1]} unacked\n{stage.log_tail()}"
+        raise TrialError(message)
+
+
+@contextlib.contextmanager
+def ready(stage: Stage, first: int = 0) -> Iterator[list[Tree]]:
+    """Start the workers, have them serve a few codes, and wait until they rest. Raises TrialError."""
+    begun = stage.gateway.count()
+    stage.fill(WARM_CODES, WARM_FIRST + first % 1_000_000)
+    with stage.workers() as trees:
+        end = time.monotonic() + _READY_SECONDS
+        while stage.gateway.count() - begun < WARM_CODES:
+            if time.monotonic() > end or not all(tree.running for tree in trees):
+                raise TrialError(stage.log_tail())
+            time.sleep(_POLL_SECONDS)
+        _rest(trees, stage.contestant.quiet_seconds)
+        yield trees
+
+
+def _rest(trees: list[Tree], quiet_seconds: float) -> None:
+    end = time.monotonic() + _READY_SECONDS
+    while time.monotonic() < end:
+        before = sum(tree.cpu_seconds() for tree in trees)
+        time.sleep(quiet_seconds)
+        if sum(tree.cpu_seconds() for tree in trees) - before < _BUSY_SHARE * quiet_seconds:
+            return
+
+
+def wait(count: Callable[[], int], wanted: int, look: Callable[[], float]) -> list[float]:
+    """Wait until the gateway has seen so many, or no more for a while; return what `look` told every half second."""
+    seen, moved_at, looked_at, looks = 0, time.monotonic(), 0.0, [0.0]
+    while (now := count()) < wanted and time.monotonic() - moved_at < _STALLED_SECONDS:
+        if now > seen:
+            seen, moved_at = now, time.monotonic()
+        if time.monotonic() - looked_at > 0.5:  # noqa: PLR2004 - reading it costs the kernel milliseconds
+            looked_at = time.monotonic()
+            looks.append(look())
+        time.sleep(_POLL_SECONDS)
+    return looks
+
+
+def first_arrivals(arrivals: list[Arrival]) -> dict[str, float]:
+    """Return when each number was called first."""
+    found: dict[str, float] = {}
+    for mobile, moment in sorted(arrivals, key=lambda arrival: arrival[1]):
+        found.setdefault(mobile, moment)
+    return found
