@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ def _arguments() -> argparse.Namespace:
     add("--every", type=float, default=default.fault_every_seconds, help="seconds between two faults, on average (default 2.5)")
     add("--json", action="store_true", help="print one JSON object")
     add("--keep", type=Path, help="folder for logs, journal and Redis' files (default: removed at the end)")
+    add("--tests", action="store_true", help="first the tests that take minutes: the long outage, Sentinel and the like")
     return parser.parse_args()
 
 
@@ -49,6 +51,8 @@ def main() -> int:
     given = _arguments()
     numbers = {name: getattr(given, name) for name in ("seconds", "seed", "workers", "rate")}
     options = Options(**numbers, fault_every_seconds=given.every)
+    if given.tests and (failed := subprocess.run([sys.executable, "-m", "pytest", "-m", "chaos"], check=False).returncode):
+        return failed
     if given.keep:
         given.keep.mkdir(parents=True, exist_ok=True)
     if not given.json:
