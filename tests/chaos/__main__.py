@@ -42,8 +42,8 @@ def _tell(report: Report) -> None:
 
 
 def _as_json(report: Report) -> dict[str, Any]:
-    violations = [{"violation": sentence, **history.shown()} for sentence, history in report.verdict.violations]
-    return {**report.figures, "kept": report.verdict.kept, "violations": violations}
+    broken = [{"violation": sentence, **history.shown()} for sentence, history in report.verdict.violations]
+    return {**report.figures, "kept": report.verdict.kept, "broken": broken}
 
 
 def main() -> int:
