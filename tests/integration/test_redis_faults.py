@@ -4,7 +4,7 @@ The bound that is asserted is three times the promise of 5 s, for busy machines;
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +101,16 @@ def test_a_full_redis_starts_no_call_records_every_outcome_and_goes_on_when_ther
     assert scene.redis.hlen("{voice_codes}:returns") == 0
 
 
-def test_a_master_that_turns_read_only_under_open_connections_is_waited_for(scene: Scene) -> None:
+def read_only(scene: Scene, *, on: bool) -> None:
+    scene.redis.replicaof(*(("127.0.0.1", 1) if on else ("no", "one")))
+
+
+def without_replicas(scene: Scene, *, on: bool) -> None:
+    scene.redis.config_set("min-replicas-to-write", int(on))
+
+
+@pytest.mark.parametrize("refusing", [read_only, without_replicas], ids=lambda refusing: refusing.__name__)
+def test_a_master_that_refuses_writes_under_open_connections_is_waited_for(scene: Scene, refusing: Callable[..., None]) -> None:
     """A demoted master takes reads and refuses writes; one worker ended at that, and one span."""
     workers = [scene.worker(ready=False, **PATIENT) for _ in range(2)]
     for worker in workers:
@@ -110,14 +119,14 @@ def test_a_master_that_turns_read_only_under_open_connections_is_waited_for(scen
     scene.gateway.rates({"slow:0.5": 1.0})
     keys = scene.send_all(4)
     wait_for(lambda: len(scene.gateway.submissions()) == 4, 10, "calls in hand")
-    scene.redis.replicaof("127.0.0.1", 1)
+    refusing(scene, on=True)
     try:
         time.sleep(2)
         assert all(worker.running for worker in workers)
         with pytest.raises(kombu.exceptions.OperationalError):
             scene.send()
     finally:
-        scene.redis.replicaof("no", "one")
+        refusing(scene, on=False)
     back = time.monotonic()
     scene.wait_state([scene.send(), *keys], seconds=BOUND_SECONDS)
     print(f"resumed {time.monotonic() - back:.2f} s after it took writes again")  # noqa: T201
