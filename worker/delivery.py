@@ -122,6 +122,9 @@ class Delivery:
         outcome = Outcome(claim=claim, reply=reply, row=row, decision=decision, worker=self._worker)
         recorded = self._patience.until_written(lambda: self._ledger.finish(outcome), outcome)
         report.attempt(outcome, recorded)
+        if recorded == "gone":
+            log.error(Event.RECORD_MISSING, key=claim.key, attempt=claim.attempt, alert="warn", runbook="record-missing")
+            raise Unfinished(Event.RECORD_MISSING)
 
     def _judge(self, claim: Claim, reply: Reply, started: float) -> tuple[Row, Decision]:
         """Return the table's row for the reply, and what the policy makes of it."""

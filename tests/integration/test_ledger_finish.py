@@ -159,7 +159,7 @@ def test_an_acceptance_whose_record_is_gone_leaves_a_tombstone(walk: Walk) -> No
 def test_another_outcome_whose_record_is_gone_makes_none(walk: Walk, outcome: str) -> None:
     claim = walk.claim()
     walk.client.delete(names.RECORD_PREFIX + "k")
-    assert getattr(walk, outcome)(claim) == "fenced"
+    assert getattr(walk, outcome)(claim) == "gone"
     assert walk.ledger.record("k") is None
 
 

@@ -107,6 +107,18 @@ def test_a_message_is_left_when_redis_is_away_before_the_claim_and_delivered_lat
     assert buggy.submissions(mobile) == 1
 
 
+def test_a_code_whose_record_a_failover_took_in_mid_call_is_taken_up_again_from_its_message(buggy: Stage) -> None:
+    key, mobile = fresh(), number()
+    buggy.simulator.client.script(mobile, ["0"])
+    buggy.send(mobile, CODE, key=key, purpose="slow-finish")
+    wait_for(lambda: buggy.submissions(mobile), 5, "the call")
+    buggy.redis.delete(names.RECORD_PREFIX + key)
+    buggy.line("record.missing", key=key)
+    record = buggy.ended(key)
+    assert (record.state, [attempt.row for attempt in record.attempts]) == ("accepted", ["2"])
+    assert buggy.submissions(mobile) == 2
+
+
 def test_a_worker_killed_in_mid_call_is_a_lease_that_is_over(buggy: Stage) -> None:
     """Counted ambiguous, called again as often as that allows, and its dead letter shows the death."""
     key, mobile = fresh(), number()

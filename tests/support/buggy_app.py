@@ -77,6 +77,9 @@ def _decide(*_: Any, **__: Any) -> None:
 
 def _finish(_ledger: Ledger, outcome: Any) -> None:
     code = outcome.claim.voice_code
+    if code.purpose == "slow-finish" and code.key not in _done:
+        _done.add(code.key)
+        time.sleep(SLOW_SECONDS)
     fail("finish", code.purpose, code.key, code.mobile, code.code)
 
 

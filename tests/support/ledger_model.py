@@ -109,7 +109,9 @@ class Model:
             digest=message["digest"],
             mobile=message["mobile"],
             purpose=message["purpose"],
-            expires_at=self.now + LIFE if message["expires_at"] is None else message["expires_at"],
+            expires_at=max(self.now, message["not_before"] or 0) + LIFE
+            if message["expires_at"] is None
+            else message["expires_at"],
         )
         self.newest[code.mobile, code.purpose] = key
         if message["not_before"] is not None and message["not_before"] > self.now:
@@ -133,7 +135,7 @@ class Model:
             code.calls += 1
             return "accepted" if code.calls == 1 else "doubled"
         if code is None:
-            return "fenced"
+            return "gone"
         code.told[attempt] = token
         if code.state == "accepted":
             return "appended"

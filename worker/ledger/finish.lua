@@ -4,7 +4,8 @@
 --       8 '1' where the phone may have rung though no reply came  9 retry: delay seconds  10 dead: reason  11 row  12 scope  13 reply code or ''
 --       14 reply message  15 voice id  16 row to count as spent, or ''  17 seconds to keep an accepted record  18 digest
 -- Returns {'accepted'}, {'doubled', calls}, {'waiting'}, {'dead'}; {'done'} where this token has already finished;
---      {'appended'} where another attempt was accepted before; {'fenced', state} where the claim was lost.
+--      {'appended'} where another attempt was accepted before; {'fenced', state} where the claim was lost;
+--      {'gone'} where there is no record: a failover lost it, and only the message can make it again.
 -- Needs no memory at its first write, so that outcomes are recorded when Redis is full.
 local record, due, expiry, dead = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local key, token, attempt, outcome = ARGV[3], ARGV[4], ARGV[5], ARGV[6]
@@ -35,7 +36,7 @@ if outcome == 'accepted' then
   return { 'accepted' }
 end
 
-if not r.state then return { 'fenced', 'none' } end
+if not r.state then return { 'gone' } end
 redis.call('HSET', record, entry, ARGV[7])
 if r.state == 'accepted' then return { 'appended' } end
 if r.state ~= 'calling' or r.token ~= token then return { 'fenced', r.state } end
