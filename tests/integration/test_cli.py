@@ -2,6 +2,8 @@
 
 import json
 import os
+import signal
+import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -14,9 +16,9 @@ from click.testing import CliRunner, Result
 
 from config import names
 from tests.support.deadletters import dead_letter, load
-from tests.support.operators import ROOT, at_terminal, in_pipe
+from tests.support.operators import ROOT, VOICECODE, at_terminal, in_pipe
 from tests.support.simulator import start_simulator
-from tests.support.workers import environment
+from tests.support.workers import environment, wait_for
 from worker.cli import voicecode
 from worker.embedded import Server
 from worker.simulator.process import RunningSimulator
@@ -231,6 +233,27 @@ def test_on_a_terminal_there_is_a_table_and_a_question(env: dict[str, str], redi
     assert (status, redis_client.exists(names.DUE)) == (1, 0)
     status, screen = at_terminal(env, "dead", "replay", "--sendable", answers="y")
     assert (status, redis_client.zcard(names.DUE)) == (0, 1)
+
+
+def test_ctrl_c_ends_a_replay_and_the_same_command_goes_on(env: dict[str, str], redis_client: Any) -> None:
+    now = float(redis_client.time()[0])
+    load(redis_client, [dead_letter(n, died_at=now - n, expires_at=now + 600) for n in range(60)])
+    words = [*VOICECODE, "dead", "replay", "--all", "--yes", "--rate"]
+    with subprocess.Popen(
+        [*words, "4/s"], env=env, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        wait_for(lambda: redis_client.zcard(names.DUE) >= 2, 20, "the replay to begin")
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=20)
+    back = redis_client.zcard(names.DUE)
+    assert (process.returncode, redis_client.zcard(names.DEAD)) == (1, 60 - back)
+    assert back < 60
+    assert "of 60. Run" in out
+    assert "interrupted: the same command goes on with the rest" in err
+    assert (
+        run(env, "dead", "replay", "--all", "--yes").stdout.splitlines()[-1].startswith(f"Replayed {60 - back} of {60 - back}.")
+    )
+    assert redis_client.zcard(names.DUE) == 60
 
 
 def test_what_is_sent_waits_on_the_queue_with_nothing_in_clear_in_its_headers(env: dict[str, str], redis_client: Any) -> None:
