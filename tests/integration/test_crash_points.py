@@ -123,6 +123,14 @@ LOSSES = [
     *crashes("waiting expired", around("upkeep:before:1:lose", "upkeep:after:1:lose"), "expired"),
     *crashes("left in unacked", {"sweep:before:1:lose": (1, 0), "sweep:after:1:lose": (1, 0)}),
 ]
+FREEZES = [
+    *crashes("new", {"claim:after:1:freeze": (1, 1), "submit:before:1:freeze": (1, 1)}),
+    # The last look at the time is done, and the form leaves when the worker wakes up: the one moment that no clock covers.
+    *crashes("new", {"form:before:1:freeze": (2, 1), "form:after:1:freeze": (2, 1), "finish:before:1:freeze": (2, 1)}),
+    *crashes("new", {"finish:before:1:freeze": (1, 1)}, plays=("4030",)),
+    *crashes("new", {"finish:before:1:freeze": (0, 1)}, "permanent", plays=("0", "4030")),
+    *crashes("new", {"finish:before:1:freeze": (1, 1)}, plays=("2", "4030")),
+]
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +138,7 @@ def runner(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequ
     wanted = {item.callspec.params["crash"] for item in request.session.items if item.module is request.module}  # type: ignore[attr-defined]
     with start_server(extra=("--databases", "200")) as server, start_simulator() as simulator, Nursery() as nursery:
         runner = CrashRunner(server, simulator, nursery, tmp_path_factory.mktemp("crashes"))
-        runner.begin(crash for crash in [*CRASHES, *BUGS, *LOSSES] if crash in wanted)
+        runner.begin(crash for crash in [*CRASHES, *BUGS, *LOSSES, *FREEZES] if crash in wanted)
         try:
             yield runner
         finally:
@@ -149,6 +157,12 @@ def test_a_bug_at_one_step_neither_loses_a_code_nor_ends_the_worker(runner: Cras
 
 @pytest.mark.parametrize("crash", LOSSES, ids=str)
 def test_a_script_whose_answer_was_lost_is_repeated_and_counts_once(runner: CrashRunner, crash: Crash) -> None:
+    check(runner, crash)
+
+
+@pytest.mark.parametrize("crash", FREEZES, ids=str)
+def test_a_worker_that_wakes_up_after_its_lease_overwrites_nothing_but_the_truth(runner: CrashRunner, crash: Crash) -> None:
+    """It places no call, and what it knows only counts where the gateway had accepted."""
     check(runner, crash)
 
 

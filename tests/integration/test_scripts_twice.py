@@ -137,13 +137,13 @@ def unacked(scene: Scene) -> Unacked:
 
 def sweep(scene: Scene) -> Call:
     swept = unacked(scene)
-    return silent(lambda: swept.sweep())
+    return silent(swept.sweep)
 
 
 def sweep_poison(scene: Scene) -> Call:
     swept = unacked(scene)
     scene.redis.hset(names.RETURNS, scene.redis.hkeys(names.UNACKED)[0], 2)
-    return silent(lambda: swept.sweep())
+    return silent(swept.sweep)
 
 
 def give_back(scene: Scene) -> Call:

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from config import names
+from config.names import Event
 from tests.support.crashes import MEETINGS, TIMES, Crash, Scene
-from tests.support.faulty_app import EXIT_STATUS, STALLED
+from tests.support.faulty_app import EXIT_STATUS, FROZEN, STALLED
 from tests.support.nursery import Child, Nursery
 from tests.support.workers import environment, wait_for
 from worker.embedded import Server, start_server
@@ -24,7 +25,7 @@ AT_ONCE: Final = 8
 END_SECONDS: Final = 20.0
 _HASHES: Final = (names.UNACKED, names.FETCHED)
 _ZSETS: Final = (names.UNACKED_INDEX, names.DUE, names.EXPIRY)
-_SURVIVED: Final = ("raise", "lose", "stall")
+_SURVIVED: Final = ("raise", "lose", "stall", "freeze")
 SOCKET_SECONDS: Final = 0.4
 PATIENT: Final = {"attempt_deadline_seconds": 4, "lease_seconds": 5, "hold_seconds": 5, "visibility_timeout_seconds": 6}
 """Nothing is to be brought back by time alone where Redis is frozen for a moment."""
@@ -123,7 +124,14 @@ class CrashRunner:
                 expected = 0 if crash.stalls else EXIT_STATUS
                 assert status == expected, f"the worker ended with {status}: {log.read_text()[-2000:]}"
                 workers.append(self._nursery.worker(log, env))
+            if crash.freezes:
+                wait_for(lambda: FROZEN in log.read_text(), 10, "the worker to be frozen")
+                workers.append(self._nursery.worker(log.with_suffix(".other.log"), env))
             wait_for(lambda: self._settled(scene, key), END_SECONDS, f"the end of {crash}: {self._left(scene)}")
+            if crash.freezes:
+                workers[0].signal(signal.SIGCONT)
+                wait_for(lambda: Event.ATTEMPT_FINISHED in log.read_text(), 10, "the frozen worker's own end")
+                wait_for(lambda: self._settled(scene, key), END_SECONDS, f"the end of {crash}: {self._left(scene)}")
             return self._end(crash, scene, key, log)
         except AssertionError as error:
             message = f"{error}\n{self._left(scene)}\n{log.read_text()[-3000:] if log.exists() else ''}"

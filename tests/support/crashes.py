@@ -55,6 +55,11 @@ class Crash:
         """Seconds for which Redis is frozen; 0: it is not."""
         return 0.0 if "stall" not in self.fault else 2.0 if self.fault.startswith("fetch:before") else 0.6
 
+    @property
+    def freezes(self) -> bool:
+        """Whether the worker itself is frozen, until another one has brought the code to its end."""
+        return self.fault.endswith("freeze")
+
     def __str__(self) -> str:
         words = [self.meets, *self.plays, self.fault, *(f"{name}={value}" for name, value in self.settings)]
         return " ".join(words).replace(" ", "-")

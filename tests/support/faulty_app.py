@@ -20,6 +20,7 @@ import functools
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -32,7 +33,10 @@ from worker.gateway import Gateway
 from worker.ledger import scripts
 
 EXIT_STATUS: Final = 77
+FROZEN: Final = "worker frozen"
 STALLED: Final = "redis stalled"
+_STOP_TAKES_SECONDS: Final = 0.05
+"""SIGSTOP reaches another thread, or process, a little after it was sent."""
 _HINT_ARGUMENTS: Final = 10
 """A message's claim has more than a hint's."""
 
@@ -58,9 +62,12 @@ class Faults:
         if action == "exit":
             os._exit(EXIT_STATUS)
         if action == "freeze":
+            os.write(1, f"\n{FROZEN}\n".encode())
             os.kill(os.getpid(), signal.SIGSTOP)
+            time.sleep(_STOP_TAKES_SECONDS)
         if action == "stall":
             os.kill(int(os.environ["FAULT_REDIS_PID"]), signal.SIGSTOP)
+            time.sleep(_STOP_TAKES_SECONDS)
             os.write(1, f"\n{STALLED}\n".encode())
         if action == "lose":
             raise RedisConnectionError
