@@ -79,3 +79,6 @@ class Event:
     TASK_CRASHED: Final = "task.crashed"
     WORKER_STARTED: Final = "worker.started"
     WORKER_STOPPED: Final = "worker.stopped"
+    WORKER_SPAWNED: Final = "worker.spawned"
+    WORKER_DIED: Final = "worker.died"
+    SUPERVISOR_STOPPING: Final = "supervisor.stopping"

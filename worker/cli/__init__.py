@@ -11,6 +11,7 @@ from worker.cli.dead import dead
 from worker.cli.send import send
 from worker.cli.settings import settings
 from worker.cli.status import status
+from worker.cli.worker import worker
 
 
 @click.group(name="voicecode", cls=Edge, context_settings={"help_option_names": ["-h", "--help"]})
@@ -21,7 +22,7 @@ def voicecode() -> None:
     """
 
 
-for command in (send, status, dead, balance, settings):
+for command in (send, status, dead, balance, settings, worker):
     voicecode.add_command(command)
 
 

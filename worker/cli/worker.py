@@ -1,0 +1,26 @@
+"""`voicecode worker`."""
+
+import os
+
+import click
+
+from worker.cli.common import end
+from worker.cli.common import settings as read_settings
+
+
+@click.command()
+@click.option("--processes", type=click.IntRange(1, 256), help="How many. Default: one for each core that may be used.")
+def worker(processes: int | None) -> None:
+    """Run worker processes, VOICECODE_CONCURRENCY calls in flight in each, until SIGTERM.
+
+    One that dies is started again. Exit code 0: all ended well when they were asked to; 1: one did not, or they died before
+    they had begun to consume.
+    """
+    from config import logs  # noqa: PLC0415 - `--help` does without it
+    from worker.supervisor import Supervisor, cores  # noqa: PLC0415 - the same
+
+    loaded = read_settings()
+    loaded.require_gateway()
+    logs.configure(loaded)
+    supervisor = Supervisor(processes or cores(), heartbeat_file=loaded.heartbeat_file, environment=os.environ)
+    end(supervisor.run())

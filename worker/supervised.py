@@ -1,0 +1,32 @@
+"""One worker process of several: `python -m worker.supervised -n NAME`, with the supervisor's pipe as its stdin.
+
+The pipe closes when the supervisor is gone, killed with -9 included: then this process asks itself for a warm shutdown, and
+no worker goes on that nobody watches.
+"""
+
+import os
+import signal
+import sys
+import threading
+from typing import Final
+
+GRACEFULLY: Final = signal.SIGTERM
+
+
+def end_with_supervisor() -> None:
+    """Wait for the pipe's end."""
+    while os.read(sys.stdin.fileno(), 1):
+        pass
+    os.kill(os.getpid(), GRACEFULLY)
+
+
+def main() -> int:
+    """Run Celery's worker in this process, and return its exit status."""
+    from celery.bin.celery import celery  # noqa: PLC0415 - the pipe is watched from the first moment on
+
+    threading.Thread(target=end_with_supervisor, name="voicecode-supervisor", daemon=True).start()
+    return int(celery.main(["-A", "worker", "worker", *sys.argv[1:]], prog_name="celery", standalone_mode=False) or 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

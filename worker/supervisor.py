@@ -1,0 +1,159 @@
+"""Supervisor: several worker processes as one. One Python process uses one core, however many threads it has.
+
+1. each process is started with a name and a heartbeat file of its own
+2. one that died is started again, after a pause that grows while it goes on dying
+3. the heartbeat file that the health check looks at gets the oldest of their heartbeats: one that hangs fails the check
+4. SIGTERM and SIGINT are handed on as SIGTERM; when all have ended, so does this
+"""
+
+import contextlib
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import structlog
+
+from config.names import Event
+
+log = structlog.get_logger("voicecode.supervisor")
+
+COMMAND: Final = (sys.executable, "-m", "worker.supervised")
+FIRST_PAUSE_SECONDS: Final = 1.0
+LONGEST_PAUSE_SECONDS: Final = 30.0
+STEADY_SECONDS: Final = 60.0
+"""One that lived for so long is started again after the first pause."""
+_LOOK_SECONDS: Final = 0.2
+
+
+def cores() -> int:
+    """Return how many cores this process may use. A container's share of CPU time is not looked at."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@dataclasses.dataclass(slots=True)
+class _Child:
+    name: str
+    heartbeat: Path
+    pause_seconds: float
+    process: subprocess.Popen[bytes] | None = None
+    started_at: float = 0.0
+    start_again_at: float = 0.0
+
+
+class Supervisor:
+    """Runs `processes` workers. `command`: what starts one; it is given `-n NAME`. `pause_seconds`: before the first restart."""
+
+    def __init__(
+        self,
+        processes: int,
+        *,
+        heartbeat_file: Path,
+        environment: Mapping[str, str],
+        command: tuple[str, ...] = COMMAND,
+        pause_seconds: float = FIRST_PAUSE_SECONDS,
+    ) -> None:
+        self._command = command
+        self._environment = dict(environment)
+        self._heartbeat = heartbeat_file
+        self._pause = pause_seconds
+        self._stopping = False
+        self._consumed = False
+        self._failed = False
+        self._wake = threading.Event()
+        self._children = [
+            _Child(f"worker{number}@%h", heartbeat_file.with_name(f"{heartbeat_file.name}.{number}"), pause_seconds)
+            for number in range(1, processes + 1)
+        ]
+
+    def run(self) -> int:
+        """Run until a signal. Return 0 when every process ended well; 1 when one did not, or when they died before they consumed."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._hand_on)
+        for child in self._children:
+            child.heartbeat.unlink(missing_ok=True)
+            self._start(child)
+        while any(child.process for child in self._children) or not self._stopping:
+            self._wake.wait(_LOOK_SECONDS)
+            self._wake.clear()
+            for child in self._children:
+                self._look(child)
+            self._beat()
+        return int(self._failed)
+
+    def _hand_on(self, number: int, _frame: Any) -> None:
+        self._stopping = True
+        log.info(Event.SUPERVISOR_STOPPING, signal=signal.Signals(number).name)
+        self._end_all()
+        self._wake.set()
+
+    def _end_all(self) -> None:
+        for child in self._children:
+            if child.process and child.process.poll() is None:
+                child.process.send_signal(signal.SIGTERM)
+
+    def _start(self, child: _Child) -> None:
+        environment = {**self._environment, "VOICECODE_HEARTBEAT_FILE": str(child.heartbeat)}
+        # A session of its own: Ctrl-C in a terminal reaches the supervisor only, which asks once for a warm end.
+        child.process = subprocess.Popen(  # noqa: S603 - our own program
+            [*self._command, "-n", child.name], stdin=subprocess.PIPE, env=environment, start_new_session=True
+        )
+        log.info(Event.WORKER_SPAWNED, worker=child.name, pid=child.process.pid)
+        child.started_at = time.monotonic()
+        if self._stopping:  # the signal came while it was being started
+            self._end_all()
+
+    def _look(self, child: _Child) -> None:
+        now = time.monotonic()
+        if child.process is None:
+            if not self._stopping and now >= child.start_again_at:
+                self._start(child)
+            return
+        status = child.process.poll()
+        if status is None:
+            return
+        if child.process.stdin:
+            child.process.stdin.close()
+        child.process = None
+        if self._stopping:
+            # Before Celery has put its handlers up, the signal itself ends a process: it had fetched nothing.
+            self._failed |= status not in {0, -signal.SIGTERM}
+            return
+        self._died(child, status, now)
+
+    def _died(self, child: _Child, status: int, now: float) -> None:
+        if not self._consumed:
+            log.error(Event.WORKER_DIED, worker=child.name, status=status, cause="before any of them consumed", alert="page")
+            self._stopping = self._failed = True
+            self._end_all()
+            return
+        if now - child.started_at >= STEADY_SECONDS:
+            child.pause_seconds = self._pause
+        child.start_again_at = now + child.pause_seconds
+        log.error(
+            Event.WORKER_DIED,
+            worker=child.name,
+            status=status,
+            again_in_seconds=child.pause_seconds,
+            alert="warn",
+            runbook="heartbeat",
+        )
+        child.pause_seconds = min(child.pause_seconds * 2, LONGEST_PAUSE_SECONDS)
+
+    def _beat(self) -> None:
+        """Give the file that the health check looks at the oldest heartbeat, once every process has one."""
+        try:
+            beats = [child.heartbeat.stat().st_mtime for child in self._children]
+        except OSError:
+            return
+        self._consumed = True
+        # A disk that refuses is told by the workers, whose own files are beside it.
+        with contextlib.suppress(OSError):
+            self._heartbeat.touch()
+            os.utime(self._heartbeat, (min(beats), min(beats)))
