@@ -351,6 +351,16 @@ def test_a_purge_deletes_the_old_ones_and_nothing_else(queue: FailureQueue, clie
     assert (len(purged), {line.operator for line in purged}) == (49, {"night shift"})
 
 
+def test_what_died_again_since_it_was_looked_at_is_not_removed(queue: FailureQueue, client: redis.Redis) -> None:
+    """A purge or a spill removes what it saw, not what has come of it meanwhile."""
+    died_at = float(f"{queue.now() - 1000:.3f}")
+    load(client, [dead_letter(1, died_at=died_at, expires_at=died_at)])
+    remove = {"run": "r", "operator": "o", "action": "purge"}
+    assert queue.removal.remove([(died_at - 60, "login:00000001")], **remove) == ["changed"]
+    assert queue.stats().total == 1
+    assert queue.removal.remove([(died_at, "login:00000001")], **remove) == ["removed"]
+
+
 def test_nothing_young_can_be_purged(queue: FailureQueue) -> None:
     """A late duplicate of the message would be taken for a new code, and called."""
     with pytest.raises(ValueError, match="nothing younger than 470 s"):
