@@ -45,7 +45,8 @@ def attempt(outcome: Outcome, recorded: str) -> None:
         log.error(Event.DOUBLE_CALL, key=claim.key, attempt=claim.attempt, alert="page", runbook="double-call")
     elif recorded == "fenced":
         log.warning(Event.OUTCOME_FENCED, key=claim.key, attempt=claim.attempt, alert="warn", runbook="worker-died")
-    elif recorded == "dead" and isinstance(outcome.decision, GiveUp):
+    elif recorded in {"dead", "done"} and isinstance(outcome.decision, GiveUp):
+        # `done`: the first answer of the script was lost on its way, so nothing was told yet.
         mobile = claim.voice_code.mobile if claim.voice_code else ""
         _dead_letter(claim.key, outcome.decision.reason.value, mobile, claim.task_id, row, attempts=claim.attempt)
 
