@@ -11,7 +11,7 @@ from typing import Any
 import kombu.exceptions
 import pytest
 
-from tests.support.scene import Scene
+from tests.support.scene import Scene, message
 from tests.support.sentinels import Sentinels
 from tests.support.workers import wait_for
 from worker.embedded import Server
@@ -74,10 +74,14 @@ def test_workers_follow_the_master(sentinels: Sentinels, scene_simulator: Runnin
         new = sentinels.wait_master(old)
         back = time.monotonic()
         with Scene(new, scene_simulator, tmp_path, url=sentinels.url) as after:
-            after.wait_state(keys, seconds=2 * BOUND_SECONDS)
-            fresh = [send(after, f"1370000000{number}") for number in range(3)]
+            fresh = [f"fresh{number}" for number in range(3)]
+            for key in fresh:
+                after.push(message(key, f"1370000000{key[-1]}"))
             after.wait_state(fresh, seconds=BOUND_SECONDS)
-            print(f"{trouble.__name__}: new master after {back - started:.1f} s, all done {time.monotonic() - back:.1f} s later")  # noqa: T201
+            resumed = time.monotonic() - back
+            after.wait_state(keys, seconds=2 * BOUND_SECONDS)
+            print(f"{trouble.__name__}: new master after {back - started:.1f} s, consuming {resumed:.1f} s later,", end=" ")  # noqa: T201
+            print(f"calls in hand recorded after {time.monotonic() - back:.1f} s")  # noqa: T201
             ambiguous = sum(int(after.record(key).get("ambiguous", 0)) for key in keys)
             assert len(scene.gateway.calls()) <= 9 + ambiguous
             after.wait_waiting(2)

@@ -58,8 +58,8 @@ class Sentinels:
             client.execute_command("SENTINEL", "FAILOVER", MASTER)
 
     def wait_master(self, other_than: Server, seconds: float = 20) -> Server:
-        """Wait until another node is named and takes writes; return it."""
-        self._wait(lambda: self.master is not other_than and self._writable(self.master), "another master", seconds)
+        """Wait until every sentinel names another node, which takes writes; return it."""
+        self._wait(lambda: self._agreed(other_than) and self._writable(self.master), "another master", seconds)
         return self.master
 
     def close(self) -> None:
@@ -99,6 +99,9 @@ class Sentinels:
     def _complete(self) -> bool:
         states = [self._state(number) for number in range(3)]
         return all(state["num-slaves"] == 1 and state["num-other-sentinels"] == 2 for state in states)
+
+    def _agreed(self, other_than: Server) -> bool:
+        return all(int(self._state(number)["port"]) != other_than.port for number in range(3))
 
     def _writable(self, node: Server) -> bool:
         with node.client(socket_timeout=1) as client:
