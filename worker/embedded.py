@@ -137,6 +137,7 @@ class Server:
             while time.monotonic() < deadline and self.running:
                 try:
                     self._check_identity(client)
+                    client.ping()  # INFO is answered while it still loads its data
                 except redis.RedisError:  # not yet listening, or still loading its data
                     time.sleep(_POLL_SECONDS)
                 else:

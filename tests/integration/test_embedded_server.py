@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from worker import embedded
 from worker.embedded import Server, ServerError, find_binary, start_server
@@ -64,6 +66,19 @@ def test_killed_with_9_and_restarted_it_keeps_its_data_and_its_port(tmp_path: Pa
         assert (server.pid, server.port) != first
         assert server.port == first[1]
         assert client.get("kept") == b"1"
+
+
+def test_it_is_there_when_its_data_is_loaded(tmp_path: Path) -> None:
+    """INFO is answered before that, and nothing else is."""
+    with start_server(data_dir=tmp_path) as server:
+        with server.client() as client, client.pipeline(transaction=False) as pipe:
+            for number in range(60_000):
+                pipe.hset(f"h{number % 2000}", "field", "x" * 50)
+            pipe.execute()
+        server.kill()
+        server.start()
+        with server.client(retry=Retry(NoBackoff(), 0)) as client:
+            assert client.dbsize() == 2000
 
 
 def test_without_a_data_directory_it_comes_back_empty() -> None:
