@@ -45,9 +45,9 @@ def main(broker_url: str, log: str, *numbers: str) -> None:
     start, made = time.time(), 0
     waiting: collections.deque[dict[str, Any]] = collections.deque()
     with Path(log).open("a", buffering=1, encoding="utf-8") as file:
-        while waiting or time.time() < start + seconds:
+        while waiting or made < int(seconds * rate):
             now = time.time()
-            while made < min(now - start, seconds) * rate:
+            while made < int(min(now - start, seconds) * rate):
                 entry = code(made, round(now + life, 3))
                 waiting.extend([entry, entry] if chance.random() < duplicates else [entry])
                 made += 1
