@@ -14,7 +14,7 @@ import json
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 import structlog
 
@@ -33,6 +33,7 @@ from worker.reply import Reply
 from worker.retry import Decision, Done, GiveUp, Reason, RetryPolicy
 
 T = TypeVar("T")
+_REACH_PAUSES_SECONDS: Final = (0.2, 0.8)
 log = structlog.get_logger("voicecode.delivery")
 
 
@@ -163,12 +164,20 @@ class Delivery:
             report.refused(key, refused, reason.value, own_id)
 
     def _reach(self, step: Callable[[], T]) -> T:
-        """Run a step before which nothing is recorded; where Redis is away the message stays as it is."""
-        try:
-            return step()
-        except LedgerUnavailable as error:
-            log.warning(Event.MESSAGE_LEFT, cause=str(error), alert="warn", runbook="redis-away")
-            raise Unfinished(str(error)) from error
+        """Run a step before which nothing is recorded; where Redis stays away the message is left as it is.
+
+        A message that is left comes back by the visibility time-out: too late for a phone that should ring in seconds, so a
+        connection that was only lost, or a master that has just changed, gets a second and a third try. Scripts may run twice.
+        """
+        for pause_seconds in (*_REACH_PAUSES_SECONDS, None):
+            try:
+                return step()
+            except LedgerUnavailable as error:
+                if error.full or pause_seconds is None:
+                    log.warning(Event.MESSAGE_LEFT, cause=str(error), alert="warn", runbook="redis-away")
+                    raise Unfinished(str(error)) from error
+                time.sleep(pause_seconds)
+        raise AssertionError
 
 
 def _check(envelope: Envelope, latest: float) -> None:

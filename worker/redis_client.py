@@ -74,6 +74,9 @@ def _by_sentinel(url: str, master: str, options: dict[str, Any]) -> redis.Redis:
 class LedgerUnavailable(Exception):  # noqa: N818 - a state of the world, not a mistake
     """Redis did not answer, or refused to write; the text is its own, which holds no value of ours."""
 
+    full: bool = False
+    """It has no memory left: trying again at once is no use."""
+
 
 class Outage:
     """Remembers when Redis was last out of reach: for a while after its return, outcomes wait to be written.
@@ -121,5 +124,7 @@ def reaching(outage: Outage) -> Iterator[None]:
         if isinstance(error, redis.ResponseError) and not isinstance(error, redis.OutOfMemoryError):
             outage.reconnect()
         message = f"{type(error).__name__}: {error}"
-        raise LedgerUnavailable(message) from error
+        unavailable = LedgerUnavailable(message)
+        unavailable.full = isinstance(error, redis.OutOfMemoryError) or "OOM" in str(error)
+        raise unavailable from error
     outage.succeeded()
