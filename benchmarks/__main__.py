@@ -11,12 +11,12 @@ from typing import Any, Final
 
 from rich.console import Console
 
-from benchmarks import goals, measures, ours, picture, report
+from benchmarks import measures, ours, publish, report
 from benchmarks.book import Book
 from benchmarks.field import BY_NAME, FIELD
 from benchmarks.gateways import nginx_program
 from benchmarks.measures import Plan
-from benchmarks.venvs import ROOT, SetUpError, bin_of, write_locks
+from benchmarks.venvs import SetUpError, bin_of, write_locks
 
 MEASURES: Final[dict[str, Callable[[Book, Plan], None]]] = {
     "drain": measures.drains,
@@ -28,7 +28,6 @@ MEASURES: Final[dict[str, Callable[[Book, Plan], None]]] = {
     "inflight": ours.inflight,
 }
 QUICK: Final = {"repetitions": 1, "scale": 0.1, "latency_seconds": 3.0, "crowd": 20_000}
-PICTURE: Final = ROOT / "docs" / "performance.svg"
 
 
 def _chosen(text: str, known: dict[str, Any]) -> list[str]:
@@ -46,7 +45,9 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="a tenth of everything, once: shows that it works, measures little")
     parser.add_argument("--check", action="store_true", help="exit with 1 where a goal that was measured is not met")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure")
-    parser.add_argument("--picture", action="store_true", help=f"draw {PICTURE.relative_to(ROOT)} afresh")
+    parser.add_argument(
+        "--publish", action="store_true", help="write docs/performance.json and .svg, and the tables of docs/performance.md"
+    )
     parser.add_argument("--only", type=lambda text: _chosen(text, BY_NAME), default=list(BY_NAME), metavar="NAME,...")
     parser.add_argument("--measure", type=lambda text: _chosen(text, MEASURES), default=list(MEASURES), metavar="NAME,...")
     parser.add_argument("--repetitions", type=int, help="of each trial; the median counts (3, with --quick 1)")
@@ -55,21 +56,26 @@ def read_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def machine() -> dict[str, Any]:
-    """Say where it was measured."""
+def machine(plan: Plan) -> dict[str, Any]:
+    """Say where and how it was measured."""
     facts = {"cores": os.cpu_count(), "python": platform.python_version(), "system": platform.system()}
-    return {**facts, "gateway": "nginx" if nginx_program() else "own", "load_before": os.getloadavg()[0]}
+    how = {"repetitions": plan.repetitions, "scale": plan.scale, "crowd": plan.crowd}
+    return {**facts, "gateway": "nginx" if nginx_program() else "own", "load before": round(os.getloadavg()[0], 2), **how}
 
 
-def measure(chosen: argparse.Namespace) -> Book:
-    """Run what was chosen. Raises SetUpError."""
-    for venv in sorted({"celery", *(BY_NAME[name].venv for name in chosen.only)}):
-        bin_of(venv)
+def plan_of(chosen: argparse.Namespace) -> Plan:
+    """Return how much is to be run."""
     changes = {**(QUICK if chosen.quick else {}), **({"repetitions": chosen.repetitions} if chosen.repetitions else {})}
-    plan = Plan(contestants=tuple(contestant for contestant in FIELD if contestant.name in chosen.only), **changes)
+    return Plan(contestants=tuple(contestant for contestant in FIELD if contestant.name in chosen.only), **changes)
+
+
+def measure(plan: Plan, names: list[str]) -> Book:
+    """Run it. Raises SetUpError."""
+    for venv in sorted({"celery", *(contestant.venv for contestant in plan.contestants)}):
+        bin_of(venv)
     book = Book()
     ours.ceilings(book)
-    for name in chosen.measure:
+    for name in names:
         MEASURES[name](book, plan)
     return book
 
@@ -81,26 +87,22 @@ def main() -> int:
         if chosen.lock:
             write_locks()
             return 0
-        facts = machine()
         if chosen.show:
             kept = json.loads(chosen.show.read_text())
             book, facts = Book.of(kept), kept["machine"]
         else:
-            book = measure(chosen)
+            plan = plan_of(chosen)
+            facts = machine(plan)
+            book = measure(plan, chosen.measure)
     except SetUpError as error:
         print(error, file=sys.stderr)
         return 1
-    medians, losers = book.medians(), [who for who, count in book.lost.items() if count]
-    verdicts = goals.judge(medians, losers=losers)
+    verdicts = publish.judged(book)
     report.show(Console(width=None if sys.stdout.isatty() else 150), book, verdicts)
     if chosen.json:
-        chosen.json.write_text(
-            json.dumps({"machine": facts, **book.as_dict(), "goals": goals.as_dicts(verdicts)}, indent=1) + "\n"
-        )
-    if chosen.picture:
-        PICTURE.write_text(
-            picture.draw(medians, f"Medians of one run on {facts['cores']} cores; the peers do the bare POST only.")
-        )
+        chosen.json.write_text(publish.as_json(book, facts))
+    if chosen.publish:
+        publish.publish(book, facts)
     return int(chosen.check and any(verdict.failed for verdict in verdicts))
 
 

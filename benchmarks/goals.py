@@ -91,7 +91,7 @@ GOALS: Final = (
     Goal(text="latency p99 at 50/s, ours / the best peer", measure="latency_50_p99", bound=_AT_MOST, limit=1.2, against=PEERS),
     *(
         Goal(
-            text=f"throughput with a million {what}, ours / with none",
+            text=f"throughput with a crowd of {what}, ours / with none",
             measure=f"throughput_{name}",
             bound=_AT_LEAST,
             limit=0.9,

@@ -114,30 +114,30 @@ def latencies(book: Book, plan: Plan) -> None:
     """Time each code from just before the producer's call to the gateway, at a steady rate and at half of what the contestant can take."""
     for _ in range(plan.repetitions):
         for contestant in plan.contestants:
-            capacity = book.median("throughput_0ms", contestant.name)
-            rates = [("50", STEADY_RATE), *([("half", capacity / 2)] if capacity else [])]
-            for name, rate in rates:
-
-                def trial(contestant: Contestant = contestant, name: str = name, rate: float = rate) -> None:
-                    seconds = plan.latency_seconds if name == "50" else plan.latency_seconds / 2
-                    _latency(book, contestant, name, rate, int(rate * seconds))
-
-                tried(book, contestant.name, f"latency at {rate:.0f}/s", trial)
+            tried(book, contestant.name, "latency", functools.partial(_latencies, book, plan, contestant))
 
 
-def _latency(book: Book, contestant: Contestant, name: str, rate: float, count: int) -> None:
+def _latencies(book: Book, plan: Plan, contestant: Contestant) -> None:
+    capacity = book.median("throughput_0ms", contestant.name)
+    rates = [("50", STEADY_RATE, plan.latency_seconds), *([("half", capacity / 2, plan.latency_seconds / 2)] if capacity else [])]
     with gateways.own(0) as gateway, stage_of(contestant, gateway, 0) as stage, ready(stage):
-        begun, file = gateway.count(), stage.folder / "moments"
-        said = stage.produce(count, "--rate", str(rate), "--moments", str(file))
-        wait(lambda: gateway.count() - begun, count, lambda: 0.0)
-        arrived = first_arrivals(gateway.arrivals())
-        sent = [line.split() for line in file.read_text().splitlines()]
+        for number, (name, rate, seconds) in enumerate(rates):
+            _latency(book, stage, name, rate, int(rate * seconds), first=number * 1_000_000)
+
+
+def _latency(book: Book, stage: Stage, name: str, rate: float, count: int, *, first: int) -> None:  # noqa: PLR0913 - the trial
+    who, gateway = stage.contestant.name, stage.gateway
+    begun, file = gateway.count(), stage.folder / "moments"
+    said = stage.produce(count, "--first", str(first), "--rate", str(rate), "--moments", str(file))
+    wait(lambda: gateway.count() - begun, count, lambda: 0.0)
+    arrived = first_arrivals(gateway.arrivals())
+    sent = [line.split() for line in file.read_text().splitlines()]
     waits = [arrived[mobile] - float(moment) for mobile, moment in sent if mobile in arrived]
-    book.lost[contestant.name] += count - len(waits)
+    book.lost[who] += count - len(waits)
     cuts = statistics.quantiles(waits, n=100, method="inclusive")
     for share in (50, 95, 99):
-        book.note(f"latency_{name}_p{share}", contestant.name, cuts[share - 1])
-    book.note(f"latency_{name}_rate", contestant.name, said["codes_a_second"])
+        book.note(f"latency_{name}_p{share}", who, cuts[share - 1])
+    book.note(f"latency_{name}_rate", who, said["codes_a_second"])
 
 
 def startups(book: Book, plan: Plan) -> None:
@@ -165,7 +165,7 @@ def enqueues(book: Book, plan: Plan) -> None:
 
             def trial(contestant: Contestant = contestant) -> None:
                 with gateways.own(0) as gateway, stage_of(contestant, gateway, 0) as stage:
-                    said = stage.produce(plan.codes(2000))
+                    said = stage.produce(plan.codes(1000))
                 book.note("enqueue_seconds", contestant.name, said["seconds_a_code"])
                 book.note("enqueue_cpu", contestant.name, said["cpu_seconds_a_code"])
 

@@ -124,7 +124,7 @@ def _over_tls(book: Book) -> None:
 
 def _inflight(book: Book, way: str, options: dict[str, Any], settings: dict[str, object]) -> None:
     shape: dict[str, Any] = {"processes": 1, "slots": INFLIGHT_SLOTS, "settings": settings}
-    count = INFLIGHT_SLOTS * 4
+    count = INFLIGHT_SLOTS * 2
     with gateways.own(INFLIGHT_SECONDS, **options) as gateway, stage_of(BY_NAME[OURS], gateway, 1, **shape) as stage:
         stage.fill(count)
         with stage.workers() as trees:

@@ -13,7 +13,6 @@ from typing import IO, Final, Self, cast
 from worker import leash
 
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
-_GRACE_SECONDS: Final = 3.0
 _UTIME: Final = 11
 """Index in /proc/PID/stat behind the name: utime, stime, and the same of children that have ended."""
 _SESSION: Final = 3
@@ -79,11 +78,7 @@ class Tree:
         return sum(_kilobytes(pid, "status", "VmHWM") for pid in self.pids()) / 1024
 
     def stop(self) -> None:
-        """End it with SIGTERM, and what is left of it after a few seconds with SIGKILL."""
-        if self.running:
-            os.kill(self.pid, signal.SIGTERM)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._leash.wait(_GRACE_SECONDS)
+        """End all of them with SIGKILL: what they leave behind is thrown away with the trial."""
         for pid in self.pids():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)

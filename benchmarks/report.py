@@ -1,5 +1,6 @@
 """What a person reads: the table of contestants, ours alone, and the goals."""
 
+import dataclasses
 from typing import Final
 
 from rich.console import Console
@@ -53,54 +54,61 @@ ALONE: Final = (
 )
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """One table, as text; the first column stands to the left, the others to the right."""
+
+    title: str
+    headings: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+def tables(book: Book, verdicts: list[Verdict]) -> list[Shown]:
+    """Return everything that was measured."""
+    found = [*(_contestants(book, title, columns) for title, columns in COLUMNS), _alone(book), _goals(verdicts)]
+    return [table for table in found if table.rows]
+
+
 def show(console: Console, book: Book, verdicts: list[Verdict]) -> None:
-    """Print everything that was measured."""
-    for title, columns in COLUMNS:
-        table = _table(book, title, columns)
-        if table.row_count:
-            console.print(table)
-    alone = Table(title="Ours alone", title_justify="left")
-    for heading in ("", "median", ""):
-        alone.add_column(heading, justify="right" if heading else "left")
-    for text, measure, unit in ALONE:
-        value = book.median(measure, OURS)
-        if value is not None:
-            alone.add_row(text, f"{value:.0f}", unit)
-    ceiling = book.median("gateway_ceiling", "0ms")
-    if ceiling is not None:
-        alone.add_row("the gateway's own ceiling, one connection, pipelined", f"{ceiling:.0f}", "requests/s")
-    console.print(alone)
-    console.print(goals(verdicts))
+    """Print the tables, and what went wrong."""
+    for shown in tables(book, verdicts):
+        table = Table(title=shown.title, title_justify="left")
+        for number, heading in enumerate(shown.headings):
+            table.add_column(heading, justify="right" if number else "left")
+        for row in shown.rows:
+            table.add_row(*row, style="bold" if row[0].startswith("ours:") else "")
+        console.print(table)
     for problem in book.problems:
-        console.print(f"[red]problem:[/] {problem}", highlight=False)
+        console.print(f"problem: {problem}", highlight=False, markup=False)
 
 
-def _table(book: Book, title: str, columns: tuple[Column, ...]) -> Table:
-    table = Table(title=title, title_justify="left")
-    table.add_column("")
-    for heading, *_ in columns:
-        table.add_column(heading, justify="right")
+def _contestants(book: Book, title: str, columns: tuple[Column, ...]) -> Shown:
+    rows = []
     for name, text in [*((c.name, c.title) for c in FIELD), (BARE, "no queue: Session.post in a loop")]:
         cells = [_cell(book.median(measure, name), factor, form) for _, measure, factor, form in columns]
         if any(cells):
             lost = f" (lost {book.lost[name]})" if book.lost.get(name) else ""
-            table.add_row(text + lost, *cells, style="bold" if name == OURS else "")
-    return table
+            rows.append((text + lost, *cells))
+    return Shown(title=title, headings=("", *(heading for heading, *_ in columns)), rows=tuple(rows))
 
 
-def _cell(value: float | None, factor: float, form: str) -> str:
-    return "" if value is None else format(value * factor, form)
+def _alone(book: Book) -> Shown:
+    figures = [(text, book.median(measure, OURS), unit) for text, measure, unit in ALONE]
+    figures.append(("the gateway's own ceiling, pipelined", book.median("gateway_ceiling", "0ms"), "requests/s"))
+    rows = tuple((text, f"{value:.0f}", unit) for text, value, unit in figures if value is not None)
+    return Shown(title="Ours alone", headings=("", "median", ""), rows=rows)
 
 
-def goals(verdicts: list[Verdict]) -> Table:
-    """Return the goals' table."""
-    table = Table(title="Goals", title_justify="left")
-    for heading in ("", "goal", "measured", "against", ""):
-        table.add_column(heading, justify="right" if heading in {"goal", "measured"} else "left")
+def _goals(verdicts: list[Verdict]) -> Shown:
+    rows = []
     for verdict in verdicts:
         goal = verdict.goal
         measured = "-" if verdict.ratio is None else f"{verdict.ratio:.2f}"
         word = "not measured" if verdict.ratio is None else "met" if verdict.met else "not met"
         limit = f"{goal.bound.value} {goal.limit:g}" + (" (moonshot)" if goal.moonshot else "")
-        table.add_row(goal.text, limit, measured, "" if verdict.rival == OURS else verdict.rival, word)
-    return table
+        rows.append((goal.text, limit, measured, "" if verdict.rival == OURS else verdict.rival, word))
+    return Shown(title="Goals", headings=("", "goal", "measured", "against", ""), rows=tuple(rows))
+
+
+def _cell(value: float | None, factor: float, form: str) -> str:
+    return "" if value is None else format(value * factor, form)
