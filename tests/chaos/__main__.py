@@ -38,12 +38,12 @@ def _tell(report: Report) -> None:
         _write(f"{name:40} {value if not isinstance(value, dict) else ', '.join(f'{k} {v}' for k, v in value.items())}")
     for sentence, history in report.verdict.violations[:_SHOWN_AT_MOST]:
         _write(f"\nVIOLATION {sentence}\n{json.dumps(history.shown(), default=str, ensure_ascii=False)}")
-    _write("\nEvery promise was kept." if report.verdict.kept else "\nBROKEN: see the histories above.")
+    _write("\nEvery promise was kept." if report.kept else "\nBROKEN: see the figures, and the histories where there are some.")
 
 
 def _as_json(report: Report) -> dict[str, Any]:
     broken = [{"violation": sentence, **history.shown()} for sentence, history in report.verdict.violations]
-    return {**report.figures, "kept": report.verdict.kept, "broken": broken}
+    return {**report.figures, "kept": report.kept, "broken": broken}
 
 
 def main() -> int:
@@ -62,7 +62,7 @@ def main() -> int:
         _write(json.dumps(_as_json(report), default=str, ensure_ascii=False))
     else:
         _tell(report)
-    return 0 if report.verdict.kept else 1
+    return 0 if report.kept else 1
 
 
 if __name__ == "__main__":

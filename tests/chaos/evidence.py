@@ -80,6 +80,12 @@ def gather(stage: Stage) -> list[History]:
         ]
 
 
+def strays(stage: Stage) -> set[str]:
+    """Return the keys of dead letters that nobody produced: a hint or a message that was taken for something else."""
+    with stage.redis.client(decode_responses=True) as client:
+        return _members(client, names.DEAD) - {entry["key"] for entry in stage.produced() if "key" in entry}
+
+
 def _records(client: redis.Redis, keys: list[str]) -> Iterator[tuple[str, Record | None]]:
     for start in range(0, len(keys), _BATCH):
         chunk = keys[start : start + _BATCH]

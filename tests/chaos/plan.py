@@ -41,7 +41,7 @@ KINDS: Final[Mapping[str, tuple[int, float, float]]] = {
     "gateway.hang": (1, 0.3, 1.5),
 }
 """kind -> weight, shortest and longest time that it lasts. `worker.freeze` goes to two leases of the tests' settings, and
-the freezes of Redis go beyond the socket time-out (5 s), so that scripts are executed twice."""
+the freezes of Redis go beyond the socket time-out, so that scripts are executed twice."""
 
 _SETTLED_SECONDS: Final = 1.0
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 import redis
 
 from config import names
-from tests.chaos.evidence import gather
+from tests.chaos.evidence import gather, strays
 from tests.chaos.faults import Faults
 from tests.chaos.judge import Verdict, judge
 from tests.chaos.plan import Options
@@ -33,12 +33,22 @@ class Report:
     verdict: Verdict
     faults: dict[str, int]
     seconds: float
+    left: dict[str, int]
+    """What still waits after draining, and where."""
+    strays: tuple[str, ...]
+    """Keys of dead letters that nobody produced."""
+
+    @property
+    def kept(self) -> bool:
+        """Whether every promise was kept."""
+        return self.verdict.kept and not any(self.left.values()) and not self.strays
 
     @property
     def figures(self) -> dict[str, Any]:
         """Everything that was counted."""
         run = {"seed": self.options.seed, "seconds": round(self.seconds, 1), "workers": self.options.workers}
-        return {**run, "faults": sum(self.faults.values()), "faults by kind": self.faults, **self.verdict.figures}
+        rest = {"left after draining": self.left, "dead letters of nobody": len(self.strays)}
+        return {**run, "faults": sum(self.faults.values()), "faults by kind": self.faults, **self.verdict.figures, **rest}
 
 
 class Replayer(threading.Thread):
@@ -91,15 +101,22 @@ def run(options: Options, folder: Path | None = None) -> Report:
         replayer.stop()
         stage.gateway.client.rates({})
         left = stage.drain(options.life_seconds + _DRAIN_SECONDS)
-        histories = gather(stage)
+        histories, nobodys = gather(stage), strays(stage)
         deadline = stage.settings().attempt_deadline_seconds
     verdict = judge(histories, deadline_seconds=deadline, redis_away=faults.redis_away)
     raised = sum("raised" in entry for entry in stage.produced())
-    verdict.figures.update({"publishes that raised": raised, "left after draining": left})
+    verdict.figures["publishes that raised"] = raised
     if verdict.violations:
         dump = [json.dumps({"violation": sentence, **history.shown()}, default=str) for sentence, history in verdict.violations]
         (folder / "violations").write_text("\n".join(dump))
-    return Report(options=options, verdict=verdict, faults=dict(sorted(faults.done.items())), seconds=time.monotonic() - began)
+    return Report(
+        options=options,
+        verdict=verdict,
+        faults=dict(sorted(faults.done.items())),
+        seconds=time.monotonic() - began,
+        left=left,
+        strays=tuple(sorted(nobodys)),
+    )
 
 
 def _break(stage: Stage, faults: Faults) -> None:
