@@ -13,10 +13,11 @@ from tests.chaos.stage import Stage
 
 Act = Callable[[Stage, Fault], None]
 _STOP_SECONDS: Final = 15.0
+_START_SECONDS: Final = 60.0
 
 
 def _restart(stage: Stage, fault: Fault) -> None:
-    stage.workers[fault.worker].restart()
+    stage.workers[fault.worker].restart(_START_SECONDS)
 
 
 def _kill(stage: Stage, fault: Fault) -> None:

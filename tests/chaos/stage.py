@@ -13,7 +13,7 @@ from config.settings import Settings, load
 from tests.chaos.plan import Options
 from tests.support.proxy import Proxy
 from tests.support.simulator import start_simulator
-from tests.support.workers import ROOT, RunningWorker, environment
+from tests.support.workers import ROOT, RunningWorker, environment, wait_for
 from worker.embedded import start_server
 from worker.simulator.book import Submission
 from worker.simulator.server import GATEWAY_PATH
@@ -69,7 +69,7 @@ class Stage:
         return RunningWorker(self.folder / f"worker-{number}.log", env, app=self.options.app, options=("-n", f"worker-{number}"))
 
     def start_producing(self) -> None:
-        """Start the producer's process."""
+        """Start the producer's process, and wait for its first code."""
         o = self.options
         numbers = [str(n) for n in (o.seconds, o.rate, o.life_seconds, o.duplicates, o.seed)]
         broker_url = f"redis://127.0.0.1:{self.producer_link.port}/0"
@@ -77,6 +77,7 @@ class Stage:
         with (self.folder / "producer.log").open("ab") as log:
             self._producer = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
         self._exits.callback(self._producer.kill)
+        wait_for(lambda: self.production.exists() and self.production.stat().st_size, 60, "the first code")
 
     def end_producing(self, seconds: float) -> None:
         """Wait until the last code was acknowledged."""

@@ -37,7 +37,7 @@ def test_a_build_that_acks_before_it_finishes_is_caught(tmp_path: Path) -> None:
         plays={},
         app=BROKEN,
         settings={"break": "ack_before_finish"},
-        faults=(Fault(at=1.5, kind="worker.kill", worker=0), Fault(at=2, kind="worker.kill", worker=1)),
+        faults=(Fault(at=0.5, kind="worker.kill", worker=0), Fault(at=1, kind="worker.kill", worker=1)),
     )
     report = run(options, tmp_path)
     assert report.figures["lost"] > 0
@@ -71,7 +71,7 @@ def test_the_hole_of_the_stock_transport_is_caught(tmp_path: Path) -> None:
         plays={},
         latency_seconds=0,
         settings={"transport": "stock"},
-        faults=(Fault(at=2, kind="worker.freeze_and_kill", seconds=1.5),),
+        faults=(Fault(at=1, kind="worker.freeze_and_kill", seconds=1.5),),
     )
     report = run(options, tmp_path)
     assert report.figures["lost"] > 0

@@ -93,10 +93,10 @@ class RunningWorker:
             self.kill()
             return -9
 
-    def restart(self) -> Self:
+    def restart(self, seconds: float = 20) -> Self:
         """Start it again with the same log."""
         self._process = self._spawn()
-        return self.wait_ready()
+        return self.wait_ready(seconds)
 
     def text(self, offset: int = 0) -> str:
         """Return everything that it wrote."""
