@@ -9,7 +9,7 @@ from tests.chaos.outage import Figures, Scale, endure
 from worker.embedded import Server, start_server
 
 SMALL = Scale(
-    codes=2000,
+    codes=1000,
     life_seconds=10,
     outage_seconds=2,
     settings={
@@ -17,7 +17,7 @@ SMALL = Scale(
         "backoff_cap_seconds": 4,
         "max_attempts": 20,
         "upkeep_interval_seconds": 0.2,
-        "upkeep_batch": 40,
+        "upkeep_batch": 10,
         "concurrency": 50,
     },
 )
@@ -47,7 +47,7 @@ def check(scale: Scale, figures: Figures) -> None:
     assert 0 < max(figures.submissions_per_second) <= scale.retries_per_second + scale.settings["upkeep_batch"]
 
 
-def test_an_outage_with_two_thousand_codes_waiting(server: Server, tmp_path: Path) -> None:
+def test_an_outage_with_a_thousand_codes_waiting(server: Server, tmp_path: Path) -> None:
     figures = endure(SMALL, server, tmp_path)
     sys.stdout.write(figures.shown() + "\n")
     check(SMALL, figures)
