@@ -26,6 +26,7 @@ from config.names import Event
 from worker.embedded import Server
 
 WARM_CODES: Final = 40
+"""At least; one for each slot where there are more: nobody is to open his connections on the clock."""
 WARM_FIRST: Final = 90_000_000
 _HELD: Final = "bench:held"
 _STALLED_SECONDS: Final = 6.0
@@ -68,6 +69,11 @@ class Stage:
         """Return what its processes are given."""
         where: dict[str, Any] = {"redis_port": self.server.port, "gateway": self.gateway.url, "slots": self.slots}
         return self.contestant.environment(**where, **self.settings)
+
+    @property
+    def warm_codes(self) -> int:
+        """Return how many codes are served before the clock runs."""
+        return max(WARM_CODES, self.processes * self.slots)
 
     def produce(self, count: int, *options: str) -> dict[str, float]:
         """Enqueue with the contestant's own client; return what `peers/produce.py` says of it."""
@@ -148,7 +154,7 @@ def drain(stage: Stage, count: int, *, first: int = 0) -> Drained:
             cpu = sum(tree.cpu_seconds() for tree in trees) - before
             redis_cpu = cpu_seconds(stage.server.pid) - redis_before
             if contestant.name == OURS:
-                check_books(stage, gateway.count() - begun + WARM_CODES)
+                check_books(stage, gateway.count() - begun + stage.warm_codes)
     calls = Counter(mobile for mobile, _ in arrivals)
     if not calls:
         raise TrialError(stage.log_tail())
@@ -176,10 +182,10 @@ def check_books(stage: Stage, calls: int) -> None:
 def ready(stage: Stage, first: int = 0) -> Iterator[list[Tree]]:
     """Start the workers, have them serve a few codes, and wait until they rest. Raises TrialError."""
     begun = stage.gateway.count()
-    stage.fill(WARM_CODES, WARM_FIRST + first % 1_000_000)
+    stage.fill(stage.warm_codes, WARM_FIRST + first % 1_000_000)
     with stage.workers() as trees:
         end = time.monotonic() + _READY_SECONDS
-        while stage.gateway.count() - begun < WARM_CODES:
+        while stage.gateway.count() - begun < stage.warm_codes:
             if time.monotonic() > end or not all(tree.running for tree in trees):
                 raise TrialError(stage.log_tail())
             time.sleep(_POLL_SECONDS)
