@@ -7,7 +7,7 @@ from benchmarks.book import Medians
 from benchmarks.field import FIELD, OURS
 
 PANELS: Final = (("throughput_0ms", "gateway answers at once"), ("throughput_100ms", "gateway takes 100 ms"))
-_LABELS: Final = 220
+_LABELS: Final = 260
 _BARS: Final = 380
 _ROW: Final = 26
 _OURS: Final = "#c2410c"
