@@ -79,7 +79,10 @@ class Settings(BaseSettings):
     )
     upkeep_interval_seconds: Seconds = Field(1.0, le=60, description="How often each worker looks for codes that are due.")
     upkeep_batch: int = Field(
-        200, ge=1, le=500, description="How many waiting codes one look of one worker may put back: bounds the retries in a second."
+        200,
+        ge=1,
+        le=500,
+        description="How many waiting codes one look of one worker may put back: bounds the retries in a second.",
     )
     upkeep_backlog: int = Field(
         1000, ge=1, description="No waiting code is put back while so many that were put back still wait for a worker."
