@@ -1,5 +1,6 @@
 """What every test may ask for."""
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,13 @@ from tests.support.scene import Scene
 from tests.support.simulator import start_simulator
 from worker.embedded import Server, start_server
 from worker.simulator.process import RunningSimulator
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_worker_in_this_process() -> Iterator[None]:
+    """Workers are processes of their own: their app, imported here, would put its transport under every test's producer."""
+    yield
+    assert "worker.app" not in sys.modules
 
 
 @pytest.fixture(scope="session")

@@ -111,12 +111,12 @@ BUGS = [
     *crashes("left in unacked", {"sweep:before:1:raise": (1, 0), "sweep:after:1:raise": (1, 0)}),
 ]
 LOSSES = [
-    *crashes("new", {"claim:before:1:lose": (1, 0), "claim:after:1:lose": (1, 1)}),
+    *crashes("new", {"claim:before:1:lose": (1, 0), "claim:after:1:lose": (1, 0)}),
     *crashes("new", {"finish:before:1:lose": (1, 0), "finish:after:1:lose": (1, 0)}),
     *crashes("new", {"finish:after:1:lose": (2, 1)}, plays=LOST),
     *crashes("new", around("finish:after:1:lose"), "permanent", plays=("4030",)),
     *crashes("late", around("claim:after:1:lose"), "expired"),
-    *crashes("replayed", {"upkeep:after:1:lose": (1, 0), "resume:before:1:lose": (1, 0), "resume:after:1:lose": (1, 1)}),
+    *crashes("replayed", {"upkeep:after:1:lose": (1, 0), "resume:before:1:lose": (1, 0), "resume:after:1:lose": (1, 0)}),
     *crashes("conflict", around("refuse:after:1:lose"), "key_conflict"),
     *crashes("bad input", around("refuse:before:1:lose", "refuse:after:1:lose"), "bad_input", settings=ONE_SLOT),
     *crashes("unknown task", around("refuse:before:1:lose", "refuse:after:1:lose"), "unknown_task", settings=ONE_SLOT),

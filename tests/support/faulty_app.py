@@ -27,14 +27,12 @@ from typing import Any, Final
 from celery.exceptions import WorkerShutdown
 from redis.exceptions import ConnectionError as RedisConnectionError
 
+from tests.support.signs import EXIT_STATUS, FROZEN, STALLED
 from worker import connection, redis_client, transport, unacked
 from worker.attempt import Attempt
 from worker.gateway import Gateway
 from worker.ledger import scripts
 
-EXIT_STATUS: Final = 77
-FROZEN: Final = "worker frozen"
-STALLED: Final = "redis stalled"
 _STOP_TAKES_SECONDS: Final = 0.05
 """SIGSTOP reaches another thread, or process, a little after it was sent."""
 _HINT_ARGUMENTS: Final = 10
