@@ -69,15 +69,21 @@ def plan_of(chosen: argparse.Namespace) -> Plan:
     return Plan(contestants=tuple(contestant for contestant in FIELD if contestant.name in chosen.only), **changes)
 
 
-def measure(plan: Plan, names: list[str]) -> Book:
-    """Run it. Raises SetUpError."""
+def measure(plan: Plan, names: list[str], keep: Callable[[Book], None]) -> Book:
+    """Run it, and keep what there is after each measure. Raises SetUpError."""
     for venv in sorted({"celery", *(contestant.venv for contestant in plan.contestants)}):
         bin_of(venv)
     book = Book()
     ours.ceilings(book)
     for name in names:
         MEASURES[name](book, plan)
+        keep(book)
     return book
+
+
+def _keep(book: Book, facts: dict[str, Any], file: Path | None) -> None:
+    if file:
+        file.write_text(publish.as_json(book, facts))
 
 
 def main() -> int:
@@ -93,14 +99,12 @@ def main() -> int:
         else:
             plan = plan_of(chosen)
             facts = machine(plan)
-            book = measure(plan, chosen.measure)
+            book = measure(plan, chosen.measure, lambda book: _keep(book, facts, chosen.json))
     except SetUpError as error:
         print(error, file=sys.stderr)
         return 1
     verdicts = publish.judged(book)
     report.show(Console(width=None if sys.stdout.isatty() else 150), book, verdicts)
-    if chosen.json:
-        chosen.json.write_text(publish.as_json(book, facts))
     if chosen.publish:
         publish.publish(book, facts)
     return int(chosen.check and any(verdict.failed for verdict in verdicts))
