@@ -1,8 +1,8 @@
 from typing import Any
 
 from config import names
-from tests.support.dying_app import DIES_BEFORE_CLAIM, DIES_IN_CALL, FULL_AT_CLAIM, STATUS
 from tests.support.scene import Scene
+from tests.support.signs import DIES_BEFORE_CLAIM, DIES_IN_CALL, EXIT_STATUS, FULL_AT_CLAIM
 from tests.support.workers import RunningWorker, wait_for
 
 SHORT: dict[str, Any] = {
@@ -21,7 +21,7 @@ def start(scene: Scene) -> RunningWorker:
 
 def wait_death(worker: RunningWorker) -> None:
     wait_for(lambda: not worker.running, 20, "the worker's death")
-    assert worker.stop() == STATUS
+    assert worker.stop() == EXIT_STATUS
 
 
 def test_a_message_that_kills_three_workers_before_its_claim_becomes_a_dead_letter_and_others_flow(scene: Scene) -> None:

@@ -4,17 +4,12 @@ import os
 import signal
 from typing import Any
 
+from tests.support.signs import DIES_BEFORE_CLAIM, DIES_IN_CALL, EXIT_STATUS, FREEZES_BEFORE_POST, FULL_AT_CLAIM
 from worker import gateway, strategy
 from worker.app import app
 from worker.ledger import Ledger
 
 __all__ = ["app"]
-
-DIES_BEFORE_CLAIM = "dies-before-claim"
-DIES_IN_CALL = "dies-in-call"
-FULL_AT_CLAIM = "full-at-claim"
-FREEZES_BEFORE_POST = "freezes-before-post"
-STATUS = 77
 
 _froze: set[str] = set()
 _unpack, _submit, _claim = strategy.unpack, gateway.Gateway.submit, Ledger.claim
@@ -22,13 +17,13 @@ _unpack, _submit, _claim = strategy.unpack, gateway.Gateway.submit, Ledger.claim
 
 def _dying_unpack(message: Any, payload: Any = None) -> Any:
     if DIES_BEFORE_CLAIM in str(message.body):
-        os._exit(STATUS)
+        os._exit(EXIT_STATUS)
     return _unpack(message, payload)
 
 
 def _dying_submit(self: gateway.Gateway, code: Any, *, deadline: float) -> Any:
     if code.key.startswith(DIES_IN_CALL):
-        os._exit(STATUS)
+        os._exit(EXIT_STATUS)
     if code.key.startswith(FREEZES_BEFORE_POST) and code.key not in _froze:
         _froze.add(code.key)
         os.kill(os.getpid(), signal.SIGSTOP)
