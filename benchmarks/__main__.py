@@ -51,6 +51,7 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--only", type=lambda text: _chosen(text, BY_NAME), default=list(BY_NAME), metavar="NAME,...")
     parser.add_argument("--measure", type=lambda text: _chosen(text, MEASURES), default=list(MEASURES), metavar="NAME,...")
     parser.add_argument("--repetitions", type=int, help="of each trial; the median counts (3, with --quick 1)")
+    parser.add_argument("--scale", type=float, help="multiplies the number of codes in each drain (1, with --quick 0.1)")
     parser.add_argument("--show", type=Path, metavar="FILE", help="measure nothing: read what --json wrote")
     parser.add_argument("--lock", action="store_true", help="measure nothing: write peers/*.txt afresh (needs uv)")
     return parser.parse_args()
@@ -65,7 +66,8 @@ def machine(plan: Plan) -> dict[str, Any]:
 
 def plan_of(chosen: argparse.Namespace) -> Plan:
     """Return how much is to be run."""
-    changes = {**(QUICK if chosen.quick else {}), **({"repetitions": chosen.repetitions} if chosen.repetitions else {})}
+    asked = {"repetitions": chosen.repetitions, "scale": chosen.scale}
+    changes: dict[str, Any] = {**(QUICK if chosen.quick else {}), **{name: value for name, value in asked.items() if value}}
     return Plan(contestants=tuple(contestant for contestant in FIELD if contestant.name in chosen.only), **changes)
 
 

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from typing import Any
 
 from tests.support.signs import DIES_BEFORE_CLAIM, DIES_IN_CALL, EXIT_STATUS, FREEZES_BEFORE_POST, FULL_AT_CLAIM
@@ -27,6 +28,7 @@ def _dying_submit(self: gateway.Gateway, code: Any, *, deadline: float) -> Any:
     if code.key.startswith(FREEZES_BEFORE_POST) and code.key not in _froze:
         _froze.add(code.key)
         os.kill(os.getpid(), signal.SIGSTOP)
+        time.sleep(0.1)  # the signal reaches this thread a little after it was sent
     return _submit(self, code, deadline=deadline)
 
 
