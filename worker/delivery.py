@@ -38,7 +38,14 @@ log = structlog.get_logger("voicecode.delivery")
 
 
 class Unfinished(Exception):  # noqa: N818 - a state of the message, not a mistake
-    """Nothing was recorded for the message: it must be neither acked nor rejected, and comes back by itself."""
+    """Nothing was recorded for the message: it must be neither acked nor rejected, and comes back by itself.
+
+    `soon`: it may go back to the queue as soon as Redis answers; else it comes back by the visibility time-out.
+    """
+
+    def __init__(self, cause: str, *, soon: bool = False) -> None:
+        super().__init__(cause)
+        self.soon = soon
 
 
 class Submits(Protocol):
@@ -166,8 +173,8 @@ class Delivery:
     def _reach(self, step: Callable[[], T]) -> T:
         """Run a step before which nothing is recorded; where Redis stays away the message is left as it is.
 
-        A message that is left comes back by the visibility time-out: too late for a phone that should ring in seconds, so a
-        connection that was only lost, or a master that has just changed, gets a second and a third try. Scripts may run twice.
+        A connection that was only lost, or a master that has just changed, gets a second and a third try: scripts may run
+        twice, and a phone should ring in seconds.
         """
         for pause_seconds in (*_REACH_PAUSES_SECONDS, None):
             try:
@@ -175,7 +182,7 @@ class Delivery:
             except LedgerUnavailable as error:
                 if error.full or pause_seconds is None:
                     log.warning(Event.MESSAGE_LEFT, cause=str(error), alert="warn", runbook="redis-away")
-                    raise Unfinished(str(error)) from error
+                    raise Unfinished(str(error), soon=not error.full) from error
                 time.sleep(pause_seconds)
         raise AssertionError
 

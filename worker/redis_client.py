@@ -14,7 +14,7 @@ from redis.sentinel import Sentinel
 from config.settings import Settings
 
 CONNECT_TIMEOUT_SECONDS: Final = 2.0
-SOCKET_TIMEOUT_SECONDS: Final = 3.0
+SOCKET_TIMEOUT_SECONDS: Final = 2.0
 HEALTH_CHECK_SECONDS: Final = 5
 """A frozen server was noticed after 46 s with the default of 25, after 8 s with 5."""
 

@@ -5,6 +5,7 @@ loop held the GIL for 55 of 100 samples, with this one for 15. Here a message is
 Celery, which would ack it or delete it.
 """
 
+import enum
 import json
 import logging
 from collections.abc import Callable
@@ -30,6 +31,17 @@ _PARTS_OF_A_BODY: Final = 3
 
 Handler = Callable[[Any, Any, Callable[..., None], Any, Any], None]
 Step = Callable[[Delivery, Envelope, list[Any], dict[str, Any]], None]
+
+
+class End(enum.Enum):
+    """What becomes of a message."""
+
+    ACK = "ack"
+    """It is done with."""
+    RETURN = "return"
+    """Redis was away: back to the queue as soon as it answers."""
+    LEAVE = "leave"
+    """It stays in `unacked` and comes back by the visibility time-out: at once it would fail again."""
 
 
 class DeliveryTask(Task):  # type: ignore[type-arg]
@@ -60,13 +72,14 @@ def strategy(task: Any, app: Any, consumer: Any) -> Handler:
             qos.begin(envelope.tag)
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(task_id=safe_id(envelope.task_id))
-        if not _delivered(task.run, delivery, envelope, arguments, named):
-            qos.leave(envelope.tag) if ours else StockQoS.ack(qos, envelope.tag)
-        elif ours:
-            qos.ack(envelope.tag)
-        else:
+        end = _deliver(task.run, delivery, envelope, arguments, named)
+        if ours:
+            {End.ACK: qos.ack, End.RETURN: qos.give_back, End.LEAVE: qos.leave}[end](envelope.tag)
+        elif end is End.ACK:
             # kombu's own needs its event loop for an ack.
             ack(logging.getLogger(__name__), consumer.connection_errors)
+        else:
+            StockQoS.ack(qos, envelope.tag)
         structlog.contextvars.clear_contextvars()
 
     return hand_over
@@ -76,16 +89,16 @@ def _nothing() -> None:
     """Do nothing: the event loop is only woken."""
 
 
-def _delivered(step: Step, delivery: Delivery, envelope: Envelope, arguments: list[Any], named: dict[str, Any]) -> bool:
-    """Tell whether the message may be acked; where nothing was recorded for it, it stays in `unacked` and comes back."""
+def _deliver(step: Step, delivery: Delivery, envelope: Envelope, arguments: list[Any], named: dict[str, Any]) -> End:
+    """Deliver, and say what becomes of the message: it may be acked only where something was recorded for it."""
     try:
         step(delivery, envelope, arguments, named)
-    except Unfinished:
-        return False
+    except Unfinished as error:
+        return End.RETURN if error.soon else End.LEAVE
     except Exception:
         log.exception(Event.TASK_CRASHED, alert="page", runbook="worker-bug")
-        return False
-    return True
+        return End.LEAVE
+    return End.ACK
 
 
 def unpack(message: Any, payload: Any = None) -> tuple[list[Any], dict[str, Any], Envelope]:

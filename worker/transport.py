@@ -42,6 +42,9 @@ class TakesAcks(Protocol):
     def give_back(self, tags: Sequence[str]) -> None:
         """Put messages back to the queue."""
 
+    def give_back_soon(self, tag: str) -> None:
+        """Put a message back when Redis answers again."""
+
 
 class QoS(redis.QoS):
     """Counts credit by the slots, and leaves `unacked` to the scripts. Its methods may be called from any thread."""
@@ -66,6 +69,11 @@ class QoS(redis.QoS):
 
     def leave(self, delivery_tag: str) -> None:
         """Give the slot back and leave the message in `unacked`: it comes back by the visibility time-out."""
+        self.channel.slots.release(delivery_tag)
+
+    def give_back(self, delivery_tag: str) -> None:
+        """Give the slot back, and the message to the queue as soon as Redis answers."""
+        self.channel.acks.give_back_soon(delivery_tag)
         self.channel.slots.release(delivery_tag)
 
     def ack(self, delivery_tag: str) -> None:

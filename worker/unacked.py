@@ -3,7 +3,7 @@
 import collections
 import dataclasses
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import redis
@@ -91,12 +91,18 @@ class Acks(threading.Thread):
         super().__init__(name="voicecode-acks", daemon=True)
         self._unacked = unacked
         self._tags: collections.deque[str] = collections.deque()
+        self._left: collections.deque[str] = collections.deque()
         self._wake = threading.Event()
         self._stopped = threading.Event()
 
     def add(self, tag: str) -> None:
         """Take an ack; returns at once."""
         self._tags.append(tag)
+        self._wake.set()
+
+    def give_back_soon(self, tag: str) -> None:
+        """Take a message that Redis was away for; it goes back to the queue when Redis answers. Returns at once."""
+        self._left.append(tag)
         self._wake.set()
 
     def run(self) -> None:
@@ -111,17 +117,20 @@ class Acks(threading.Thread):
 
     def flush(self) -> bool:
         """Send all that was collected; False where that failed and they are kept."""
-        while self._tags:
-            batch = [self._tags.popleft() for _ in range(min(len(self._tags), self.BATCH))]
+        return self._send(self._tags, self._unacked.ack) and self._send(self._left, self._unacked.give_back)
+
+    def _send(self, waiting: collections.deque[str], step: Callable[[list[str]], object]) -> bool:
+        while waiting:
+            batch = [waiting.popleft() for _ in range(min(len(waiting), self.BATCH))]
             try:
-                self._unacked.ack(batch)
+                step(batch)
             except LedgerUnavailable:
-                self._tags.extend(batch)
+                waiting.extend(batch)
                 return False
             except Exception:
                 # The thread must not end: nothing else sends acks.
                 log.exception(Event.TASK_CRASHED, alert="page", runbook="worker-bug")
-                self._tags.extend(batch)
+                waiting.extend(batch)
                 return False
         return True
 

@@ -12,8 +12,8 @@ from config import names
 from config.settings import load
 from tests.support.scene import Scene, message
 from worker.ledger import Ledger, keys, scripts
-from worker.redis_client import Outage
-from worker.unacked import Unacked
+from worker.redis_client import Outage, connect
+from worker.unacked import Acks, Unacked
 from worker.upkeep import Upkeep
 
 
@@ -85,6 +85,23 @@ def test_what_a_stock_transport_left_in_unacked_comes_back_byte_for_byte(scene: 
     scene.redis.zadd(names.UNACKED_INDEX, {"tag-old": 1})
     assert unacked_of(scene).sweep().restored == 1
     assert scene.redis.lrange(names.QUEUE, 0, -1) == [item]
+
+
+def test_a_message_that_redis_was_away_for_goes_back_to_the_front_as_soon_as_redis_answers(scene: Scene, fetch: Fetching) -> None:
+    """Waiting for the visibility time-out would cost a phone that should ring in seconds 17 of them."""
+    for name in ("first", "second"):
+        scene.push(message(name))
+    fetch(1)
+    settings = load(_env_file=None, broker_url="redis://127.0.0.1:1/0")
+    away = Acks(Unacked(connect(settings), settings, Outage(0, lambda: 0.0), "worker-1"))
+    away.give_back_soon("tag-first")
+    assert not away.flush()
+    assert scene.redis.hlen(names.UNACKED) == 1
+    acks = Acks(unacked_of(scene))
+    acks.give_back_soon("tag-first")
+    assert acks.flush()
+    assert scene.redis.lrange(names.QUEUE, 0, -1) == [message("second"), message("first")]
+    assert scene.redis.hlen(names.UNACKED) == scene.redis.zcard(names.UNACKED_INDEX) == scene.redis.hlen(names.FETCHED) == 0
 
 
 def test_a_fetch_that_is_executed_twice_answers_with_the_same_messages(scene: Scene, fetch: Fetching) -> None:

@@ -41,7 +41,9 @@ def environment(*, broker_url: str, gateway_url: str, **values: Any) -> dict[str
     """Return the environment of a worker process; `values` are settings by their names in lower case."""
     given = {"broker_url": broker_url, "gateway_url": gateway_url, "account": ACCOUNT, "apikey": APIKEY, **SHORT_TIMES, **values}
     ours = {f"VOICECODE_{name.upper()}": v if isinstance(v, str) else json.dumps(v) for name, v in given.items() if v is not None}
-    theirs = {name: value for name, value in os.environ.items() if not name.startswith("VOICECODE_")}
+    # Names first, then each by itself: pytest changes a variable of its own between tests, while threads of ours get here.
+    names = [name for name in list(os.environ) if not name.startswith(("VOICECODE_", "PYTEST_"))]
+    theirs = {name: value for name in names if (value := os.environ.get(name)) is not None}
     return {**theirs, **ours, "PYTHONPATH": str(ROOT)}
 
 

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -6,6 +7,7 @@ from benchmarks.book import Book
 from benchmarks.field import FIELD, OURS
 from benchmarks.goals import GOALS, PEERS, WITH_REQUESTS, Bound, Goal, judge
 from benchmarks.picture import draw
+from benchmarks.publish import FIGURES, PAGE, PICTURE, drawn, markdown
 
 SPEED = Goal(text="speed", measure="speed", bound=Bound.AT_LEAST, limit=1.2, against=("slow", "quick"))
 WAIT = Goal(text="wait", measure="wait", bound=Bound.AT_MOST, limit=1.2, against=("slow", "quick"))
@@ -70,6 +72,14 @@ def test_the_median_of_the_repetitions_counts() -> None:
     assert book.median("speed", OURS) == 2.0
     assert book.median("speed", "nobody") is None
     assert Book.of(book.as_dict()).medians() == {"speed": {OURS: 2.0}}
+
+
+def test_the_page_shows_the_figures_of_the_run_that_it_is_made_from() -> None:
+    """`./run bench --publish` writes all three; a figure that was changed by hand is found here."""
+    kept = json.loads(FIGURES.read_text("utf-8"))
+    book = Book.of(kept)
+    assert markdown(book, kept["machine"]) in PAGE.read_text("utf-8")
+    assert drawn(book, kept["machine"]) == PICTURE.read_text("utf-8")
 
 
 def test_the_picture_shows_every_contestant_that_was_measured() -> None:
