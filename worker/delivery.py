@@ -182,7 +182,7 @@ class Delivery:
             except LedgerUnavailable as error:
                 if error.full or pause_seconds is None:
                     log.warning(Event.MESSAGE_LEFT, cause=str(error), alert="warn", runbook="redis-away")
-                    raise Unfinished(str(error), soon=not error.full) from error
+                    raise Unfinished(str(error), soon=error.lost) from error
                 time.sleep(pause_seconds)
         raise AssertionError
 

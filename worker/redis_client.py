@@ -76,6 +76,8 @@ class LedgerUnavailable(Exception):  # noqa: N818 - a state of the world, not a 
 
     full: bool = False
     """It has no memory left: trying again at once is no use."""
+    lost: bool = False
+    """It did not answer at all; an answer that refuses would be the same the next time."""
 
 
 class Outage:
@@ -126,5 +128,6 @@ def reaching(outage: Outage) -> Iterator[None]:
         message = f"{type(error).__name__}: {error}"
         unavailable = LedgerUnavailable(message)
         unavailable.full = isinstance(error, redis.OutOfMemoryError) or "OOM" in str(error)
+        unavailable.lost = isinstance(error, redis.ConnectionError | redis.TimeoutError | OSError)
         raise unavailable from error
     outage.succeeded()

@@ -30,7 +30,8 @@ class Rubbish:
 
     def bury_item(self, tag: str, item: bytes, cause: str) -> None:
         """Bury an item that the transport fetched and kombu cannot take. `cause`: an exception's name."""
-        self._bury(tag, item, Reason.UNREADABLE, cause, "raw:" + digest(tag))
+        if self._record(item, Reason.UNREADABLE, cause, "raw:" + digest(tag)):
+            self._acks.add(tag)
 
     def bury_message(self, message: Any, reason: Reason, cause: str) -> bool:
         """Bury a message that Celery cannot take; True where it is recorded and may be acked."""
@@ -38,10 +39,6 @@ class Rubbish:
         raw = item.get(RAW) or json.dumps(item, ensure_ascii=True, default=repr).encode()
         headers = message.headers if isinstance(message.headers, dict) else {}
         return self._record(raw, reason, cause, safe_id(headers.get("id") or message.delivery_tag))
-
-    def _bury(self, tag: str, raw: bytes, reason: Reason, cause: str, own_id: str) -> None:
-        if self._record(raw, reason, cause, own_id):
-            self._acks.add(tag)
 
     def _record(self, raw: bytes, reason: Reason, cause: str, own_id: str) -> bool:
         refused = Refused(key=own_id, reason=f"{_DETAILS[reason]}: {cause}", raw=raw[:RAW_CAP_BYTES])

@@ -7,7 +7,7 @@
 --       11 digest  12 mobile  13 code  14 purpose  15 task id  16 expires_at or ''  17 default life seconds
 --       18 epoch seconds before which it is not to be called, or ''  19 (the last) seconds for which to remember that it is its number's newest
 -- Returns {'call', attempt, attempt of this life, attempts since the first ambiguous one or -1, seconds left to live, seconds since first seen,
---          mobile, code, purpose, task id, rows spent, digest, replays}
+--          mobile, code, purpose, task id, rows spent, replays}
 --      or {'buried', reason, mobile, task id}, {'early'}, {'busy'}, {'accepted'}, {'dead'}, {'conflict'}, {'missing'}, {'newer'}.
 -- Executed twice with one token it answers the same.
 local record, due, expiry, dead = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
@@ -51,7 +51,7 @@ end
 local function call()
   local since = r.ambiguous_from and number(r.attempt) - number(r.ambiguous_from) or -1
   return { 'call', number(r.attempt), number(r.attempt) - number(r.life), since, stamp(number(r.expires_at) - now), stamp(now - number(r.first_seen)),
-    r.mobile, r.code, r.purpose or '', r.task_id or '', r.spent or '', r.digest, number(r.replays) }
+    r.mobile, r.code, r.purpose or '', r.task_id or '', r.spent or '', number(r.replays) }
 end
 
 if r.state == 'accepted' then return { 'accepted' } end

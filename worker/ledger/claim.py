@@ -64,7 +64,7 @@ def read(answer: list[str], *, key: str, token: str) -> Claim:
         return Claim(answer=kind, key=key, token=token, reason=answer[1], mobile=answer[2], task_id=answer[3])
     if kind is not Answer.CALL:
         return Claim(answer=kind, key=key, token=token)
-    attempt, of_life, since, left, age, mobile, code, purpose, task_id, spent, _digest, replays = answer[1:]
+    attempt, of_life, since, left, age, mobile, code, purpose, task_id, spent, replays = answer[1:]
     return Claim(
         answer=kind,
         key=key,
