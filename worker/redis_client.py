@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import redis
 from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
-from redis.sentinel import Sentinel
+from redis.sentinel import Sentinel, SentinelManagedConnection
 
 from config.settings import Settings
 
@@ -54,6 +54,18 @@ def _plain_url(url: str) -> str:
     return f"unix://{user}{parts.path}?db={database}"
 
 
+class _FollowingConnection(SentinelManagedConnection):  # type: ignore[misc] # untyped in redis-py
+    """Asks Sentinel again each time it connects.
+
+    redis-py's own repeats a command at the address that it had: a frozen master takes the connection, and costs one time-out more.
+    """
+
+    def send_packed_command(self, command: Any, check_health: bool = True) -> None:  # noqa: FBT001, FBT002 - redis-py's signature
+        if not self._sock:
+            self.connect()
+        super().send_packed_command(command, check_health=check_health)
+
+
 def _by_sentinel(url: str, master: str, options: dict[str, Any]) -> redis.Redis:
     addresses = [urlsplit(part if "://" in part else f"sentinel://{part}") for part in url.split(";")]
     first = addresses[0]
@@ -67,7 +79,7 @@ def _by_sentinel(url: str, master: str, options: dict[str, Any]) -> redis.Redis:
         [(a.hostname or "127.0.0.1", a.port or 26379) for a in addresses],
         sentinel_kwargs={"socket_connect_timeout": CONNECT_TIMEOUT_SECONDS, "socket_timeout": CONNECT_TIMEOUT_SECONDS},
     )
-    client: redis.Redis = sentinel.master_for(master, **options)
+    client: redis.Redis = sentinel.master_for(master, connection_class=_FollowingConnection, **options)
     return client
 
 

@@ -1,13 +1,18 @@
 """Whatever address Celery takes for Redis, a stock producer's code is delivered through it."""
 
+import os
 import shutil
+import signal
 import subprocess
 import tempfile
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
 import trustme
+from redis.sentinel import Sentinel
 
 from config.settings import load
 from tests.support.scene import Scene
@@ -15,6 +20,8 @@ from tests.support.sentinels import Sentinels
 from worker.embedded import start_server
 from worker.redis_client import connect
 from worker.simulator.process import RunningSimulator
+
+SECONDS = 1.0
 
 
 def deliver(scene: Scene) -> None:
@@ -34,6 +41,23 @@ def test_a_unix_socket(scene_simulator: RunningSimulator, tmp_path: Path) -> Non
             Scene(server, scene_simulator, tmp_path, url=f"redis+socket://{socket}?virtual_host=0") as scene,
         ):
             deliver(scene)
+
+
+def test_a_command_repeated_after_a_time_out_asks_sentinel_for_the_master(monkeypatch: pytest.MonkeyPatch) -> None:
+    """redis-py's own client repeats it at the old address, where a frozen master takes the connection and costs as much again."""
+    with start_server() as old, start_server() as new:
+        masters: list[Any] = [old]
+        monkeypatch.setattr(Sentinel, "discover_master", lambda *_: ("127.0.0.1", masters[-1].port))
+        with connect(load(broker_url="sentinel://127.0.0.1:1/0"), socket_timeout=SECONDS) as client:
+            client.ping()
+            os.kill(old.pid, signal.SIGSTOP)
+            masters.append(new)
+            started = time.monotonic()
+            try:
+                assert client.set("key", "1")
+                assert time.monotonic() - started < 1.8 * SECONDS
+            finally:
+                os.kill(old.pid, signal.SIGCONT)
 
 
 def test_sentinels(scene_simulator: RunningSimulator, tmp_path: Path) -> None:
