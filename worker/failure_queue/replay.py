@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 import redis
-from redis.commands.core import Script
 
 from config import names
 from worker.failure_queue.canary import Canary
@@ -78,7 +77,7 @@ class Replay:
     def __init__(  # noqa: PLR0913 - what a run needs
         self,
         client: redis.Redis,
-        script: Script,
+        script: Callable[..., Any],
         keys: Sequence[str],
         *,
         arguments: Sequence[Any],

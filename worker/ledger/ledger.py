@@ -12,6 +12,7 @@ from worker.ledger import claim as claims
 from worker.ledger import keys, scripts
 from worker.ledger.claim import Claim
 from worker.ledger.finish import Outcome
+from worker.ledger.pipeline import Pipeline
 from worker.ledger.record import Record
 from worker.ledger.upkeep import Tidied
 from worker.ledger.upkeep import read as read_tidied
@@ -30,9 +31,10 @@ class Ledger:
         self.clock_offset = clock_offset
         self._settings = settings
         self._outage = outage
-        self._claim = scripts.load(client, "claim")
-        self._finish = scripts.load(client, "finish")
-        self._refuse = scripts.load(client, "refuse")
+        together = Pipeline(client)
+        self._claim = scripts.load(together, "claim")
+        self._finish = scripts.load(together, "finish")
+        self._refuse = scripts.load(together, "refuse")
         self._upkeep = scripts.load(client, "upkeep")
         self._replay = scripts.load(client, "replay")
 

@@ -1,10 +1,8 @@
 """How a script reaches Redis: loaded from its file, run by digest, loaded again where the server does not know it."""
 
+from collections.abc import Callable
 from importlib import resources
-from typing import Any, Final
-
-import redis
-from redis.commands.core import Script
+from typing import Any, Final, Protocol
 
 _MOVES_MESSAGES: Final = frozenset({"fetch", "sweep", "give_back"})
 
@@ -16,13 +14,16 @@ def source(name: str) -> str:
     return "".join(folder.joinpath(f"{part}.lua").read_text("utf-8") for part in parts)
 
 
-def load(client: redis.Redis, name: str) -> Script:
-    """Return the script, ready to be called with keys and args.
+class RunsScripts(Protocol):
+    """redis-py's client, or a `Pipeline`: both send EVALSHA and, after SCRIPT FLUSH or on a new master, the text."""
 
-    redis-py sends EVALSHA and, after SCRIPT FLUSH or on a new master, the text.
-    """
-    script: Script = client.register_script(source(name))
-    return script
+    def register_script(self, script: str, /) -> Callable[..., Any]:
+        """Return a function of `keys` and `args`."""
+
+
+def load(client: RunsScripts, name: str) -> Callable[..., Any]:
+    """Return the script, ready to be called with keys and args."""
+    return client.register_script(source(name))
 
 
 def text(value: Any) -> str:

@@ -1,0 +1,101 @@
+"""Scripts of many threads in one round trip: each hears its own answer, whatever becomes of the others'."""
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from tests.support.workers import wait_for
+from worker.embedded import Server, start_server
+from worker.ledger.pipeline import BATCH, Pipeline
+
+ECHO = "return {ARGV[1], KEYS[1]}"
+FAIL_ON = "if ARGV[1] == 'bad' then return redis.error_reply('NO not this one') end return ARGV[1]"
+THREADS = 20
+SECONDS = 0.5
+
+
+class Watched(Pipeline):
+    """Notes how many scripts went in each round trip."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        super().__init__(client)
+        self.sizes: list[int] = []
+
+    def _execute(self, batch: Any) -> list[Any]:
+        self.sizes.append(len(batch))
+        return super()._execute(batch)
+
+
+@contextlib.contextmanager
+def frozen(server: Server) -> Iterator[None]:
+    """Freeze Redis: who comes in the meantime waits for the first one's answer."""
+    os.kill(server.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(server.pid, signal.SIGCONT)
+
+
+def test_each_thread_hears_its_own_answer(redis_client: redis.Redis) -> None:
+    echo = Pipeline(redis_client).register_script(ECHO)
+    with ThreadPoolExecutor(THREADS) as pool:
+        answers = list(pool.map(lambda number: echo(keys=[f"key{number}"], args=[number]), range(500)))
+    assert answers == [[str(number), f"key{number}"] for number in range(500)]
+
+
+def test_who_comes_while_another_sends_goes_with_the_next_batch(server: Server, redis_client: redis.Redis) -> None:
+    pipeline = Watched(redis_client)
+    echo = pipeline.register_script(ECHO)
+    echo(keys=["k"], args=["loaded"])
+    pipeline.sizes.clear()
+    with ThreadPoolExecutor(BATCH + 10) as pool:
+        with frozen(server):
+            answers = [pool.submit(echo, keys=["k"], args=[number]) for number in range(BATCH + 10)]
+            wait_for(lambda: len(pipeline._waiting) == BATCH + 9, 5, "all to wait")
+        assert [int(answer.result(5)[0]) for answer in answers] == list(range(BATCH + 10))
+    assert pipeline.sizes == [1, BATCH, 9]
+
+
+def test_one_script_that_fails_does_not_fail_the_others(server: Server, redis_client: redis.Redis) -> None:
+    pipeline = Watched(redis_client)
+    script = pipeline.register_script(FAIL_ON)
+    script(keys=[], args=["loaded"])
+    with ThreadPoolExecutor(4) as pool:
+        with frozen(server):
+            answers = [pool.submit(script, keys=[], args=[word]) for word in ("first", "good", "bad", "fine")]
+            wait_for(lambda: len(pipeline._waiting) == 3, 5, "three to wait")
+        assert [answers[number].result(5) for number in (0, 1, 3)] == ["first", "good", "fine"]
+        with pytest.raises(redis.ResponseError, match="not this one"):
+            answers[2].result(5)
+    assert pipeline.sizes[-1] == 3
+
+
+def test_a_server_that_forgot_the_scripts_is_told_them_again(redis_client: redis.Redis) -> None:
+    echo = Pipeline(redis_client).register_script(ECHO)
+    for _ in range(2):
+        redis_client.script_flush()
+        assert echo(keys=["k"], args=["again"]) == ["again", "k"]
+
+
+def test_everybody_hears_of_a_server_that_is_gone_and_nobody_waits_in_turn() -> None:
+    """Twenty threads that wait for a time-out one after the other would be stuck for twenty time-outs."""
+    with start_server() as server, redis.Redis(port=server.port, socket_timeout=SECONDS, retry=Retry(NoBackoff(), 0)) as client:
+        echo = Pipeline(client).register_script(ECHO)
+        echo(keys=["k"], args=["loaded"])
+        started = time.monotonic()
+        with frozen(server), ThreadPoolExecutor(THREADS) as pool:
+            answers = [pool.submit(echo, keys=["k"], args=[number]) for number in range(THREADS)]
+            for answer in answers:
+                with pytest.raises(redis.RedisError):
+                    answer.result(10)
+        assert time.monotonic() - started < 4 * SECONDS
+        wait_for(lambda: echo(keys=["k"], args=["back"])[0] in {b"back", "back"}, 5, "an answer when it is back")
