@@ -143,6 +143,10 @@ class Settings(BaseSettings):
     )
 
     concurrency: int = Field(50, ge=1, le=1000, description="Calls in flight in one worker process.")
+    keep_to_one_core: bool = Field(
+        default=True,
+        description="Linux: under load a worker process keeps to one core, the least busy one, which takes it less CPU per code. At rest, and where the system refuses, it runs on all.",
+    )
     log_level: Level = Field("INFO", description="Our own log lines.")
     celery_log_level: Level = Field("WARNING", description="Log lines of Celery, kombu and the other libraries.")
     log_format: Literal["auto", "json", "console"] = Field("auto", description="`auto`: console on a terminal, else JSON.")

@@ -8,6 +8,7 @@ from typing import Any
 
 from config.replies import Replies
 from config.settings import Settings
+from worker.core import Core
 from worker.delivery import Delivery
 from worker.failure_queue import FailureQueue
 from worker.failure_queue.chores import Chores, check_spill_dir
@@ -38,6 +39,7 @@ class Parts:
         self.acks = Acks(unacked)
         self.slots = Slots()
         self.rubbish = Rubbish(self.ledger, self.acks)
+        self.core = Core()
         self.pulse = Pulse(settings.heartbeat_file)
         self.delivery = Delivery(
             settings=settings,
@@ -67,9 +69,12 @@ class Parts:
         """Start the threads."""
         self.acks.start()
         self.upkeep.start()
+        if self.settings.keep_to_one_core:
+            self.core.start()
 
     def close(self) -> None:
         """Send the last acks, end the threads and close the connections."""
+        self.core.stop()
         self.upkeep.stop()
         self.acks.stop()
         self.gateway.close()
