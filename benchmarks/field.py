@@ -43,6 +43,8 @@ class Contestant:
     """So long without using the CPU, and it is ready. Stock Celery waits a second for its neighbours."""
     kombu_task: str = ""
     """Its queue is filled with messages in kombu's format for this task: as its own client does, but sooner."""
+    rival: bool = True
+    """False: shown for comparison, no goal looks at it, for nobody runs it so."""
 
     def commands(self, processes: int, slots: int) -> list[list[str]]:
         """Return what to start."""
@@ -86,8 +88,11 @@ def _settings(redis_port: int, gateway: str, slots: int) -> Mapping[str, object]
 
 
 def _each(*words: str) -> Command:
-    """Start a program once for each process; `{bin}` and `{slots}` are filled in."""
-    return lambda folder, processes, slots: [[word.format(bin=folder, slots=slots) for word in words] for _ in range(processes)]
+    """Start a program once for each process; `{bin}`, `{slots}` and `{core}`, one for each, are filled in."""
+    cores = os.cpu_count() or 1
+    return lambda folder, processes, slots: [
+        [word.format(bin=folder, slots=slots, core=number % cores) for word in words] for number in range(processes)
+    ]
 
 
 def _once(*words: str) -> Command:
@@ -108,6 +113,7 @@ _TASKIQ: Final = (
     "WARNING",
 )
 _RQ: Final = ("{bin}rq", "worker-pool", "bench", "--num-workers", "{processes}", "--worker-class", "rq.SimpleWorker", "--quiet")
+_HUEY: Final = ("{bin}huey_consumer", "huey_tasks.huey", "-k", "thread", "-w", "{slots}", "-q")
 
 FIELD: Final = (
     Contestant(
@@ -117,8 +123,8 @@ FIELD: Final = (
         enqueue="celery_tasks:enqueue_ours",
         queue=QUEUE,
         command=_each(sys.executable, "-m", "celery", "-A", "worker", "worker"),
-        codes=(8000, 6000),
-        slots=(50, 100),
+        codes=(8000, 7000),
+        slots=(50, 200),
         kombu_task="send_voice_code",
     ),
     Contestant(
@@ -204,9 +210,20 @@ FIELD: Final = (
         venv="huey",
         enqueue="huey_tasks:enqueue",
         queue="huey.redis.bench",
-        command=_each("{bin}huey_consumer", "huey_tasks.huey", "-k", "thread", "-w", "{slots}", "-q"),
-        codes=(2400, 2000),
+        command=_each(*_HUEY),
+        codes=(6000, 4500),
         slots=(8, 100),
+    ),
+    Contestant(
+        name="huey_held",
+        title="huey, each process held to a core of its own",
+        venv="huey",
+        enqueue="huey_tasks:enqueue",
+        queue="huey.redis.bench",
+        command=_each("taskset", "-c", "{core}", *_HUEY),
+        codes=(6000, 4500),
+        slots=(8, 100),
+        rival=False,
     ),
 )
 BY_NAME: Final = {contestant.name: contestant for contestant in FIELD}

@@ -8,8 +8,8 @@ from typing import Final
 from benchmarks.book import Medians
 from benchmarks.field import FIELD, OURS
 
-WITH_REQUESTS: Final = tuple(c.name for c in FIELD if c.requests and c.name != OURS)
-PEERS: Final = tuple(c.name for c in FIELD if c.name != OURS)
+PEERS: Final = tuple(c.name for c in FIELD if c.rival and c.name != OURS)
+WITH_REQUESTS: Final = tuple(c.name for c in FIELD if c.requests and c.name in PEERS)
 BARE: Final = "bare"
 
 

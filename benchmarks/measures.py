@@ -111,7 +111,7 @@ def bare(book: Book, plan: Plan) -> None:
 
 
 def latencies(book: Book, plan: Plan) -> None:
-    """Time each code from just before the producer's call to the gateway, at a steady rate and at half of what the contestant can take."""
+    """Time each code from just before the producer's call, and from its end, to the gateway: at a steady rate and at half of the capacity."""
     for _ in range(plan.repetitions):
         for contestant in plan.contestants:
             tried(book, contestant.name, "latency", functools.partial(_latencies, book, plan, contestant))
@@ -132,11 +132,14 @@ def _latency(book: Book, stage: Stage, name: str, rate: float, count: int, *, fi
     wait(lambda: gateway.count() - begun, count, lambda: 0.0)
     arrived = first_arrivals(gateway.arrivals())
     sent = [line.split() for line in file.read_text().splitlines()]
-    waits = [arrived[mobile] - float(moment) for mobile, moment in sent if mobile in arrived]
-    book.lost[who] += count - len(waits)
-    cuts = statistics.quantiles(waits, n=100, method="inclusive")
-    for share in (50, 95, 99):
-        book.note(f"latency_{name}_p{share}", who, cuts[share - 1])
+    served = [
+        (arrived[mobile] - float(begun), arrived[mobile] - float(done)) for mobile, begun, done in sent if mobile in arrived
+    ]
+    book.lost[who] += count - len(served)
+    for suffix, waits in zip(("", "_after"), zip(*served, strict=True), strict=True):
+        cuts = statistics.quantiles(waits, n=100, method="inclusive")
+        for share in (50, 95, 99):
+            book.note(f"latency_{name}{suffix}_p{share}", who, cuts[share - 1])
     book.note(f"latency_{name}_rate", who, said["codes_a_second"])
 
 

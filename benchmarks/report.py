@@ -32,6 +32,8 @@ COLUMNS: Final[tuple[tuple[str, tuple[Column, ...]], ...]] = (
             ("p50, 50/s", "latency_50_p50", 1000, ".1f"),
             ("p95", "latency_50_p95", 1000, ".1f"),
             ("p99", "latency_50_p99", 1000, ".1f"),
+            ("p50 from the call's end", "latency_50_after_p50", 1000, ".1f"),
+            ("p99", "latency_50_after_p99", 1000, ".1f"),
             ("half load/s", "latency_half_rate", 1, ".0f"),
             ("its p50", "latency_half_p50", 1000, ".1f"),
             ("its p95", "latency_half_p95", 1000, ".1f"),

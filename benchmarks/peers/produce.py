@@ -1,7 +1,7 @@
 """Enqueues with a peer's own client: `produce.py MODULE:FUNCTION COUNT [--rate A_SECOND] [--moments FILE]`.
 
 Prints, as JSON, the CPU and clock seconds that one code cost in this process. With `--moments` it writes a line for each code:
-its number and the epoch seconds just before it was sent.
+its number and the epoch seconds just before it was sent and just after.
 """
 
 import argparse
@@ -40,14 +40,15 @@ async def main() -> None:
             if pause > 0:
                 time.sleep(pause)  # noqa: ASYNC251 - nothing else is in this loop
         mobile = f"138{number:08d}"
-        moments.append((mobile, time.time()))
+        before_it = time.time()
         if waits:
             await enqueue(mobile)
         else:
             enqueue(mobile)
+        moments.append((mobile, before_it, time.time()))
     used, seconds = cpu() - before, time.perf_counter() - started
     if chosen.moments:
-        chosen.moments.write_text("".join(f"{mobile} {moment:.6f}\n" for mobile, moment in moments))
+        chosen.moments.write_text("".join(f"{mobile} {begun:.6f} {done:.6f}\n" for mobile, begun, done in moments))
     each = {"cpu_seconds_a_code": used / chosen.count, "seconds_a_code": seconds / chosen.count}
     print(json.dumps({**each, "codes_a_second": chosen.count / seconds}))
 
