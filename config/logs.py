@@ -4,6 +4,8 @@ JSON, one object a line, or console on a terminal.
 """
 
 import contextlib
+import functools
+import json
 import logging
 import re
 import sys
@@ -40,7 +42,7 @@ def configure(settings: Settings) -> None:
     renderer: Processor = (
         structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
         if console
-        else structlog.processors.JSONRenderer(ensure_ascii=False)
+        else structlog.processors.JSONRenderer(serializer=_serialize)
     )
     handler = _Handler(sys.stderr)
     handler.setFormatter(
@@ -126,6 +128,16 @@ def _last_steps(renderer: Processor) -> Processor:
             raise structlog.DropEvent from None
 
     return finish
+
+
+def _serialize(event_dict: EventDict, default: Callable[[Any], Any]) -> str:
+    """Write a line as JSON. `default`: structlog's own, for what JSON has no form for."""
+    return _encoder(default).encode(event_dict)
+
+
+@functools.cache
+def _encoder(default: Callable[[Any], Any]) -> json.JSONEncoder:
+    return json.JSONEncoder(ensure_ascii=False, default=default)
 
 
 def mark_foreign(_logger: WrappedLogger, _method: str, event_dict: EventDict) -> EventDict:

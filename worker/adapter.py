@@ -71,7 +71,8 @@ class Adapter(HTTPAdapter):
         """Return status, headers and the unread body. Cookies are not looked at."""
         response = Response()
         response.status_code = resp.status
-        response.headers.update(resp.headers)
+        # As good as requests' own kind for looking up a name, and not copied.
+        response.headers = resp.headers  # type: ignore[assignment]
         response.raw = resp
         response.request = req
         return response

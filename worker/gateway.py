@@ -71,20 +71,23 @@ class Gateway:
     def submit(self, code: VoiceCode, *, deadline: float) -> Reply:
         """Ask for one call. `deadline`: on the monotonic clock, for everything from the name lookup on. Never raises."""
         reply = self._exchange(self._submit, lambda: self._forms.submit(code, now=time.time()), SUBMIT_RESULT, deadline)
-        if reply.message:
-            return dataclasses.replace(reply, message=self._forms.hide(reply.message, code.code))
-        return reply
+        return self._hidden(reply, code.code)
 
     def balance(self, *, deadline: float | None = None) -> Reply:
         """Ask for the number of calls left: places no call and costs nothing. Never raises."""
         if deadline is None:
             deadline = time.monotonic() + self._settings.attempt_deadline_seconds
         reply = self._exchange(self._balance, lambda: self._forms.balance(now=time.time()), BALANCE_RESULT, deadline)
-        return dataclasses.replace(reply, message=self._forms.hide(reply.message))
+        return self._hidden(reply)
 
     def close(self) -> None:
         """Close the idle connections. What is in flight ends as it would."""
         self._adapter.close()
+
+    def _hidden(self, reply: Reply, *sent: str) -> Reply:
+        """Return the reply without what was sent, which the gateway may repeat."""
+        message = self._forms.hide(reply.message, *sent)
+        return reply if message == reply.message else dataclasses.replace(reply, message=message)
 
     def _exchange(self, template: requests.PreparedRequest, form: Callable[[], bytes], result: str, deadline: float) -> Reply:
         started = time.monotonic()

@@ -108,7 +108,7 @@ def _local(tag: str) -> str:
 
 
 def _json_fields(text: str, result: str) -> dict[str, Any]:
-    fields = json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse)
+    fields = _DECODER.decode(text)
     if isinstance(fields, dict) and "code" not in fields:
         fields = fields.get(result)
     if not isinstance(fields, dict):
@@ -125,6 +125,10 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _refuse(constant: str) -> None:
     raise _UnreadableError(constant)
+
+
+_DECODER: Final = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse)
+"""Made once: making it costs more than reading a reply."""
 
 
 def _reply(fields: dict[str, Any]) -> Reply:

@@ -215,7 +215,7 @@ def test_a_bug_before_and_after_sending_are_different_things(monkeypatch: pytest
             patch.setattr("worker.gateway.parse", broken)
             assert (submit(client).symptom, len(server.requests)) == (Symptom.CRASH_AFTER_SEND, 1)
         with monkeypatch.context() as patch:
-            patch.setattr("worker.form.urlencode", broken)
+            patch.setattr("worker.form.quote_plus", broken)
             reply = submit(client)
         assert (reply.symptom, reply.detail, len(server.requests)) == (Symptom.CRASH_BEFORE_SEND, "KeyError", 1)
         assert submit(client).code == 2

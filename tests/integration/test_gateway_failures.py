@@ -154,7 +154,7 @@ def test_a_form_that_nobody_reads_keeps_to_the_deadline(monkeypatch: pytest.Monk
     def play(server: RawServer, _: socket.socket) -> None:
         server.over.wait(10)
 
-    monkeypatch.setattr("worker.form.urlencode", lambda _: "x" * 50_000_000)
+    monkeypatch.setattr("worker.form.quote_plus", lambda _: "x" * 25_000_000)
     with playing(play) as (_, client):
         reply = submit(client, 0.7)
     assert reply.symptom is Symptom.DEADLINE

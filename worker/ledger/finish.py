@@ -3,12 +3,14 @@
 import dataclasses
 import json
 import time
-from typing import Any
+from typing import Any, Final
 
 from config.replies import Kind, Row
 from worker.ledger.claim import Claim
 from worker.reply import Reply
 from worker.retry import Decision, Done, GiveUp, RetryIn
+
+_ENCODER: Final = json.JSONEncoder(ensure_ascii=False)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,4 +82,4 @@ class Outcome:
             "worker": self.worker,
             "detail": self.reply.detail,
         }
-        return json.dumps({name: value for name, value in entry.items() if value not in (None, "")}, ensure_ascii=False)
+        return _ENCODER.encode({name: value for name, value in entry.items() if value not in (None, "")})
