@@ -79,6 +79,28 @@ def test_one_script_that_fails_does_not_fail_the_others(server: Server, redis_cl
     assert pipeline.sizes[-1] == 3
 
 
+def test_arguments_that_cannot_be_sent_are_their_callers_own_problem(server: Server, redis_client: redis.Redis) -> None:
+    pipeline = Watched(redis_client)
+    echo = pipeline.register_script(ECHO)
+    echo(keys=["k"], args=["loaded"])
+    with ThreadPoolExecutor(4) as pool:
+        with frozen(server):
+            answers = [pool.submit(echo, keys=["k"], args=[value]) for value in ("first", "good", object(), "fine")]
+            wait_for(lambda: len(pipeline._waiting) == 3, 5, "three to wait")
+        assert [answers[number].result(5)[0] for number in (0, 1, 3)] == ["first", "good", "fine"]
+        with pytest.raises(redis.DataError):
+            answers[2].result(5)
+
+
+def test_an_answer_that_came_too_late_is_not_taken_for_the_next_ones() -> None:
+    with start_server() as server, redis.Redis(port=server.port, socket_timeout=SECONDS, retry=Retry(NoBackoff(), 0)) as client:
+        echo = Pipeline(client).register_script(ECHO)
+        echo(keys=["k"], args=["loaded"])
+        with frozen(server), pytest.raises(redis.RedisError):
+            echo(keys=["k"], args=["late"])
+        assert echo(keys=["k"], args=["next"])[0] == b"next"
+
+
 def test_a_server_that_forgot_the_scripts_is_told_them_again(redis_client: redis.Redis) -> None:
     echo = Pipeline(redis_client).register_script(ECHO)
     for _ in range(2):
