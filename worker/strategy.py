@@ -21,7 +21,7 @@ from config.names import Event
 from worker.delivery import Delivery, Unfinished
 from worker.envelope import Envelope
 from worker.message import safe_id
-from worker.transport import QoS
+from worker.qos import QoS
 
 log = structlog.get_logger("voicecode.tasks")
 

@@ -11,9 +11,9 @@ The wire format, the keys and the connections stay kombu's, so that its own tran
 import itertools
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from queue import Empty
-from typing import Any, ClassVar, Final, Protocol
+from typing import Any, ClassVar, Final
 
 import structlog
 from kombu.transport import TRANSPORT_ALIASES, redis
@@ -23,6 +23,7 @@ from redis.exceptions import NoScriptError, OutOfMemoryError, ResponseError
 from config import names
 from config.names import Event
 from worker.ledger import keys, scripts
+from worker.qos import QoS, TakesAcks
 from worker.slots import Slots
 from worker.unacked import RAW_CAP_BYTES
 
@@ -31,77 +32,6 @@ log = structlog.get_logger("voicecode.transport")
 RAW: Final = "raw"
 """Where a message of kombu's keeps the item that it was read from."""
 _FULL_PAUSE_SECONDS: Final = 1.0
-
-
-class TakesAcks(Protocol):
-    """What the transport needs of `worker.unacked.Acks`."""
-
-    def add(self, tag: str) -> None:
-        """Take an ack."""
-
-    def give_back(self, tags: Sequence[str]) -> None:
-        """Put messages back to the queue."""
-
-    def give_back_soon(self, tag: str) -> None:
-        """Put a message back when Redis answers again."""
-
-
-class QoS(redis.QoS):
-    """Counts credit by the slots, and leaves `unacked` to the scripts. Its methods may be called from any thread."""
-
-    def credit(self) -> int:
-        """Return how many more messages may be fetched."""
-        slots: Slots = self.channel.slots
-        return slots.free(int(self.prefetch_count))
-
-    def can_consume(self) -> bool:
-        """Tell whether there is credit."""
-        return self.credit() > 0
-
-    def append(self, message: Any, delivery_tag: str) -> None:
-        """Take a slot; the fetch has written the message to `unacked`."""
-        del message
-        self.channel.slots.take(delivery_tag)
-
-    def begin(self, delivery_tag: str) -> None:
-        """Note that a thread has begun with the message."""
-        self.channel.slots.begin(delivery_tag)
-
-    def leave(self, delivery_tag: str) -> None:
-        """Give the slot back and leave the message in `unacked`: it comes back by the visibility time-out."""
-        self.channel.slots.release(delivery_tag)
-
-    def give_back(self, delivery_tag: str) -> None:
-        """Give the slot back, and the message to the queue as soon as Redis answers."""
-        self.channel.acks.give_back_soon(delivery_tag)
-        self.channel.slots.release(delivery_tag)
-
-    def ack(self, delivery_tag: str) -> None:
-        """Hand the ack over and give the slot back."""
-        self.channel.acks.add(delivery_tag)
-        self.channel.slots.release(delivery_tag)
-
-    def reject(self, delivery_tag: str, requeue: bool = False) -> None:  # noqa: FBT001, FBT002 - kombu's signature
-        """Put the message back, or ack it: what is worth keeping of it was recorded before."""
-        if requeue:
-            self.channel.acks.give_back([delivery_tag])
-            self.channel.slots.release(delivery_tag)
-        else:
-            self.ack(delivery_tag)
-
-    def restore_visible(self, *_: Any, **__: Any) -> None:
-        """Do nothing: upkeep sweeps, by the server's clock."""
-
-    def restore_unacked(self, *_: Any, **__: Any) -> list[Any]:
-        """Give back at once what was fetched and not begun; kombu calls this when the channel closes."""
-        self.channel.acks.give_back(self.channel.slots.release_waiting())
-        return []
-
-    def restore_unacked_once(self, stderr: Any = None) -> None:
-        """Do the same: kombu's own counts what this class does not keep."""
-        del stderr
-        self._on_collect.cancel()
-        self.restore_unacked()
 
 
 class FetchingChannel(redis.Channel):
@@ -155,6 +85,11 @@ class FetchingChannel(redis.Channel):
         self.pulse()
         if not asked:
             self._list_is_empty = answer is None
+            if not self._list_is_empty:
+                # Here and now: another turn of the event loop costs half a millisecond.
+                self._brpop_start()
+            if self._in_poll:
+                return self._brpop_read(**options)
             raise Empty
         FetchingChannel._unconfirmed = None
         self._list_is_empty = len(answer) < 2 * asked
@@ -162,6 +97,8 @@ class FetchingChannel(redis.Channel):
             self._hand_over(tag.decode(), message)
         if not answer:
             raise Empty
+        # The threads that have just been woken get the interpreter first: what the loop does next can wait.
+        time.sleep(0)
         return True
 
     def _answer(self, command: str, options: dict[str, Any]) -> Any:

@@ -11,8 +11,8 @@ BROKEN = "tests.support.broken_builds"
 
 
 def told(report: Report) -> str:
-    """Return the sentences of every violation."""
-    return "\n".join(f"{sentence}: {history.key}" for sentence, history in report.verdict.violations)
+    """Return the sentences of every violation, and all that is known of the code."""
+    return "\n".join(f"{sentence}: {history.shown()}" for sentence, history in report.verdict.violations)
 
 
 @pytest.mark.timeout(180)

@@ -1,0 +1,79 @@
+"""QoS: how many messages may be in hand, and what becomes of each; kombu's name for it."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from kombu.transport import redis
+
+from worker.slots import Slots
+
+
+class TakesAcks(Protocol):
+    """What the transport needs of `worker.unacked.Acks`."""
+
+    def add(self, tag: str) -> None:
+        """Take an ack."""
+
+    def give_back(self, tags: Sequence[str]) -> None:
+        """Put messages back to the queue."""
+
+    def give_back_soon(self, tag: str) -> None:
+        """Put a message back when Redis answers again."""
+
+
+class QoS(redis.QoS):
+    """Counts credit by the slots, and leaves `unacked` to the scripts. Its methods may be called from any thread."""
+
+    def credit(self) -> int:
+        """Return how many more messages may be fetched."""
+        slots: Slots = self.channel.slots
+        return slots.free(int(self.prefetch_count))
+
+    def can_consume(self) -> bool:
+        """Tell whether there is credit."""
+        return self.credit() > 0
+
+    def append(self, message: Any, delivery_tag: str) -> None:
+        """Take a slot; the fetch has written the message to `unacked`."""
+        del message
+        self.channel.slots.take(delivery_tag)
+
+    def begin(self, delivery_tag: str) -> None:
+        """Note that a thread has begun with the message."""
+        self.channel.slots.begin(delivery_tag)
+
+    def leave(self, delivery_tag: str) -> None:
+        """Give the slot back and leave the message in `unacked`: it comes back by the visibility time-out."""
+        self.channel.slots.release(delivery_tag)
+
+    def give_back(self, delivery_tag: str) -> None:
+        """Give the slot back, and the message to the queue as soon as Redis answers."""
+        self.channel.acks.give_back_soon(delivery_tag)
+        self.channel.slots.release(delivery_tag)
+
+    def ack(self, delivery_tag: str) -> None:
+        """Hand the ack over and give the slot back."""
+        self.channel.acks.add(delivery_tag)
+        self.channel.slots.release(delivery_tag)
+
+    def reject(self, delivery_tag: str, requeue: bool = False) -> None:  # noqa: FBT001, FBT002 - kombu's signature
+        """Put the message back, or ack it: what is worth keeping of it was recorded before."""
+        if requeue:
+            self.channel.acks.give_back([delivery_tag])
+            self.channel.slots.release(delivery_tag)
+        else:
+            self.ack(delivery_tag)
+
+    def restore_visible(self, *_: Any, **__: Any) -> None:
+        """Do nothing: upkeep sweeps, by the server's clock."""
+
+    def restore_unacked(self, *_: Any, **__: Any) -> list[Any]:
+        """Give back at once what was fetched and not begun; kombu calls this when the channel closes."""
+        self.channel.acks.give_back(self.channel.slots.release_waiting())
+        return []
+
+    def restore_unacked_once(self, stderr: Any = None) -> None:
+        """Do the same: kombu's own counts what this class does not keep."""
+        del stderr
+        self._on_collect.cancel()
+        self.restore_unacked()
