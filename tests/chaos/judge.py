@@ -96,7 +96,7 @@ def _called_too_often(history: History) -> str | None:
 
 
 def _lives(history: History) -> Iterator[tuple[int, int, int]]:
-    """Give for each life its number, its calls, and its attempts that were accepted or ambiguous."""
+    """Give for each life its number, its calls, and the attempts that excuse them: accepted or ambiguous, and not yet called."""
     if history.record is None:
         return
     calls = Counter(bisect.bisect(history.replayed_at, call.at) for call in history.calls)
@@ -105,8 +105,12 @@ def _lives(history: History) -> Iterator[tuple[int, int, int]]:
         for attempt in history.record.attempts
         if attempt.ambiguous or attempt.kind == Kind.ACCEPTED.value
     )
-    for life in sorted(calls):
-        yield life + 1, calls[life], attempts[life]
+    spare = 0
+    for life in range(max(calls, default=-1) + 1):
+        excused = attempts[life] + spare
+        yield life + 1, calls[life], excused
+        # The network may hold a request back until after a replay: an attempt of which no call is known yet may still place it.
+        spare = max(0, excused - calls[life])
 
 
 def _submitted_too_often(history: History) -> str | None:

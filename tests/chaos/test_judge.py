@@ -69,8 +69,17 @@ def sentences(history: History) -> list[str]:
         with_record(BURIED, RANG, submissions=(submitted(101.2),)),
         # The first attempt's acceptance was written while the second one, claimed before, was on its way.
         with_record(GOOD, dataclasses.replace(TWICE, accepted_at=102.0), submissions=(submitted(101.2), submitted(102.2))),
+        # The network held the first life's form back until after the replay.
+        with_record(GOOD, TWICE, submissions=(submitted(101.9), submitted(102.2)), replayed_at=(101.8,)),
     ],
-    ids=["accepted", "dead", "second call, flagged", "dead as ambiguous", "two attempts at once, flagged"],
+    ids=[
+        "accepted",
+        "dead",
+        "second call, flagged",
+        "dead as ambiguous",
+        "two attempts at once, flagged",
+        "late, after a replay",
+    ],
 )
 def test_a_promise_that_was_kept_is_no_violation(history: History) -> None:
     assert sentences(history) == []
@@ -94,6 +103,15 @@ def test_a_promise_that_was_kept_is_no_violation(history: History) -> None:
         (
             with_record(GOOD, TWICE, submissions=(submitted(101.2), submitted(101.3)), replayed_at=(101.6,)),
             "2 calls in life 1, where at most 1 attempts were accepted or ambiguous",
+        ),
+        (
+            with_record(
+                GOOD,
+                dataclasses.replace(TWICE, ambiguous=2, attempts=(*TWICE.attempts, attempt(3, "ambiguous", row="reset"))),
+                submissions=(submitted(101.2), submitted(102.2), submitted(102.3)),
+                replayed_at=(101.6, 102.9),
+            ),
+            "2 calls in life 2, where at most 1 attempts were accepted or ambiguous",
         ),
         (with_record(GOOD, ACCEPTED, submissions=(submitted(101.2), submitted(101.3, called=False))), "2 submissions in 1 attempts"),
         (with_record(GOOD, ACCEPTED, submissions=(submitted(101.6),)), "submitted 0.100 s after it was known to be accepted"),
