@@ -11,7 +11,9 @@ dearer between cores. No setting names the core: two containers, each bound to c
 import contextlib
 import os
 import random
+import socket
 import threading
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
@@ -88,7 +90,7 @@ class Core(threading.Thread):
             self.join(timeout=2)
 
     def _watch(self, allowed: list[int]) -> None:
-        home, core, quiet_seconds, due = allowed[os.getpid() % len(allowed)], None, 0.0, 0.0
+        home, core, quiet_seconds, due = _home(allowed), None, 0.0, 0.0
         last, began = Reading.take(), None
         while not self._stopped.wait(_spread(_LOOK_SECONDS, _LOOK_JITTER)):
             now, before = Reading.take(), core
@@ -108,6 +110,11 @@ class Core(threading.Thread):
                 if core is None:
                     place(allowed)
                 log.debug(Event.CORE_FREED if core is None else Event.CORE_KEPT, core=core)
+
+
+def _home(allowed: Sequence[int]) -> int:
+    """Return the core to begin with: another one for each sibling, and for each container, whose processes all have pid 1."""
+    return allowed[(zlib.crc32(socket.gethostname().encode()) + os.getpid()) % len(allowed)]
 
 
 def _spread(seconds: float, jitter: float) -> float:

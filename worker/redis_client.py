@@ -7,7 +7,7 @@ from typing import Any, Final
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import redis
-from redis.backoff import ExponentialBackoff
+from redis.backoff import ExponentialBackoff, NoBackoff
 from redis.retry import Retry
 from redis.sentinel import Sentinel, SentinelManagedConnection
 
@@ -77,7 +77,12 @@ def _by_sentinel(url: str, master: str, options: dict[str, Any]) -> redis.Redis:
     options["db"] = int(path or 0)
     sentinel = Sentinel(
         [(a.hostname or "127.0.0.1", a.port or 26379) for a in addresses],
-        sentinel_kwargs={"socket_connect_timeout": CONNECT_TIMEOUT_SECONDS, "socket_timeout": CONNECT_TIMEOUT_SECONDS},
+        # redis-py's own ten repetitions would wait for a dead one of them while another one knows the master.
+        sentinel_kwargs={
+            "socket_connect_timeout": CONNECT_TIMEOUT_SECONDS,
+            "socket_timeout": CONNECT_TIMEOUT_SECONDS,
+            "retry": Retry(NoBackoff(), 0),
+        },
     )
     client: redis.Redis = sentinel.master_for(master, connection_class=_FollowingConnection, **options)
     return client
@@ -105,7 +110,7 @@ class Outage:
         self._away = False
         self._back_at: float | None = None
         self.reconnect: Callable[[], None] = lambda: None
-        """Called when Redis answers and refuses: through Sentinel another one may be the master by now."""
+        """Called when Redis answers and refuses, to drop idle connections: another one may be the master by now."""
 
     def failed(self) -> None:
         """Tell that a command did not get through."""

@@ -29,10 +29,15 @@ class Watched(Pipeline):
     def __init__(self, client: redis.Redis) -> None:
         super().__init__(client)
         self.sizes: list[int] = []
+        self.trouble: BaseException | None = None
+        """Raised, once, by the next one who sends."""
 
-    def _execute(self, batch: Any) -> list[Any]:
-        self.sizes.append(len(batch))
-        return super()._execute(batch)
+    def _execute(self, commands: Any) -> list[Any]:
+        self.sizes.append(len(commands))
+        trouble, self.trouble = self.trouble, None
+        if trouble:
+            raise trouble
+        return super()._execute(commands)
 
 
 @contextlib.contextmanager
@@ -99,6 +104,63 @@ def test_an_answer_that_came_too_late_is_not_taken_for_the_next_ones() -> None:
         with frozen(server), pytest.raises(redis.RedisError):
             echo(keys=["k"], args=["late"])
         assert echo(keys=["k"], args=["next"])[0] == b"next"
+
+
+def test_a_server_that_refuses_is_left(redis_client: redis.Redis) -> None:
+    """It may have been the master: at its address, or through Sentinel, another one may stand by now."""
+    pipeline = Pipeline(redis_client)
+    script = pipeline.register_script(FAIL_ON)
+    script(keys=[], args=["loaded"])
+    before = pipeline._connection._sock
+    with pytest.raises(redis.ResponseError):
+        script(keys=[], args=["bad"])
+    assert script(keys=[], args=["good"]) == "good"
+    assert pipeline._connection._sock is not before
+
+
+@pytest.mark.parametrize("error", [AttributeError("sendall"), KeyboardInterrupt()], ids=lambda error: type(error).__name__)
+def test_whatever_ends_the_one_who_sends_the_others_hear_of_it(
+    server: Server, redis_client: redis.Redis, error: BaseException
+) -> None:
+    pipeline = Watched(redis_client)
+    echo = pipeline.register_script(ECHO)
+    echo(keys=["k"], args=["loaded"])
+    with ThreadPoolExecutor(3) as pool:
+        with frozen(server):
+            first = pool.submit(echo, keys=["k"], args=["first"])
+            wait_for(lambda: len(pipeline.sizes) == 2, 5, "the first one to send")
+            others = [pool.submit(echo, keys=["k"], args=["other"]) for _ in range(2)]
+            wait_for(lambda: len(pipeline._waiting) == 2, 5, "two to wait")
+            pipeline.trouble = error
+        assert first.result(5)[0] == "first"
+        raised = [other.exception(5) for other in others]
+        assert [type(one) for one in raised].count(redis.ConnectionError) >= 1
+        assert all(isinstance(one, redis.ConnectionError | type(error)) for one in raised)
+    assert echo(keys=["k"], args=["again"])[0] == "again"
+
+
+def test_one_who_is_interrupted_while_he_waits_is_not_waited_for(server: Server, redis_client: redis.Redis) -> None:
+    """A signal that ends the process raises in the event loop's thread, wherever that is."""
+    pipeline = Watched(redis_client)
+    echo = pipeline.register_script(ECHO)
+    echo(keys=["k"], args=["loaded"])
+    with ThreadPoolExecutor(2) as pool:
+        with frozen(server):
+            first = pool.submit(echo, keys=["k"], args=["first"])
+            wait_for(lambda: len(pipeline.sizes) == 2, 5, "the first one to send")
+            before = signal.signal(signal.SIGALRM, _interrupt)
+            signal.setitimer(signal.ITIMER_REAL, 0.2)
+            try:
+                with pytest.raises(KeyboardInterrupt):
+                    echo(keys=["k"], args=["interrupted"])
+            finally:
+                signal.signal(signal.SIGALRM, before)
+            last = pool.submit(echo, keys=["k"], args=["last"])
+        assert [first.result(5)[0], last.result(5)[0]] == ["first", "last"]
+
+
+def _interrupt(*_: Any) -> None:
+    raise KeyboardInterrupt
 
 
 def test_a_server_that_forgot_the_scripts_is_told_them_again(redis_client: redis.Redis) -> None:
