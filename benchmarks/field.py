@@ -113,7 +113,17 @@ _TASKIQ: Final = (
     "WARNING",
 )
 _RQ: Final = ("{bin}rq", "worker-pool", "bench", "--num-workers", "{processes}", "--worker-class", "rq.SimpleWorker", "--quiet")
-_HUEY: Final = ("{bin}huey_consumer", "huey_tasks.huey", "-k", "thread", "-w", "{slots}", "-q")
+_HUEY_COMMAND: Final = ("{bin}huey_consumer", "huey_tasks.huey", "-k", "thread", "-w", "{slots}", "-q")
+_HUEY: Final = Contestant(
+    name="huey",
+    title="huey",
+    venv="huey",
+    enqueue="huey_tasks:enqueue",
+    queue="huey.redis.bench",
+    command=_each(*_HUEY_COMMAND),
+    codes=(6000, 4500),
+    slots=(8, 100),
+)
 
 FIELD: Final = (
     Contestant(
@@ -204,25 +214,12 @@ FIELD: Final = (
         codes=(5000, 3000),
         slots=(20, 100),
     ),
-    Contestant(
-        name="huey",
-        title="huey",
-        venv="huey",
-        enqueue="huey_tasks:enqueue",
-        queue="huey.redis.bench",
-        command=_each(*_HUEY),
-        codes=(6000, 4500),
-        slots=(8, 100),
-    ),
-    Contestant(
+    _HUEY,
+    dataclasses.replace(
+        _HUEY,
         name="huey_held",
         title="huey, each process held to a core of its own",
-        venv="huey",
-        enqueue="huey_tasks:enqueue",
-        queue="huey.redis.bench",
-        command=_each("taskset", "-c", "{core}", *_HUEY),
-        codes=(6000, 4500),
-        slots=(8, 100),
+        command=_each("taskset", "-c", "{core}", *_HUEY_COMMAND),
         rival=False,
     ),
 )
