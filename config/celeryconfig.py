@@ -28,8 +28,8 @@ def celery_settings(settings: Settings) -> dict[str, Any]:
             "unacked_mutex_expire": 15,
             "health_check_interval": BROKER_HEALTH_CHECK_SECONDS,
             "socket_connect_timeout": 2,
-            # Bounds the fetch that follows a wake-up, and the handshake with a frozen master, again and again until Sentinel
-            # names another.
+            # The event loop waits for answers by itself; this one bounds the handshake with a frozen master, again and again
+            # until Sentinel names another.
             "socket_timeout": 1,
             "socket_keepalive": True,
             "master_name": settings.sentinel_master,

@@ -85,11 +85,6 @@ class FetchingChannel(redis.Channel):
         self.pulse()
         if not asked:
             self._list_is_empty = answer is None
-            if not self._list_is_empty:
-                # Here and now: another turn of the event loop costs half a millisecond.
-                self._brpop_start()
-            if self._in_poll:
-                return self._brpop_read(**options)
             raise Empty
         FetchingChannel._unconfirmed = None
         self._list_is_empty = len(answer) < 2 * asked
@@ -97,8 +92,6 @@ class FetchingChannel(redis.Channel):
             self._hand_over(tag.decode(), message)
         if not answer:
             raise Empty
-        # The threads that have just been woken get the interpreter first: what the loop does next can wait.
-        time.sleep(0)
         return True
 
     def _answer(self, command: str, options: dict[str, Any]) -> Any:
