@@ -19,7 +19,7 @@ from config.settings import load as load_settings
 from tests.support.deadletters import load_mixed
 from worker.embedded import start_server
 from worker.failure_queue import Choice, FailureQueue, Filter
-from worker.redis_client import connect
+from worker.store.client import connect
 
 PAGES = {
     "no filter": Filter(),

@@ -12,13 +12,13 @@ from worker.core import Core
 from worker.delivery import Delivery
 from worker.failure_queue import FailureQueue
 from worker.failure_queue.chores import Chores, check_spill_dir
-from worker.gateway import Gateway
+from worker.gateway.client import Gateway
 from worker.ledger import Ledger
 from worker.patience import Patience
 from worker.pulse import Pulse
-from worker.redis_client import Outage, connect
 from worker.rubbish import Rubbish
 from worker.slots import Slots
+from worker.store.client import Outage, connect
 from worker.unacked import Acks, Unacked
 from worker.upkeep import Upkeep
 

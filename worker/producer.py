@@ -13,7 +13,7 @@ from config.settings import Settings
 from worker.ledger import Ledger
 from worker.ledger.record import Record
 from worker.message import parse
-from worker.redis_client import Outage, connect
+from worker.store.client import Outage, connect
 
 _POLL_SECONDS: Final = 0.1
 _ENDS: Final = ("accepted", "dead")

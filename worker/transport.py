@@ -22,9 +22,9 @@ from redis.exceptions import NoScriptError, OutOfMemoryError, ResponseError
 
 from config import names
 from config.names import Event
-from worker.ledger import keys, scripts
 from worker.qos import QoS, TakesAcks
 from worker.slots import Slots
+from worker.store import keys, scripts
 from worker.unacked import RAW_CAP_BYTES
 
 log = structlog.get_logger("voicecode.transport")

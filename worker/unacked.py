@@ -12,8 +12,8 @@ import structlog
 from config import names
 from config.names import Event
 from config.settings import Settings
-from worker.ledger import keys, scripts
-from worker.redis_client import LedgerUnavailable, Outage, reaching
+from worker.store import keys, scripts
+from worker.store.client import LedgerUnavailable, Outage, reaching
 
 log = structlog.get_logger("voicecode.unacked")
 

@@ -20,8 +20,8 @@ from tests.support.simulator import start_simulator
 from tests.support.workers import RunningWorker, enqueue, environment, stock_producer, wait_for
 from worker.embedded import Server
 from worker.failure_queue import FailureQueue, Filter
-from worker.redis_client import connect
 from worker.simulator.process import RunningSimulator
+from worker.store.client import connect
 
 PAGE = ROOT / "docs" / "failure-queue.md"
 BLOCK = re.compile(r"```console\n(.*?)```", re.DOTALL)

@@ -19,7 +19,7 @@ from tests.chaos.judge import Verdict, judge
 from tests.chaos.plan import Options
 from tests.chaos.stage import Stage
 from worker.ledger import Ledger, LedgerUnavailable
-from worker.redis_client import Outage, connect
+from worker.store.client import Outage, connect
 
 _DRAIN_SECONDS: Final = 30.0
 """Beyond the longest life of a code."""

@@ -18,8 +18,8 @@ from config.settings import load
 from tests.support.scene import Scene
 from tests.support.sentinels import Sentinels
 from worker.embedded import start_server
-from worker.redis_client import connect
 from worker.simulator.process import RunningSimulator
+from worker.store.client import connect
 
 SECONDS = 1.0
 

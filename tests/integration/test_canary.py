@@ -11,8 +11,8 @@ from tests.support.simulator import start_simulator
 from tests.support.workers import RunningWorker, environment, wait_for
 from worker.embedded import Server
 from worker.failure_queue import Choice, FailureQueue, Filter, Pace, Progress
-from worker.redis_client import connect
 from worker.simulator.process import RunningSimulator
+from worker.store.client import connect
 
 COUNT = 1000
 

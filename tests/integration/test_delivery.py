@@ -14,8 +14,8 @@ from worker.envelope import Envelope
 from worker.ledger import Ledger
 from worker.message import VoiceCode
 from worker.patience import Patience
-from worker.redis_client import Outage, connect
 from worker.reply import Reply
+from worker.store.client import Outage, connect
 
 
 class NobodyCalls:

@@ -18,7 +18,7 @@ from worker.embedded import Server
 from worker.failure_queue import Choice, FailureQueue, Filter, Pace
 from worker.ledger import Ledger
 from worker.message import Refused, VoiceCode
-from worker.redis_client import Outage, connect
+from worker.store.client import Outage, connect
 
 ROWS = (
     ("4051", "permanent", "account"),

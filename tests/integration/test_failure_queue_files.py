@@ -18,7 +18,7 @@ from worker.failure_queue import Choice, FailureQueue, Filter, chores, removal
 from worker.failure_queue.chores import Chores, check_spill_dir
 from worker.failure_queue.spill import spill
 from worker.failure_queue.transfer import BadLine
-from worker.redis_client import connect
+from worker.store.client import connect
 
 
 @pytest.fixture

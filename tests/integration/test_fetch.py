@@ -11,8 +11,9 @@ import redis
 from config import names
 from config.settings import load
 from tests.support.scene import Scene, message
-from worker.ledger import Ledger, keys, scripts
-from worker.redis_client import Outage, connect
+from worker.ledger import Ledger
+from worker.store import keys, scripts
+from worker.store.client import Outage, connect
 from worker.unacked import Acks, Unacked
 from worker.upkeep import Upkeep
 

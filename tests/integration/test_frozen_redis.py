@@ -14,7 +14,7 @@ from tests.support.crashes import Crash
 from tests.support.nursery import Nursery
 from tests.support.simulator import start_simulator
 from worker.embedded import start_server
-from worker.ledger import scripts
+from worker.store import scripts
 
 
 def freeze(  # noqa: PLR0913 - one argument per column

@@ -14,7 +14,7 @@ from config.replies import Symptom
 from config.settings import SettingsError, load
 from tests.support.gateways import CODE, gateway, playing, settings_for, submit
 from tests.support.rawserver import ACCEPTED, RawServer, answer, http, in_child
-from worker.gateway import BODY_CAP_BYTES, Gateway
+from worker.gateway.client import BODY_CAP_BYTES, Gateway
 from worker.reply import Reply
 
 
@@ -212,10 +212,10 @@ def test_a_bug_before_and_after_sending_are_different_things(monkeypatch: pytest
 
     with playing(answer(http())) as (server, client):
         with monkeypatch.context() as patch:
-            patch.setattr("worker.gateway.parse", broken)
+            patch.setattr("worker.gateway.client.parse", broken)
             assert (submit(client).symptom, len(server.requests)) == (Symptom.CRASH_AFTER_SEND, 1)
         with monkeypatch.context() as patch:
-            patch.setattr("worker.form.quote_plus", broken)
+            patch.setattr("worker.gateway.form.quote_plus", broken)
             reply = submit(client)
         assert (reply.symptom, reply.detail, len(server.requests)) == (Symptom.CRASH_BEFORE_SEND, "KeyError", 1)
         assert submit(client).code == 2
@@ -225,7 +225,7 @@ def test_the_end_of_the_process_is_not_held_up(monkeypatch: pytest.MonkeyPatch) 
     def leave(*_: object, **__: object) -> Reply:
         raise SystemExit(3)
 
-    monkeypatch.setattr("worker.gateway.parse", leave)
+    monkeypatch.setattr("worker.gateway.client.parse", leave)
     with playing(answer(http())) as (_, client), pytest.raises(SystemExit):
         submit(client)
 

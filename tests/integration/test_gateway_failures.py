@@ -154,7 +154,7 @@ def test_a_form_that_nobody_reads_keeps_to_the_deadline(monkeypatch: pytest.Monk
     def play(server: RawServer, _: socket.socket) -> None:
         server.over.wait(10)
 
-    monkeypatch.setattr("worker.form.quote_plus", lambda _: "x" * 25_000_000)
+    monkeypatch.setattr("worker.gateway.form.quote_plus", lambda _: "x" * 25_000_000)
     with playing(play) as (_, client):
         reply = submit(client, 0.7)
     assert reply.symptom is Symptom.DEADLINE
@@ -172,7 +172,7 @@ def lookups(monkeypatch: pytest.MonkeyPatch) -> "dict[str, Callable[..., Any]]":
             return played[host](host, *args, **options)
         return real(host, *args, **options)
 
-    monkeypatch.setattr("worker.resolver.socket.getaddrinfo", getaddrinfo)
+    monkeypatch.setattr("worker.gateway.resolver.socket.getaddrinfo", getaddrinfo)
     return played
 
 

@@ -11,7 +11,7 @@ from config import names
 from tests.support.ledgers import Walk
 from tests.support.workers import RunningWorker, environment, wait_for
 from worker.embedded import Server
-from worker.ledger import keys, scripts
+from worker.store import keys, scripts
 from worker.upkeep import Upkeep
 
 

@@ -15,7 +15,7 @@ from redis.retry import Retry
 
 from tests.support.workers import wait_for
 from worker.embedded import Server, start_server
-from worker.ledger.pipeline import BATCH, Pipeline
+from worker.store.pipeline import BATCH, Pipeline
 
 ECHO = "return {ARGV[1], KEYS[1]}"
 FAIL_ON = "if ARGV[1] == 'bad' then return redis.error_reply('NO not this one') end return ARGV[1]"

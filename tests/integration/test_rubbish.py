@@ -12,8 +12,8 @@ from config import names
 from config.settings import load
 from tests.support.scene import Scene, message
 from worker.embedded import Server
-from worker.redis_client import connect
 from worker.simulator.process import RunningSimulator
+from worker.store.client import connect
 
 
 @pytest.fixture(scope="module")

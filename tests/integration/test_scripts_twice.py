@@ -14,11 +14,11 @@ from tests.support.crashes import LONG_AGO, MEETINGS, Scene, outcome, settings_f
 from tests.support.ledger_compare import DUMP
 from worker.embedded import Server
 from worker.failure_queue.removal import Removal
-from worker.ledger import keys, scripts
 from worker.ledger.finish import Outcome
 from worker.message import Refused
-from worker.redis_client import Outage
 from worker.retry import Decision, Done, GiveUp, Reason, RetryIn
+from worker.store import keys, scripts
+from worker.store.client import Outage
 from worker.unacked import RAW_CAP_BYTES, Unacked
 
 Call = Callable[[], Any]

@@ -8,10 +8,11 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from worker import delivery, gateway, report
+from worker import delivery, report
 from worker.app import app
-from worker.form import Forms
-from worker.gateway import Gateway
+from worker.gateway import client as gateway
+from worker.gateway.client import Gateway
+from worker.gateway.form import Forms
 from worker.ledger import Ledger
 from worker.retry import RetryPolicy
 

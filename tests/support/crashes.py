@@ -12,13 +12,14 @@ from config import names
 from config.replies import Replies
 from config.settings import Settings, load
 from tests.support.workers import enqueue, stock_producer
-from worker.ledger import Ledger, keys, scripts
+from worker.ledger import Ledger
 from worker.ledger.claim import Claim
 from worker.ledger.finish import Outcome
 from worker.message import VoiceCode
-from worker.redis_client import Outage, connect
 from worker.reply import Reply
 from worker.retry import Decision, Done, GiveUp, Reason, RetryIn
+from worker.store import keys, scripts
+from worker.store.client import Outage, connect
 
 TIMES: Final[Mapping[str, Any]] = {
     "connect_timeout_seconds": 0.5,

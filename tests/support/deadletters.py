@@ -10,8 +10,8 @@ import redis
 
 from config import names
 from worker.failure_queue.scan import batched
-from worker.ledger import keys, scripts
 from worker.message import digest
+from worker.store import keys, scripts
 
 
 def dead_letter(number: int, *, died_at: float, expires_at: float, **fields: Any) -> tuple[str, dict[str, str]]:
@@ -67,7 +67,7 @@ def load(client: redis.Redis, letters: Iterator[tuple[str, dict[str, str]]] | li
     return count
 
 
-PRELUDE: Final = (Path(scripts.__file__).parent / "prelude.lua").read_text("utf-8")
+PRELUDE: Final = (Path(scripts.__file__).parents[1] / "ledger" / "prelude.lua").read_text("utf-8")
 
 MIXED = """
 local function fill(prefix, dead, first, count, now, span, total, lives, one_kind)

@@ -8,7 +8,7 @@ from typing import Any
 
 from config.settings import Settings, load
 from tests.support.rawserver import Play, RawServer
-from worker.gateway import Gateway
+from worker.gateway.client import Gateway
 from worker.message import VoiceCode
 from worker.reply import Reply
 

@@ -22,9 +22,9 @@ from worker.ledger import Ledger
 from worker.ledger.claim import Answer, Claim
 from worker.ledger.finish import Outcome
 from worker.message import Refused, VoiceCode
-from worker.redis_client import Outage
 from worker.reply import Reply
 from worker.retry import Decision, Done, GiveUp, Reason, RetryIn
+from worker.store.client import Outage
 
 KEYS: Final = ("a", "b", "c")
 MOBILES: Final = {"a": "13800000001", "b": "13800000001", "c": "13911110001", "d": "13911110002"}

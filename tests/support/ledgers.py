@@ -15,9 +15,9 @@ from worker.ledger.finish import Outcome
 from worker.ledger.record import Record
 from worker.ledger.upkeep import Tidied
 from worker.message import Refused, VoiceCode
-from worker.redis_client import Outage, connect
 from worker.reply import Reply
 from worker.retry import Decision, Done, GiveUp, Reason, RetryIn
+from worker.store.client import Outage, connect
 
 REPLIES: Final = Replies()
 MOBILE: Final = "13800138000"

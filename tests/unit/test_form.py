@@ -5,7 +5,7 @@ from urllib.parse import parse_qs
 
 from pydantic import SecretStr
 
-from worker.form import Forms
+from worker.gateway.form import Forms
 from worker.message import VoiceCode
 
 CODE = VoiceCode(key="k", mobile="13800138000", code="0042")

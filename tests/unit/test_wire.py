@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.replies import Symptom
+from worker.gateway.parser import BALANCE_RESULT, MESSAGE_CAP, SUBMIT_RESULT, parse, retry_after
 from worker.reply import Reply
-from worker.wire import BALANCE_RESULT, MESSAGE_CAP, SUBMIT_RESULT, parse, retry_after
 
 XML = '<?xml version="1.0" encoding="utf-8"?>\n<SubmitResult{}>\n<code>2</code>\n<msg>提交成功</msg>\n<voiceid>60495654</voiceid>\n</SubmitResult>'
 NAMESPACES = ["http://106.ihuyi.com/", "http://106.ihuyi.cn/", "http://121.199.16.178/"]

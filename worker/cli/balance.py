@@ -10,7 +10,7 @@ from worker.cli.common import FAILED, end, json_option, say_json, settings
 def balance(*, as_json: bool) -> None:
     """Ask the gateway how many calls are left. Places no call and costs nothing."""
     from config.replies import Kind, Replies  # noqa: PLC0415 - `--help` does without it
-    from worker.gateway import Gateway  # noqa: PLC0415 - the same
+    from worker.gateway.client import Gateway  # noqa: PLC0415 - the same
 
     loaded = settings()
     gateway = Gateway(loaded)

@@ -68,7 +68,7 @@ def open_queue() -> "FailureQueue":
     """Return the failure queue, with the operator's name."""
     from worker.failure_queue import FailureQueue  # noqa: PLC0415 - `--help` does without it
     from worker.failure_queue.audit import default_operator  # noqa: PLC0415 - the same
-    from worker.redis_client import connect  # noqa: PLC0415 - the same
+    from worker.store.client import connect  # noqa: PLC0415 - the same
 
     loaded = settings()
     return FailureQueue(connect(loaded), loaded, operator=loaded.operator or default_operator())

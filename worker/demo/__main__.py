@@ -21,8 +21,8 @@ from worker.demo.screen import Screen
 from worker.demo.story import Story, check_alone
 from worker.embedded import ServerError
 from worker.ledger import Ledger, LedgerUnavailable
-from worker.redis_client import Outage, connect
 from worker.simulator.process import RunningSimulator, SimulatorNotStartedError
+from worker.store.client import Outage, connect
 
 TROUBLE = (stage.StageError, SettingsError, ServerError, SimulatorNotStartedError, LedgerUnavailable, redis.RedisError, OSError)
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 import redis
 
 from config.replies import Scope
-from worker.ledger import keys
+from worker.store import keys
 
 _AT_FAULT: Final = (Scope.ACCOUNT.value, Scope.HOST.value)
 _LOOK: Final = 200

@@ -20,8 +20,8 @@ from worker.failure_queue.removal import BATCH, Removal, dedup_horizon_seconds
 from worker.failure_queue.replay import Pace, Replay
 from worker.failure_queue.scan import Position, Scan, batched
 from worker.failure_queue.stats import Stats
-from worker.ledger import keys, scripts
 from worker.ledger.record import Record
+from worker.store import keys, scripts
 
 _INSPECTED: Final = 50
 

@@ -9,7 +9,7 @@ import redis
 from config import names
 from config.settings import Settings
 from worker.failure_queue.scan import Position, batched
-from worker.ledger import scripts
+from worker.store import scripts
 
 BATCH: Final = 20
 """Keys in one script: 1 to 2 ms of the server's time, of the 10 that it may take."""

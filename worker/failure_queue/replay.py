@@ -15,7 +15,7 @@ import redis
 from config import names
 from worker.failure_queue.canary import Canary
 from worker.failure_queue.scan import batched
-from worker.ledger import scripts
+from worker.store import scripts
 
 _CHUNK: Final = 60
 """Keys in one round trip. Redis carries out what arrives together without looking at its other clients in between."""

@@ -9,6 +9,6 @@
 """
 
 from worker.ledger.ledger import Ledger
-from worker.redis_client import LedgerUnavailable
+from worker.store.client import LedgerUnavailable
 
 __all__ = ["Ledger", "LedgerUnavailable"]

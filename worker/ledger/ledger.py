@@ -9,15 +9,15 @@ import redis
 from config import names
 from config.settings import Settings
 from worker.ledger import claim as claims
-from worker.ledger import keys, scripts
 from worker.ledger.claim import Claim
 from worker.ledger.finish import Outcome
-from worker.ledger.pipeline import Pipeline
 from worker.ledger.record import Record
 from worker.ledger.upkeep import Tidied
 from worker.ledger.upkeep import read as read_tidied
 from worker.message import Refused, VoiceCode
-from worker.redis_client import Outage, reaching
+from worker.store import keys, scripts
+from worker.store.client import Outage, reaching
+from worker.store.pipeline import Pipeline
 
 
 class Ledger:

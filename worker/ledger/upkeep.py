@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any
 
-from worker.ledger.scripts import text
+from worker.store.scripts import text
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ import urllib3
 from urllib3.util.ssl_match_hostname import CertificateError
 
 from config.replies import Symptom
-from worker.attempt import Stage, Stopped
+from worker.gateway.attempt import Stage, Stopped
 
 FOREIGN: Final = (Stopped, requests.RequestException, urllib3.exceptions.HTTPError, http.client.HTTPException, OSError)
 """What a network may raise. Anything else is a bug of ours."""

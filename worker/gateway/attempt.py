@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from config.replies import Symptom
-from worker.resolver import Resolver
+from worker.gateway.resolver import Resolver
 
 _CLOCK_GRAIN: Final = 0.002
 """Seconds by which a socket's time-out may seem to come early."""

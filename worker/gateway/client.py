@@ -2,9 +2,9 @@
 
 1. A form is written afresh and put into a copy of a request that was prepared once.
 2. It goes through `requests`' adapter; the connection keeps to the attempt's deadline and looks at it once more before
-   the first byte leaves (`worker/connection.py`).
-3. What comes back is read up to a cap and parsed (`worker/wire.py`); what is raised is explained by how far the request had
-   come (`worker/failure.py`): "never sent" and "may have rung" are different things.
+   the first byte leaves (`worker/gateway/connection.py`).
+3. What comes back is read up to a cap and parsed (`worker/gateway/parser.py`); what is raised is explained by how far the request had
+   come (`worker/gateway/errors.py`): "never sent" and "may have rung" are different things.
 """
 
 import dataclasses
@@ -22,14 +22,14 @@ from requests.utils import DEFAULT_CA_BUNDLE_PATH, get_environ_proxies, select_p
 from config.names import Event
 from config.replies import ACCEPTED, Symptom, symptom_of_http
 from config.settings import Settings, SettingsError
-from worker.adapter import Adapter, tls_context
-from worker.attempt import Attempt, Stage, running
-from worker.failure import FOREIGN, explain
-from worker.form import Forms
+from worker.gateway.adapter import Adapter, tls_context
+from worker.gateway.attempt import Attempt, Stage, running
+from worker.gateway.errors import FOREIGN, explain
+from worker.gateway.form import Forms
+from worker.gateway.parser import BALANCE_RESULT, SUBMIT_RESULT, parse, retry_after
+from worker.gateway.resolver import Resolver
 from worker.message import VoiceCode
 from worker.reply import Reply
-from worker.resolver import Resolver
-from worker.wire import BALANCE_RESULT, SUBMIT_RESULT, parse, retry_after
 
 BODY_CAP_BYTES: Final = 64 * 1024
 

@@ -11,7 +11,7 @@ from urllib3.connectionpool import ConnectionPool
 from urllib3.poolmanager import PoolManager
 from urllib3.response import BaseHTTPResponse
 
-from worker.connection import POOLS, TimedTLSSocket
+from worker.gateway.connection import POOLS, TimedTLSSocket
 
 
 class _Context(ssl.SSLContext):

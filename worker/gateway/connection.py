@@ -14,8 +14,8 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.response import HTTPResponse
 
-from worker.attempt import Attempt, Stage, Stopped, current
-from worker.resolver import Address
+from worker.gateway.attempt import Attempt, Stage, Stopped, current
+from worker.gateway.resolver import Address
 
 if TYPE_CHECKING:
     _SocketBase = socket.socket
