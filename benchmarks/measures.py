@@ -20,7 +20,7 @@ from benchmarks.gateways import Gateway
 from benchmarks.goals import BARE
 from benchmarks.trial import Drained, Stage, TrialError, drain, first_arrivals, ready, wait
 from benchmarks.venvs import PEERS, bin_of
-from worker.embedded import Server, start_server
+from worker.embedded.server import Server, start_server
 
 LATENCIES: Final = (("0ms", 0.0), ("100ms", 0.1))
 STEADY_RATE: Final = 50.0

@@ -21,7 +21,7 @@ from benchmarks.measures import LATENCIES, Plan, note_drain, stage_of, tell, tri
 from benchmarks.trial import drain, wait
 from config import names
 from tests.support.deadletters import load_mixed
-from worker.embedded import Server, start_server
+from worker.embedded.server import Server, start_server
 
 SCALING_SLOTS: Final = 10
 INFLIGHT_SLOTS: Final = 200

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Final, Self, cast
 
-from worker import leash
+from worker.embedded import die_with_parent
 
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 _UTIME: Final = 11
@@ -43,7 +43,7 @@ class Tree:
     """A program in a session of its own. It ends when this process ends; its output goes to a file."""
 
     def __init__(self, command: Sequence[str], *, log: Path, env: Mapping[str, str], cwd: Path) -> None:
-        line = [sys.executable, "-I", "-S", str(leash.__file__), *command]
+        line = [sys.executable, "-I", "-S", str(die_with_parent.__file__), *command]
         self.started_at: Final = time.time()
         with log.open("ab") as file:
             self._leash = subprocess.Popen(

@@ -23,7 +23,7 @@ from benchmarks.processes import Tree, cpu_seconds
 from benchmarks.venvs import PEERS, bin_of
 from config import names
 from config.names import Event
-from worker.embedded import Server
+from worker.embedded.server import Server
 
 WARM_CODES: Final = 40
 """At least; one for each slot where there are more: nobody is to open his connections on the clock."""

@@ -9,7 +9,7 @@ import redis
 
 from tests.support.scene import Scene
 from tests.support.simulator import start_simulator
-from worker.embedded import Server, start_server
+from worker.embedded.server import Server, start_server
 from worker.simulator.process import RunningSimulator
 
 

@@ -8,14 +8,14 @@ from typing import Any
 
 from config.replies import Replies
 from config.settings import Settings
-from worker.core import Core
 from worker.delivery import Delivery
 from worker.failure_queue import FailureQueue
 from worker.failure_queue.chores import Chores, check_spill_dir
 from worker.gateway.client import Gateway
 from worker.ledger import Ledger
 from worker.patience import Patience
-from worker.pulse import Pulse
+from worker.process.affinity import Core
+from worker.process.heartbeat import Pulse
 from worker.rubbish import Rubbish
 from worker.slots import Slots
 from worker.store.client import Outage, connect

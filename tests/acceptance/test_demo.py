@@ -18,7 +18,7 @@ import pytest
 from tests.support.simulator import ACCOUNT, APIKEY, start_simulator
 from tests.support.workers import ROOT
 from worker.demo.cast import DEAD, PARTS
-from worker.embedded import Server
+from worker.embedded.server import Server
 
 COMMAND = (sys.executable, "-m", "worker.demo")
 

@@ -18,7 +18,7 @@ from tests.support.deadletters import dead_letter, load, load_mixed
 from tests.support.operators import ROOT, at_terminal, in_pipe
 from tests.support.simulator import start_simulator
 from tests.support.workers import RunningWorker, enqueue, environment, stock_producer, wait_for
-from worker.embedded import Server
+from worker.embedded.server import Server
 from worker.failure_queue import FailureQueue, Filter
 from worker.simulator.process import RunningSimulator
 from worker.store.client import connect

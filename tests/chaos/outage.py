@@ -20,7 +20,7 @@ from config import names
 from tests.support.proxy import Proxy
 from tests.support.simulator import start_simulator
 from tests.support.workers import RunningWorker, enqueue, environment, stock_producer, wait_for
-from worker.embedded import Server
+from worker.embedded.server import Server
 from worker.ledger.record import Record
 from worker.simulator.server import GATEWAY_PATH
 

@@ -14,7 +14,7 @@ from tests.chaos.plan import Options
 from tests.support.proxy import Proxy
 from tests.support.simulator import start_simulator
 from tests.support.workers import ROOT, RunningWorker, environment, wait_for
-from worker.embedded import start_server
+from worker.embedded.server import start_server
 from worker.simulator.book import Submission
 from worker.simulator.server import GATEWAY_PATH
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.outage import Figures, Scale, endure
-from worker.embedded import Server, start_server
+from worker.embedded.server import Server, start_server
 
 SMALL = Scale(
     codes=1000,

@@ -14,7 +14,7 @@ import pytest
 from tests.support.scene import Scene, message
 from tests.support.sentinels import Sentinels
 from tests.support.workers import wait_for
-from worker.embedded import Server
+from worker.embedded.server import Server
 from worker.simulator.process import RunningSimulator
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(180)]

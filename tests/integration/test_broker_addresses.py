@@ -17,7 +17,7 @@ from redis.sentinel import Sentinel
 from config.settings import load
 from tests.support.scene import Scene
 from tests.support.sentinels import Sentinels
-from worker.embedded import start_server
+from worker.embedded.server import start_server
 from worker.simulator.process import RunningSimulator
 from worker.store.client import connect
 

@@ -9,7 +9,7 @@ from config import settings
 from tests.support.deadletters import dead_letter, load
 from tests.support.simulator import start_simulator
 from tests.support.workers import RunningWorker, environment, wait_for
-from worker.embedded import Server
+from worker.embedded.server import Server
 from worker.failure_queue import Choice, FailureQueue, Filter, Pace, Progress
 from worker.simulator.process import RunningSimulator
 from worker.store.client import connect

@@ -20,7 +20,7 @@ from tests.support.operators import ROOT, VOICECODE, at_terminal, in_pipe
 from tests.support.simulator import start_simulator
 from tests.support.workers import environment, wait_for
 from worker.cli import voicecode
-from worker.embedded import Server
+from worker.embedded.server import Server
 from worker.simulator.process import RunningSimulator
 
 NOWHERE = "redis://127.0.0.1:1/0"

@@ -11,10 +11,10 @@ import pytest
 
 from config.settings import load
 from tests.support.workers import ROOT, wait_for
-from worker.core import MARGIN
-from worker.cpu import busy_seconds
-from worker.embedded import Server
+from worker.embedded.server import Server
 from worker.parts import Parts
+from worker.process.affinity import MARGIN
+from worker.process.cpu import busy_seconds
 
 pytestmark = pytest.mark.skipif(
     not hasattr(os, "sched_getaffinity") or len(os.sched_getaffinity(0)) < 2,
@@ -32,7 +32,7 @@ for _ in range(int(sys.argv[1])):
     threading.Thread(target=burn, daemon=True).start()
 """
 CHILD = """
-from worker import core
+from worker.process import affinity as core
 def fail(*_, **__):
     raise RuntimeError("a bug")
 def forbid(*_, **__):

@@ -9,7 +9,7 @@ from config import names
 from config.replies import Replies
 from config.settings import load
 from worker.delivery import Delivery, Unfinished
-from worker.embedded import Server
+from worker.embedded.server import Server
 from worker.envelope import Envelope
 from worker.ledger import Ledger
 from worker.message import VoiceCode

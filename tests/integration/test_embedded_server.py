@@ -13,13 +13,13 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from worker import embedded
-from worker.embedded import Server, ServerError, find_binary, start_server
+from worker.embedded import server as embedded
+from worker.embedded.server import Server, ServerError, find_binary, start_server
 
 STARTER = """
 import sys
 from pathlib import Path
-from worker.embedded import start_server
+from worker.embedded.server import start_server
 server = start_server(data_dir=Path(sys.argv[1]))
 print(server.pid, server._leash.pid, flush=True)
 sys.stdin.read()

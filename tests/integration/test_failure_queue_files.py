@@ -13,7 +13,7 @@ import redis
 from config import names, settings
 from config.settings import Settings, SettingsError
 from tests.support.deadletters import dead_letter, load
-from worker.embedded import Server
+from worker.embedded.server import Server
 from worker.failure_queue import Choice, FailureQueue, Filter, chores, removal
 from worker.failure_queue.chores import Chores, check_spill_dir
 from worker.failure_queue.spill import spill

@@ -13,7 +13,7 @@ from tests.support.crash_runner import CrashRunner
 from tests.support.crashes import Crash
 from tests.support.nursery import Nursery
 from tests.support.simulator import start_simulator
-from worker.embedded import start_server
+from worker.embedded.server import start_server
 from worker.store import scripts
 
 

@@ -1,4 +1,4 @@
-"""The heartbeat of a real worker, as `python -m worker.health` sees it."""
+"""The heartbeat of a real worker, as `python -m worker.process.health` sees it."""
 
 import os
 import signal
@@ -23,7 +23,7 @@ def healthy(scene: Scene, max_age_seconds: float = MAX_AGE_SECONDS) -> bool:
         "VOICECODE_HEARTBEAT_MAX_AGE_SECONDS": str(max_age_seconds),
     }
     done = subprocess.run(
-        [sys.executable, "-S", "-m", "worker.health"], cwd=ROOT, env=environment, capture_output=True, check=False
+        [sys.executable, "-S", "-m", "worker.process.health"], cwd=ROOT, env=environment, capture_output=True, check=False
     )
     assert done.returncode in (0, 1)
     return done.returncode == 0

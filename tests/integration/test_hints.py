@@ -10,7 +10,7 @@ import redis
 from config import names
 from tests.support.ledgers import Walk
 from tests.support.workers import RunningWorker, environment, wait_for
-from worker.embedded import Server
+from worker.embedded.server import Server
 from worker.store import keys, scripts
 from worker.upkeep import Upkeep
 

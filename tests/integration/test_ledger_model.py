@@ -7,7 +7,7 @@ import pytest
 import redis
 
 from tests.support.ledger_walk import Walk
-from worker.embedded import start_server
+from worker.embedded.server import start_server
 
 WALKS = 400
 STEPS = 40

@@ -14,7 +14,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from tests.support.workers import wait_for
-from worker.embedded import Server, start_server
+from worker.embedded.server import Server, start_server
 from worker.store.pipeline import BATCH, Pipeline
 
 ECHO = "return {ARGV[1], KEYS[1]}"

@@ -16,7 +16,7 @@ from redis.exceptions import NoPermissionError
 
 from tests.support.simulator import start_simulator
 from tests.support.workers import ROOT, RunningWorker, environment, wait_for
-from worker.embedded import Server
+from worker.embedded.server import Server
 from worker.simulator.client import SimulatorClient
 
 PAGE = (ROOT / "docs" / "producing.md").read_text("utf-8")

@@ -15,7 +15,7 @@ from celery import Celery
 from tests.support.proxy import Proxy
 from tests.support.scene import Scene, frozen
 from tests.support.workers import enqueue, wait_for
-from worker.embedded import start_server
+from worker.embedded.server import start_server
 from worker.simulator.process import RunningSimulator
 
 BOUND_SECONDS = 15

@@ -11,7 +11,7 @@ import pytest
 from config import names
 from config.settings import load
 from tests.support.scene import Scene, message
-from worker.embedded import Server
+from worker.embedded.server import Server
 from worker.simulator.process import RunningSimulator
 from worker.store.client import connect
 

@@ -12,7 +12,7 @@ from config import names
 from config.settings import Settings
 from tests.support.crashes import LONG_AGO, MEETINGS, Scene, outcome, settings_for
 from tests.support.ledger_compare import DUMP
-from worker.embedded import Server
+from worker.embedded.server import Server
 from worker.failure_queue.removal import Removal
 from worker.ledger.finish import Outcome
 from worker.message import Refused

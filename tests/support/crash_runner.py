@@ -17,7 +17,7 @@ from tests.support.crashes import MEETINGS, TIMES, Crash, Scene
 from tests.support.nursery import Child, Nursery
 from tests.support.signs import EXIT_STATUS, FROZEN, STALLED
 from tests.support.workers import environment, wait_for
-from worker.embedded import Server, start_server
+from worker.embedded.server import Server, start_server
 from worker.simulator.book import Submission
 from worker.simulator.process import RunningSimulator
 

@@ -15,7 +15,7 @@ from celery import Celery
 from config import names
 from tests.support.sentinels import MASTER
 from tests.support.workers import RunningWorker, enqueue, environment, stock_producer, wait_for
-from worker.embedded import Server
+from worker.embedded.server import Server
 from worker.simulator.process import RunningSimulator
 
 LISTS: Final = (names.QUEUE, *(f"{names.QUEUE}{names.PRIORITY_SEPARATOR}{priority}" for priority in range(1, 10)))

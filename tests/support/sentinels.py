@@ -9,8 +9,8 @@ from typing import Any, Final, Self
 
 import redis
 
-from worker import leash
-from worker.embedded import Server, find_binary, start_server
+from worker.embedded import die_with_parent
+from worker.embedded.server import Server, find_binary, start_server
 
 MASTER: Final = "mymaster"
 _CONFIG: Final = """\
@@ -67,7 +67,7 @@ class Sentinels:
         for watcher, _ in self._watchers:
             if watcher.stdin:
                 watcher.stdin.close()
-            watcher.wait(leash.GRACE_SECONDS + 5)
+            watcher.wait(die_with_parent.GRACE_SECONDS + 5)
         for node in self.nodes:
             node.close()
 
@@ -85,7 +85,7 @@ class Sentinels:
         config = folder / "sentinel.conf"
         config.write_text(_CONFIG.format(port=port, folder=folder, name=MASTER, master=self.nodes[0].port))
         with (folder / "log").open("wb") as log:
-            command = [sys.executable, "-I", "-S", leash.__file__, find_binary(), str(config), "--sentinel"]
+            command = [sys.executable, "-I", "-S", die_with_parent.__file__, find_binary(), str(config), "--sentinel"]
             watcher = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True)
         self._watchers.append((watcher, port))
 

@@ -13,7 +13,7 @@ from celery import Celery
 from config import names
 from tests.support.simulator import APIKEY, start_simulator
 from tests.support.workers import RunningWorker, environment, stock_producer, wait_for
-from worker.embedded import Server, start_server
+from worker.embedded.server import Server, start_server
 from worker.ledger.record import Record
 from worker.simulator.process import RunningSimulator
 

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 import pytest
 
 from tests.support.workers import wait_for
-from worker import cpu
-from worker.core import BUSY, QUIET_SECONDS, choose, wants_core
-from worker.cpu import Reading, allowed_cores, busy_seconds, own_tasks, place
+from worker.process import cpu
+from worker.process.affinity import BUSY, QUIET_SECONDS, choose, wants_core
+from worker.process.cpu import Reading, allowed_cores, busy_seconds, own_tasks, place
 
 STAT = """\
 cpu  500 20 300 9000 100 7 13 80 0 0

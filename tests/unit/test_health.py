@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from worker import health
+from worker.process import health
 
 ROOT = Path(__file__).parents[2]
 
 
 def check(file: Path, **environment: str) -> tuple[int, str]:
     done = subprocess.run(
-        [sys.executable, "-S", "-m", "worker.health"],
+        [sys.executable, "-S", "-m", "worker.process.health"],
         cwd=ROOT,
         env={"VOICECODE_HEARTBEAT_FILE": str(file), **environment},
         capture_output=True,

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.workers import ROOT, wait_for
-from worker.supervisor import cores
+from worker.process.supervisor import cores
 
 BEAT = "import os, pathlib, signal, sys, time; beat = pathlib.Path(os.environ['VOICECODE_HEARTBEAT_FILE'])\n"
 NOTE = "open(sys.argv[-1].split('@')[0], 'a').write(f'{os.getpid()}\\n')\n"
@@ -21,7 +21,7 @@ WORK = "beat.touch(); time.sleep(60)\n"
 
 SUPERVISE = """
 import os, pathlib, sys
-from worker.supervisor import Supervisor
+from worker.process.supervisor import Supervisor
 folder, program = pathlib.Path(sys.argv[1]), sys.argv[2]
 command = (sys.executable, "-S", "-c", program)
 os.chdir(folder)

@@ -17,7 +17,7 @@ def worker(processes: int | None) -> None:
     they had begun to consume.
     """
     from config import logs  # noqa: PLC0415 - `--help` does without it
-    from worker.supervisor import Supervisor, cores  # noqa: PLC0415 - the same
+    from worker.process.supervisor import Supervisor, cores  # noqa: PLC0415 - the same
 
     loaded = read_settings()
     loaded.require_gateway()

@@ -19,7 +19,7 @@ from worker.demo import producer, real_call, stage
 from worker.demo.figures import Figures
 from worker.demo.screen import Screen
 from worker.demo.story import Story, check_alone
-from worker.embedded import ServerError
+from worker.embedded.server import ServerError
 from worker.ledger import Ledger, LedgerUnavailable
 from worker.simulator.process import RunningSimulator, SimulatorNotStartedError
 from worker.store.client import Outage, connect

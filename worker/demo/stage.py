@@ -15,8 +15,8 @@ from typing import Any, Final
 from config.checks import PREFIX
 from config.names import Event
 from config.settings import Settings
-from worker import leash
-from worker.embedded import start_server
+from worker.embedded import die_with_parent
+from worker.embedded.server import start_server
 from worker.simulator import process
 from worker.simulator.process import RunningSimulator
 
@@ -52,7 +52,7 @@ class Worker:
 
     def __init__(self, env: Mapping[str, str], *, folder: Path, cwd: Path) -> None:
         self.log: Final = folder / "worker.log"
-        command = [sys.executable, "-I", "-S", leash.__file__, sys.executable, "-m", "celery", "-A", "worker", "worker"]
+        command = [sys.executable, "-I", "-S", die_with_parent.__file__, sys.executable, "-m", "celery", "-A", "worker", "worker"]
         with self.log.open("wb") as file:
             self._process = subprocess.Popen(  # noqa: S603 - our own words
                 command,
@@ -89,7 +89,7 @@ class Worker:
         """End it: a warm shutdown, by force after the leash's grace."""
         if self._process.stdin:
             self._process.stdin.close()
-        self._process.wait(leash.GRACE_SECONDS + 5)
+        self._process.wait(die_with_parent.GRACE_SECONDS + 5)
 
 
 @contextlib.contextmanager

@@ -20,7 +20,7 @@ from typing import Final
 import structlog
 
 from config.names import Event
-from worker.cpu import Reading, allowed_cores, place
+from worker.process.cpu import Reading, allowed_cores, place
 
 log = structlog.get_logger("voicecode.core")
 

@@ -1,4 +1,4 @@
-"""One worker process of several: `python -m worker.supervised -n NAME`, with the supervisor's pipe as its stdin.
+"""One worker process of several: `python -m worker.process.child -n NAME`, with the supervisor's pipe as its stdin.
 
 The pipe closes when the supervisor is gone, killed with -9 included: then this process asks itself for a warm shutdown, and
 no worker goes on that nobody watches.

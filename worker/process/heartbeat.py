@@ -1,4 +1,4 @@
-"""Pulse: the heartbeat file, touched by the consuming loop and by nothing else. `worker/health.py` looks at its age."""
+"""Pulse: the heartbeat file, touched by the consuming loop and by nothing else. `worker/process/health.py` looks at its age."""
 
 import time
 from pathlib import Path

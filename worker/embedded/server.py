@@ -18,7 +18,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from worker import leash
+from worker.embedded import die_with_parent
 
 PORTS: Final = range(20_000, 32_000)
 """Below the ports that the kernel hands to clients: else a client that knocks while the server is away may meet itself."""
@@ -126,7 +126,7 @@ class Server:
     def _let_go(self) -> None:
         if self._leash and self._leash.stdin:
             self._leash.stdin.close()
-            self._leash.wait(leash.GRACE_SECONDS + 5)
+            self._leash.wait(die_with_parent.GRACE_SECONDS + 5)
         self._leash = None
 
     def _try(self, port: int) -> None:
@@ -159,7 +159,7 @@ class Server:
         }
         arguments = [word for name, value in options.items() for word in (f"--{name}", value)]
         self._leash = subprocess.Popen(  # noqa: S603 - our own words
-            [sys.executable, "-I", "-S", leash.__file__, find_binary(), *arguments, *self._extra],
+            [sys.executable, "-I", "-S", die_with_parent.__file__, find_binary(), *arguments, *self._extra],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,

@@ -24,7 +24,7 @@ from config.names import Event
 
 log = structlog.get_logger("voicecode.supervisor")
 
-COMMAND: Final = (sys.executable, "-m", "worker.supervised")
+COMMAND: Final = (sys.executable, "-m", "worker.process.child")
 FIRST_PAUSE_SECONDS: Final = 1.0
 LONGEST_PAUSE_SECONDS: Final = 30.0
 STEADY_SECONDS: Final = 60.0

@@ -1,4 +1,4 @@
-"""Is the worker consuming? `python -S -m worker.health` looks at the age of the file that its consuming loop touches.
+"""Is the worker consuming? `python -S -m worker.process.health` looks at the age of the file that its consuming loop touches.
 
 Standard library only, and no setting is parsed beyond the two it needs: a container runs this every few seconds.
 """
