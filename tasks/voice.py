@@ -6,7 +6,7 @@ from config import names
 from worker.app import app
 from worker.delivery import Delivery
 from worker.envelope import Envelope
-from worker.strategy import DeliveryTask
+from worker.transport.strategy import DeliveryTask
 
 
 def documented(

@@ -11,8 +11,8 @@ from config import logs, names, settings
 from config.celeryconfig import celery_settings
 from config.names import Event
 from config.settings import Settings, SettingsError
-from worker import transport
-from worker.parts import Parts
+from worker.components import Parts
+from worker.transport import channel as transport
 
 log = structlog.get_logger("voicecode.worker")
 

@@ -27,8 +27,8 @@ from worker.envelope import Envelope
 from worker.ledger import Ledger, LedgerUnavailable
 from worker.ledger.claim import Answer, Claim
 from worker.ledger.finish import Outcome
+from worker.ledger.outcome_writer import Patience
 from worker.message import RAW_CAP_BYTES, BadInput, Refused, VoiceCode, is_key, parse, refuse, safe_id
-from worker.patience import Patience
 from worker.reply import Reply
 from worker.retry import Decision, Done, GiveUp, Reason, RetryPolicy
 

@@ -11,8 +11,8 @@ import pytest
 
 from config.settings import load
 from tests.support.workers import ROOT, wait_for
+from worker.components import Parts
 from worker.embedded.server import Server
-from worker.parts import Parts
 from worker.process.affinity import MARGIN
 from worker.process.cpu import busy_seconds
 

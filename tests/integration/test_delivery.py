@@ -12,8 +12,8 @@ from worker.delivery import Delivery, Unfinished
 from worker.embedded.server import Server
 from worker.envelope import Envelope
 from worker.ledger import Ledger
+from worker.ledger.outcome_writer import Patience
 from worker.message import VoiceCode
-from worker.patience import Patience
 from worker.reply import Reply
 from worker.store.client import Outage, connect
 

@@ -14,7 +14,7 @@ from tests.support.scene import Scene, message
 from worker.ledger import Ledger
 from worker.store import keys, scripts
 from worker.store.client import Outage, connect
-from worker.unacked import Acks, Unacked
+from worker.transport.unacked import Acks, Unacked
 from worker.upkeep import Upkeep
 
 

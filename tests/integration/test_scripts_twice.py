@@ -19,7 +19,7 @@ from worker.message import Refused
 from worker.retry import Decision, Done, GiveUp, Reason, RetryIn
 from worker.store import keys, scripts
 from worker.store.client import Outage
-from worker.unacked import RAW_CAP_BYTES, Unacked
+from worker.transport.unacked import RAW_CAP_BYTES, Unacked
 
 Call = Callable[[], Any]
 END = GiveUp(Reason.PERMANENT)

@@ -6,10 +6,10 @@ import time
 from typing import Any
 
 from tests.support.signs import DIES_BEFORE_CLAIM, DIES_IN_CALL, EXIT_STATUS, FREEZES_BEFORE_POST, FULL_AT_CLAIM
-from worker import strategy
 from worker.app import app
 from worker.gateway import client as gateway
 from worker.ledger import Ledger
+from worker.transport import strategy
 
 __all__ = ["app"]
 

@@ -28,12 +28,13 @@ from celery.exceptions import WorkerShutdown
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from tests.support.signs import EXIT_STATUS, FROZEN, STALLED
-from worker import transport, unacked
 from worker.gateway import connection
 from worker.gateway.attempt import Attempt
 from worker.gateway.client import Gateway
 from worker.store import client as redis_client
 from worker.store import scripts
+from worker.transport import channel as transport
+from worker.transport import unacked
 
 _STOP_TAKES_SECONDS: Final = 0.05
 """SIGSTOP reaches another thread, or process, a little after it was sent."""

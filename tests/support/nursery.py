@@ -27,9 +27,9 @@ _HEAVY: Final = (
     "celery.fixups.django",
     "billiard.pool",
     "celery.concurrency.thread",
-    "worker.consumer",
-    "worker.parts",
-    "worker.transport",
+    "worker.transport.consumer",
+    "worker.components",
+    "worker.transport.channel",
 )
 
 

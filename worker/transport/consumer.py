@@ -8,9 +8,9 @@ from celery.worker.consumer import Consumer as CeleryConsumer
 from celery.worker.consumer.events import Events
 from celery.worker.consumer.tasks import Tasks as CeleryTasks
 
-from worker.qos import QoS
 from worker.retry import Reason
-from worker.rubbish import Rubbish
+from worker.transport.qos import QoS
+from worker.transport.unreadable import Rubbish
 
 
 class Tasks(CeleryTasks):

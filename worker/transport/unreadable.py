@@ -10,8 +10,8 @@ from worker import report
 from worker.ledger import Ledger, LedgerUnavailable
 from worker.message import Refused, digest, safe_id
 from worker.retry import Reason
-from worker.transport import RAW
-from worker.unacked import RAW_CAP_BYTES, Acks
+from worker.transport.channel import RAW
+from worker.transport.unacked import RAW_CAP_BYTES, Acks
 
 log = structlog.get_logger("voicecode.rubbish")
 

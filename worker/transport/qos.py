@@ -5,11 +5,11 @@ from typing import Any, Protocol
 
 from kombu.transport import redis
 
-from worker.slots import Slots
+from worker.transport.credit import Slots
 
 
 class TakesAcks(Protocol):
-    """What the transport needs of `worker.unacked.Acks`."""
+    """What the transport needs of `worker.transport.unacked.Acks`."""
 
     def add(self, tag: str) -> None:
         """Take an ack."""

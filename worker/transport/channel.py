@@ -22,10 +22,10 @@ from redis.exceptions import NoScriptError, OutOfMemoryError, ResponseError
 
 from config import names
 from config.names import Event
-from worker.qos import QoS, TakesAcks
-from worker.slots import Slots
 from worker.store import keys, scripts
-from worker.unacked import RAW_CAP_BYTES
+from worker.transport.credit import Slots
+from worker.transport.qos import QoS, TakesAcks
+from worker.transport.unacked import RAW_CAP_BYTES
 
 log = structlog.get_logger("voicecode.transport")
 
@@ -171,8 +171,8 @@ def install() -> None:
     """
     TRANSPORT_ALIASES.update(
         {
-            "redis": "worker.transport:Transport",
-            "rediss": "worker.transport:Transport",
-            "sentinel": "worker.transport:SentinelTransport",
+            "redis": "worker.transport.channel:Transport",
+            "rediss": "worker.transport.channel:Transport",
+            "sentinel": "worker.transport.channel:SentinelTransport",
         }
     )

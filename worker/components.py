@@ -13,13 +13,13 @@ from worker.failure_queue import FailureQueue
 from worker.failure_queue.chores import Chores, check_spill_dir
 from worker.gateway.client import Gateway
 from worker.ledger import Ledger
-from worker.patience import Patience
+from worker.ledger.outcome_writer import Patience
 from worker.process.affinity import Core
 from worker.process.heartbeat import Pulse
-from worker.rubbish import Rubbish
-from worker.slots import Slots
 from worker.store.client import Outage, connect
-from worker.unacked import Acks, Unacked
+from worker.transport.credit import Slots
+from worker.transport.unacked import Acks, Unacked
+from worker.transport.unreadable import Rubbish
 from worker.upkeep import Upkeep
 
 
@@ -56,7 +56,7 @@ class Parts:
         self.upkeep = Upkeep(self.ledger, unacked if sweeps else None, interval, chores=chores.look)
 
     def transport_options(self) -> dict[str, Any]:
-        """Return what `worker/transport.py` is given by way of Celery's `broker_transport_options`."""
+        """Return what `worker/transport/channel.py` is given by way of Celery's `broker_transport_options`."""
         return {
             "acks": self.acks,
             "slots": self.slots,

@@ -21,7 +21,7 @@ from config.names import Event
 from worker.delivery import Delivery, Unfinished
 from worker.envelope import Envelope
 from worker.message import safe_id
-from worker.qos import QoS
+from worker.transport.qos import QoS
 
 log = structlog.get_logger("voicecode.tasks")
 
@@ -48,7 +48,7 @@ class DeliveryTask(Task):  # type: ignore[type-arg]
     """Base of every task; its function is a Step, and takes the message's arguments as they came."""
 
     abstract = True
-    Strategy = "worker.strategy:strategy"
+    Strategy = "worker.transport.strategy:strategy"
     typing = False
     ignore_result = True
     acks_late = True
