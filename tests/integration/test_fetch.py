@@ -23,7 +23,7 @@ class Fetching:
 
     def __init__(self, client: redis.Redis) -> None:
         self.client: Any = client
-        self.script = scripts.load(client, "fetch")
+        self.script = scripts.load(client, "transport/fetch")
         self.numbers = itertools.count(1)
 
     def __call__(self, credit: int, *, token: str = "", again: bool = False) -> list[tuple[bytes, bytes]]:

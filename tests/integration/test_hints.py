@@ -22,7 +22,7 @@ def message(tag: str) -> str:
 def fetch(client: redis.Redis, number: int, count: int) -> list[str]:
     """Fetch as the transport does, and return the tags."""
     arguments: list[str | int] = [0, names.RECORD_VERSION, count, f"w/{number}", "0", names.RECORD_PREFIX, 1000]
-    answer: Any = scripts.load(client, "fetch")(keys=keys.FETCH, args=arguments)
+    answer: Any = scripts.load(client, "transport/fetch")(keys=keys.FETCH, args=arguments)
     return list(answer[::2])
 
 

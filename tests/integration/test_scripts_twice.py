@@ -119,7 +119,7 @@ def purge(scene: Scene) -> Call:
 def fetch(scene: Scene) -> Call:
     scene.enqueue()
     scene.redis.lpush(names.QUEUE, "no JSON")
-    script = scripts.load(scene.redis, "fetch")
+    script = scripts.load(scene.redis, "transport/fetch")
     again = iter("01")
 
     def call() -> Any:
@@ -210,6 +210,6 @@ def test_a_message_that_was_given_back_and_fetched_again_is_not_lost_by_a_second
     call = give_back(scene)
     call()
     arguments: list[Any] = [LONG_AGO, names.RECORD_VERSION, 5, "other/1", "0", names.RECORD_PREFIX, RAW_CAP_BYTES]
-    scripts.load(scene.redis, "fetch")(keys=keys.FETCH, args=arguments)
+    scripts.load(scene.redis, "transport/fetch")(keys=keys.FETCH, args=arguments)
     call()
     assert scene.redis.llen(names.QUEUE) + scene.redis.hlen(names.UNACKED) >= 1

@@ -189,7 +189,7 @@ def _unreadable(scene: Scene) -> str:
 def _left_in_unacked(scene: Scene) -> str:
     scene.enqueue()
     arguments: list[Any] = [LONG_AGO, names.RECORD_VERSION, 1, "former/1", "0", names.RECORD_PREFIX, 100]
-    assert scripts.load(scene.redis, "fetch")(keys=keys.FETCH, args=arguments)
+    assert scripts.load(scene.redis, "transport/fetch")(keys=keys.FETCH, args=arguments)
     return "k"
 
 

@@ -3,7 +3,6 @@
 import itertools
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Final
 
 import redis
@@ -56,7 +55,7 @@ def dead_letter(number: int, *, died_at: float, expires_at: float, **fields: Any
 
 def load(client: redis.Redis, letters: Iterator[tuple[str, dict[str, str]]] | list[tuple[str, dict[str, str]]]) -> int:
     """Put dead letters into the failure queue and return how many."""
-    restore, count = scripts.load(client, "restore"), 0
+    restore, count = scripts.load(client, "failure_queue/restore"), 0
     for batch in batched(letters, 200):
         pipe = client.pipeline(transaction=False)
         for key, record in batch:
@@ -67,7 +66,7 @@ def load(client: redis.Redis, letters: Iterator[tuple[str, dict[str, str]]] | li
     return count
 
 
-PRELUDE: Final = (Path(scripts.__file__).parents[1] / "ledger" / "prelude.lua").read_text("utf-8")
+PRELUDE: Final = scripts.source("ledger/dead_letters")
 
 MIXED = """
 local function fill(prefix, dead, first, count, now, span, total, lives, one_kind)

@@ -59,9 +59,9 @@ class FailureQueue:
         self._scan = Scan(client)
         self._head: list[Any] = [clock_offset, names.RECORD_VERSION]
         self.removal = Removal(client, settings, self._head)
-        self._inspect = scripts.load(client, "inspect")
-        self._replay = scripts.load(client, "replay")
-        self._restore = scripts.load(client, "restore")
+        self._inspect = scripts.load(client, "failure_queue/inspect")
+        self._replay = scripts.load(client, "failure_queue/replay")
+        self._restore = scripts.load(client, "failure_queue/restore")
 
     def now(self) -> float:
         """Return epoch seconds by the server's clock: by it codes expire."""

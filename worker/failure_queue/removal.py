@@ -27,9 +27,9 @@ class Removal:
         self._client: Any = client
         self._settings = settings
         self._head = [*head, names.RECORD_PREFIX]
-        self._discard = scripts.load(client, "discard")
-        self._undo = scripts.load(client, "undo")
-        self._remove = scripts.load(client, "remove")
+        self._discard = scripts.load(client, "failure_queue/discard")
+        self._undo = scripts.load(client, "failure_queue/undo")
+        self._remove = scripts.load(client, "failure_queue/remove")
 
     def discard(self, keys: Iterable[str], *, run: str, operator: str) -> Iterator[collections.Counter[str]]:
         """Take out what can be brought back; yields the answers of each batch."""

@@ -1,3 +1,4 @@
+-- @include ledger/dead_letters
 -- claim: may a call be placed for this key now? At most one worker hears yes, for the length of a lease.
 -- KEYS  1 record  2 due  3 expiry  4 dead  5 fetched
 -- ARGV  1 clock offset  2 version  3 key  4 token of this try  5 worker  6 lease seconds

@@ -1,3 +1,4 @@
+-- @include ledger/dead_letters
 -- finish: record how an attempt ended.
 -- KEYS  1 record  2 due  3 expiry  4 dead
 -- ARGV  1 clock offset  2 version  3 key  4 token of the claim  5 attempt  6 'accepted', 'retry' or 'dead'  7 the attempt as JSON, which holds the token

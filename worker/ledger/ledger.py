@@ -32,11 +32,11 @@ class Ledger:
         self._settings = settings
         self._outage = outage
         together = Pipeline(client)
-        self._claim = scripts.load(together, "claim")
-        self._finish = scripts.load(together, "finish")
-        self._refuse = scripts.load(together, "refuse")
-        self._upkeep = scripts.load(client, "upkeep")
-        self._replay = scripts.load(client, "replay")
+        self._claim = scripts.load(together, "ledger/claim")
+        self._finish = scripts.load(together, "ledger/finish")
+        self._refuse = scripts.load(together, "ledger/refuse")
+        self._upkeep = scripts.load(client, "ledger/upkeep")
+        self._replay = scripts.load(client, "failure_queue/replay")
 
     def claim(self, code: VoiceCode, *, token: str, worker: str, task_id: str, tag: str = "") -> Claim:
         """Ask whether a message's code may be called now; makes the record at the first sight. Raises LedgerUnavailable.

@@ -1,3 +1,4 @@
+-- @include ledger/dead_letters
 -- refuse: make a dead letter of a message that cannot be called.
 -- KEYS  1 record under the producer's key  2 record under the message's own id  3 record under its digest  4 due  5 expiry  6 dead
 -- ARGV  1 clock offset  2 version  3 key  4 own id  5 key from the digest  6 digest  7 reason  8 detail, one sentence  9 mobile or ''

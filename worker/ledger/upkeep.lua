@@ -1,3 +1,4 @@
+-- @include ledger/dead_letters
 -- upkeep: bury what has expired, and hint what is due. Nothing leaves `due` here save what is buried or has no record.
 -- KEYS  1 due  2 expiry  3 dead  4 queue  5 list of hints (the queue itself where the worker reads nothing else)
 -- ARGV  1 clock offset  2 version  3 token of this run  4 prefix of records  5 hold seconds  6 how many to bury at the most

@@ -1,17 +1,29 @@
-"""How a script reaches Redis: loaded from its file, run by digest, loaded again where the server does not know it."""
+"""Scripts: how one reaches Redis. Loaded from its file, run by digest, loaded again where the server does not know it.
 
-from collections.abc import Callable
+A script names what it needs in lines `-- @include store/prelude`, relative to `worker/`.
+"""
+
+import re
+from collections.abc import Callable, Iterator
 from importlib import resources
 from typing import Any, Final, Protocol
 
-_MOVES_MESSAGES: Final = frozenset({"fetch", "sweep", "give_back"})
+_INCLUDE: Final = re.compile(r"^-- @include ([a-z_/]+)\n", re.MULTILINE)
 
 
 def source(name: str) -> str:
-    """Return the text of `<name>.lua` with what stands before it."""
-    folder = resources.files("worker.ledger")
-    parts = ("prelude", "messages", name) if name in _MOVES_MESSAGES else ("prelude", name)
-    return "".join(folder.joinpath(f"{part}.lua").read_text("utf-8") for part in parts)
+    """Return the text of a script, such as `ledger/claim`, with the files that it includes before it, each once."""
+    return "".join(_parts(name, set()))
+
+
+def _parts(name: str, seen: set[str]) -> Iterator[str]:
+    if name in seen:
+        return
+    seen.add(name)
+    text = resources.files("worker").joinpath(f"{name}.lua").read_text("utf-8")
+    for included in _INCLUDE.findall(text):
+        yield from _parts(included, seen)
+    yield _INCLUDE.sub("", text)
 
 
 class RunsScripts(Protocol):

@@ -4,7 +4,7 @@ kombu pops a message and writes `unacked` afterwards: a worker killed in between
 
 1. one script moves up to the free credit from the list into `unacked`;
 2. when the list is empty, `BLMOVE queue queue RIGHT RIGHT` waits for it without popping anything;
-3. an ack is handed to `Acks`; the sweep of `unacked` is upkeep's (`worker/ledger/sweep.lua`).
+3. an ack is handed to `Acks`; the sweep of `unacked` is upkeep's (`worker/transport/sweep.lua`).
 The wire format, the keys and the connections stay kombu's, so that its own transport can take over at any time.
 """
 
@@ -53,7 +53,7 @@ class FetchingChannel(redis.Channel):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._source = scripts.source("fetch")
+        self._source = scripts.source("transport/fetch")
         self._sha = self.client.script_load(self._source)
         self._asked = 0
         self._list_is_empty = False

@@ -46,8 +46,8 @@ class Unacked:
         self._settings = settings
         self._outage = outage
         self._instance = instance
-        self._sweep = scripts.load(client, "sweep")
-        self._give_back = scripts.load(client, "give_back")
+        self._sweep = scripts.load(client, "transport/sweep")
+        self._give_back = scripts.load(client, "transport/give_back")
 
     def sweep(self) -> Swept:
         """Put back what was not acked in time. Raises LedgerUnavailable."""

@@ -1,3 +1,4 @@
+-- @include failure_queue/entries
 -- inspect: what a replay of each of these dead letters would meet now. Reads only.
 -- KEYS  1 dead
 -- ARGV  1 clock offset  2 version  3 prefix of records  4 seconds of new life, or ''  5 '1' to allow those that may have rung

@@ -1,3 +1,4 @@
+-- @include ledger/dead_letters
 -- Stands before the scripts that move messages: how one stands in `unacked`, and how one that nobody can read becomes a dead letter.
 
 -- `unacked` holds ["message", "exchange", "routing key"] as kombu writes it; the message comes out byte for byte as it went in.

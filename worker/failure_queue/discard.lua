@@ -1,3 +1,4 @@
+-- @include failure_queue/entries
 -- discard: take dead letters out of the failure queue; their records stay for a while, so that it can be undone.
 -- KEYS  1 dead  2 audit  3 set of the keys that this run discarded
 -- ARGV  1 clock offset  2 version  3 prefix of records  4 token of this run  5 operator  6 milliseconds for which the records stay

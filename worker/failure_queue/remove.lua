@@ -1,3 +1,4 @@
+-- @include failure_queue/entries
 -- remove: delete dead letters for good: a purge, or what was written to a spill file.
 -- KEYS  1 dead  2 audit
 -- ARGV  1 clock offset  2 version  3 prefix of records  4 token of this run  5 operator  6 audit lines to keep  7 'purge' or 'spill'

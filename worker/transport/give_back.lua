@@ -1,3 +1,4 @@
+-- @include transport/messages
 -- give back: put messages that were fetched and not begun back to the front of the queue, in their order.
 -- KEYS  1 queue  2 unacked  3 unacked index  4 fetched
 -- ARGV  1 clock offset  2 version  3... tags, the oldest first

@@ -1,3 +1,4 @@
+-- @include transport/messages
 -- fetch: move messages from the queue into `unacked`, as many as there is room for. Nothing is ever between the two.
 -- KEYS  1 queue  2 unacked  3 unacked index  4 fetched  5 due  6 expiry  7 dead  8 list of hints
 -- ARGV  1 clock offset  2 version  3 how many  4 token of this fetch, `<worker instance>/<number>`  5 '1' where this token may have been

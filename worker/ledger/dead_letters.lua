@@ -1,27 +1,5 @@
--- Stands before every script: the clock, and how a record becomes a dead letter and stops being one.
--- Times are epoch seconds with three decimals, by the server's own clock plus an offset that only tests set.
-
-local function clock(offset)
-  local t = redis.call('TIME')
-  return tonumber(t[1]) + math.floor(tonumber(t[2]) / 1000) / 1000 + tonumber(offset)
-end
-
-local function stamp(seconds)
-  return string.format('%.3f', seconds)
-end
-
-local function number(text)
-  return tonumber(text or 0) or 0
-end
-
--- Returns the named fields of a record as a table; a field that is not there is nil.
-local function read(record, ...)
-  local names, values, fields = { ... }, redis.call('HMGET', record, ...), {}
-  for i, name in ipairs(names) do
-    if values[i] then fields[name] = values[i] end
-  end
-  return fields
-end
+-- @include store/prelude
+-- How a record becomes a dead letter and stops being one.
 
 -- The failure queue's indexes that a dead record stands in.
 local function indexes_of(record)
@@ -71,27 +49,6 @@ end
 -- The key that remembers which code of a number and a purpose was seen last; it names the number by a digest only.
 local function newest_name(dead, mobile, purpose)
   return dead .. ':newest:' .. string.sub(redis.sha1hex(mobile .. ' ' .. (purpose or '')), 1, 20)
-end
-
--- What a replay of a record would meet: 'sendable', or why not. Returns the record's fields too.
--- `life`: new life in seconds or nil; the two flags allow what is otherwise refused.
-local function verdict(record, key, dead, now, version, life, ambiguous, superseded)
-  local r = read(record, 'v', 'state', 'mobile', 'code', 'purpose', 'expires_at', 'ambiguous_total', 'discarded_at', 'act', 'attempt', 'reason', 'row')
-  if not r.state then return 'missing', r end
-  if number(r.v) > tonumber(version) then return 'newer', r end
-  if r.state ~= 'dead' or r.discarded_at then return 'not_dead', r end
-  if not r.mobile or r.mobile == '' or not r.code or r.code == '' then return 'unsendable', r end
-  if not life and number(r.expires_at) <= now then return 'expired', r end
-  local newest = not superseded and redis.call('GET', newest_name(dead, r.mobile, r.purpose))
-  if newest and newest ~= key then return 'superseded', r end
-  if number(r.ambiguous_total) > 0 and not ambiguous then return 'ambiguous', r end
-  return 'sendable', r
-end
-
--- One line of the audit trail. `cap`: entries to keep, about.
-local function audit_line(audit, cap, action, key, operator, run, r)
-  redis.call('XADD', audit, 'MAXLEN', '~', cap, '*', 'action', action, 'key', key, 'operator', operator, 'run', run,
-    'reason', r.reason or '', 'row', r.row or '')
 end
 
 -- Makes the record a dead letter: out of `due` and `expiry`, into the failure queue and its indexes.

@@ -1,3 +1,4 @@
+-- @include failure_queue/entries
 -- replay: put dead letters back, to be called now, each with a fresh budget.
 -- KEYS  1 due  2 expiry  3 dead  4 audit
 -- ARGV  1 clock offset  2 version  3 prefix of records  4 token of this run  5 operator  6 seconds of new life, or ''

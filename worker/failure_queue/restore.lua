@@ -1,3 +1,4 @@
+-- @include failure_queue/entries
 -- restore: bring one dead letter back from a file, as it was, at the moment of its death.
 -- KEYS  1 record  2 dead  3 audit
 -- ARGV  1 clock offset  2 version  3 key  4 token of this run  5 operator  6 audit lines to keep  7... the record's fields, each with its value

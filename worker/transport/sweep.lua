@@ -1,3 +1,4 @@
+-- @include transport/messages
 -- sweep: put back what was fetched and not acked in time, and what stands in lists that nobody reads.
 -- KEYS  1 queue  2 unacked  3 unacked index  4 fetched  5 returns  6 workers  7 due  8 expiry  9 dead  10... lists beside the queue
 -- ARGV  1 clock offset  2 version  3 prefix of records  4 this worker's instance  5 visibility time-out seconds  6 how many at the most
