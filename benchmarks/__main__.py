@@ -42,18 +42,36 @@ def _chosen(text: str, known: dict[str, Any]) -> list[str]:
 def read_arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="./run bench", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a tenth of everything, once: shows that it works, measures little")
-    parser.add_argument("--check", action="store_true", help="exit with 1 where a goal that was measured is not met")
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="a tenth of everything, once: shows that it works, measures little",
+    )
+    parser.add_argument(
+        "--check", action="store_true", help="exit with 1 where a goal that was measured is not met"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure")
     parser.add_argument(
-        "--publish", action="store_true", help="write docs/performance.json and .svg, and the tables of docs/performance.md"
+        "--publish",
+        action="store_true",
+        help="write docs/performance.json and .svg, and the tables of docs/performance.md",
     )
-    parser.add_argument("--only", type=lambda text: _chosen(text, BY_NAME), default=list(BY_NAME), metavar="NAME,...")
-    parser.add_argument("--measure", type=lambda text: _chosen(text, MEASURES), default=list(MEASURES), metavar="NAME,...")
-    parser.add_argument("--repetitions", type=int, help="of each trial; the median counts (3, with --quick 1)")
-    parser.add_argument("--scale", type=float, help="multiplies the number of codes in each drain (1, with --quick 0.1)")
+    parser.add_argument(
+        "--only", type=lambda text: _chosen(text, BY_NAME), default=list(BY_NAME), metavar="NAME,..."
+    )
+    parser.add_argument(
+        "--measure", type=lambda text: _chosen(text, MEASURES), default=list(MEASURES), metavar="NAME,..."
+    )
+    parser.add_argument(
+        "--repetitions", type=int, help="of each trial; the median counts (3, with --quick 1)"
+    )
+    parser.add_argument(
+        "--scale", type=float, help="multiplies the number of codes in each drain (1, with --quick 0.1)"
+    )
     parser.add_argument("--show", type=Path, metavar="FILE", help="measure nothing: read what --json wrote")
-    parser.add_argument("--lock", action="store_true", help="measure nothing: write peers/*.txt afresh (needs uv)")
+    parser.add_argument(
+        "--lock", action="store_true", help="measure nothing: write peers/*.txt afresh (needs uv)"
+    )
     return parser.parse_args()
 
 
@@ -61,14 +79,24 @@ def machine(plan: Plan) -> dict[str, Any]:
     """Say where and how it was measured."""
     facts = {"cores": os.cpu_count(), "python": platform.python_version(), "system": platform.system()}
     how = {"repetitions": plan.repetitions, "scale": plan.scale, "crowd": plan.crowd}
-    return {**facts, "gateway": "nginx" if nginx_program() else "own", "load before": round(os.getloadavg()[0], 2), **how}
+    return {
+        **facts,
+        "gateway": "nginx" if nginx_program() else "own",
+        "load before": round(os.getloadavg()[0], 2),
+        **how,
+    }
 
 
 def plan_of(chosen: argparse.Namespace) -> Plan:
     """Return how much is to be run."""
     asked = {"repetitions": chosen.repetitions, "scale": chosen.scale}
-    changes: dict[str, Any] = {**(QUICK if chosen.quick else {}), **{name: value for name, value in asked.items() if value}}
-    return Plan(contestants=tuple(contestant for contestant in FIELD if contestant.name in chosen.only), **changes)
+    changes: dict[str, Any] = {
+        **(QUICK if chosen.quick else {}),
+        **{name: value for name, value in asked.items() if value},
+    }
+    return Plan(
+        contestants=tuple(contestant for contestant in FIELD if contestant.name in chosen.only), **changes
+    )
 
 
 def measure(plan: Plan, names: list[str], keep: Callable[[Book], None]) -> Book:

@@ -13,7 +13,9 @@ Medians = dict[str, dict[str, float]]
 class Book:
     """Figures as they come. `lost` and `doubled` are sums over all drains of a contestant."""
 
-    samples: dict[str, dict[str, list[float]]] = dataclasses.field(default_factory=lambda: defaultdict(lambda: defaultdict(list)))
+    samples: dict[str, dict[str, list[float]]] = dataclasses.field(
+        default_factory=lambda: defaultdict(lambda: defaultdict(list))
+    )
     lost: dict[str, int] = dataclasses.field(default_factory=lambda: defaultdict(int))
     doubled: dict[str, int] = dataclasses.field(default_factory=lambda: defaultdict(int))
     problems: list[str] = dataclasses.field(default_factory=list)
@@ -42,11 +44,17 @@ class Book:
 
     def medians(self) -> Medians:
         """Return all of them."""
-        return {measure: {who: statistics.median(v) for who, v in rows.items()} for measure, rows in self.samples.items()}
+        return {
+            measure: {who: statistics.median(v) for who, v in rows.items()}
+            for measure, rows in self.samples.items()
+        }
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything, to be written as JSON."""
-        samples = {measure: {who: list(values) for who, values in rows.items()} for measure, rows in self.samples.items()}
+        samples = {
+            measure: {who: list(values) for who, values in rows.items()}
+            for measure, rows in self.samples.items()
+        }
         return {
             "medians": self.medians(),
             "samples": samples,

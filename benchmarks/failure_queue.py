@@ -59,7 +59,9 @@ class Clock:
 
     def told(self, count: int) -> dict[str, float]:
         """Return codes a second, and microseconds of CPU a code."""
-        seconds, server, ours = (after - before for before, after in zip(self._began, self._now(), strict=True))
+        seconds, server, ours = (
+            after - before for before, after in zip(self._began, self._now(), strict=True)
+        )
         each = 1e6 / max(count, 1)
         return {
             "count": count,
@@ -85,7 +87,9 @@ def main(count: int) -> None:
         client.config_set("slowlog-log-slower-than", 5000)
         client.config_set("slowlog-max-len", 1000)
         client.slowlog_reset()
-        result["first_page"] = {name: median(functools.partial(queue.page, wanted)) for name, wanted in PAGES.items()}
+        result["first_page"] = {
+            name: median(functools.partial(queue.page, wanted)) for name, wanted in PAGES.items()
+        }
         result["stats"] = median(queue.stats)
         started = time.perf_counter()
         plan = queue.plan(Filter(sendable=True), Choice())
@@ -102,7 +106,10 @@ def main(count: int) -> None:
         for _ in queue.discard(chosen):
             pass
         result["discard"] = clock.told(len(chosen))
-        slow = [(round(entry["duration"] / 1000, 1), entry["command"][:30].decode()) for entry in client.slowlog_get(1000)]
+        slow = [
+            (round(entry["duration"] / 1000, 1), entry["command"][:30].decode())
+            for entry in client.slowlog_get(1000)
+        ]
         result["commands_over_5_ms"] = len(slow)
         result["slowest_commands_ms"] = sorted(slow, reverse=True)[:5]
     print(json.dumps(result, indent=1))

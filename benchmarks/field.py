@@ -55,9 +55,13 @@ class Contestant:
         """Where it is started."""
         return ROOT if self.name == OURS else PEERS
 
-    def environment(self, *, redis_port: int, gateway: str, slots: int = 50, **settings: Any) -> dict[str, str]:
+    def environment(
+        self, *, redis_port: int, gateway: str, slots: int = 50, **settings: Any
+    ) -> dict[str, str]:
         """Return its environment. `settings`: ours, by their names in lower case."""
-        clean = {name: value for name, value in os.environ.items() if not name.startswith(("VOICECODE_", "PYTHON"))}
+        clean = {
+            name: value for name, value in os.environ.items() if not name.startswith(("VOICECODE_", "PYTHON"))
+        }
         redis_url = f"redis://127.0.0.1:{redis_port}/0"
         theirs = {
             "RQ_REDIS_URL": redis_url,
@@ -67,7 +71,8 @@ class Contestant:
         }
         given = {**_settings(redis_port, gateway, slots), **settings} if self.name == OURS else {}
         ours = {
-            f"VOICECODE_{name.upper()}": value if isinstance(value, str) else json.dumps(value) for name, value in given.items()
+            f"VOICECODE_{name.upper()}": value if isinstance(value, str) else json.dumps(value)
+            for name, value in given.items()
         }
         return {**clean, **theirs, **ours, "PYTHONPATH": str(self.folder)}
 
@@ -91,13 +96,16 @@ def _each(*words: str) -> Command:
     """Start a program once for each process; `{bin}`, `{slots}` and `{core}`, one for each, are filled in."""
     cores = os.cpu_count() or 1
     return lambda folder, processes, slots: [
-        [word.format(bin=folder, slots=slots, core=number % cores) for word in words] for number in range(processes)
+        [word.format(bin=folder, slots=slots, core=number % cores) for word in words]
+        for number in range(processes)
     ]
 
 
 def _once(*words: str) -> Command:
     """Start a program once, which starts `{processes}` itself."""
-    return lambda folder, processes, slots: [[word.format(bin=folder, slots=slots, processes=processes) for word in words]]
+    return lambda folder, processes, slots: [
+        [word.format(bin=folder, slots=slots, processes=processes) for word in words]
+    ]
 
 
 _CELERY: Final = ("{bin}celery", "-A", "celery_tasks", "worker", "--loglevel", "WARNING")
@@ -112,7 +120,16 @@ _TASKIQ: Final = (
     "--log-level",
     "WARNING",
 )
-_RQ: Final = ("{bin}rq", "worker-pool", "bench", "--num-workers", "{processes}", "--worker-class", "rq.SimpleWorker", "--quiet")
+_RQ: Final = (
+    "{bin}rq",
+    "worker-pool",
+    "bench",
+    "--num-workers",
+    "{processes}",
+    "--worker-class",
+    "rq.SimpleWorker",
+    "--quiet",
+)
 _HUEY_COMMAND: Final = ("{bin}huey_consumer", "huey_tasks.huey", "-k", "thread", "-w", "{slots}", "-q")
 _HUEY: Final = Contestant(
     name="huey",
@@ -167,7 +184,9 @@ FIELD: Final = (
         venv="dramatiq",
         enqueue="dramatiq_tasks:enqueue",
         queue="dramatiq:default",
-        command=_once("{bin}dramatiq", "dramatiq_tasks", "--processes", "{processes}", "--threads", "{slots}"),
+        command=_once(
+            "{bin}dramatiq", "dramatiq_tasks", "--processes", "{processes}", "--threads", "{slots}"
+        ),
         codes=(6000, 4000),
         slots=(8, 100),
     ),

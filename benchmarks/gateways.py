@@ -20,7 +20,10 @@ from benchmarks.processes import Tree
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 PATH: Final = "/webservice/voice.php"
-ECHO_MODULES: Final = ("/usr/lib/nginx/modules/ngx_http_echo_module.so", "/usr/share/nginx/modules/ngx_http_echo_module.so")
+ECHO_MODULES: Final = (
+    "/usr/lib/nginx/modules/ngx_http_echo_module.so",
+    "/usr/share/nginx/modules/ngx_http_echo_module.so",
+)
 _MOBILE: Final = re.compile(r"mobile=(\d+)")
 _START_SECONDS: Final = 5.0
 
@@ -157,7 +160,9 @@ def fast(latency: float) -> Iterator[Gateway]:
         folder, port = Path(name), free_port()
         folder.chmod(0o755)
         sleep = f"echo_sleep {latency};" if latency else ""
-        text = NGINX.format(module=module, folder=folder, port=port, path=PATH, sleep=sleep, body=BODY.decode())
+        text = NGINX.format(
+            module=module, folder=folder, port=port, path=PATH, sleep=sleep, body=BODY.decode()
+        )
         (folder / "nginx.conf").write_text(text)
         command = [program, "-p", name, "-e", f"{name}/error.log", "-c", f"{name}/nginx.conf"]
         with Tree(command, log=folder / "output", env=os.environ, cwd=folder) as tree:

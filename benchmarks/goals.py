@@ -49,7 +49,11 @@ class Verdict:
         """Whether the goal was reached; what was not measured was not."""
         if self.ratio is None:
             return False
-        return self.ratio >= self.goal.limit if self.goal.bound is Bound.AT_LEAST else self.ratio <= self.goal.limit
+        return (
+            self.ratio >= self.goal.limit
+            if self.goal.bound is Bound.AT_LEAST
+            else self.ratio <= self.goal.limit
+        )
 
     @property
     def failed(self) -> bool:
@@ -88,7 +92,13 @@ GOALS: Final = (
         limit=1.6,
         against=(BARE,),
     ),
-    Goal(text="latency p99 at 50/s, ours / the best peer", measure="latency_50_p99", bound=_AT_MOST, limit=1.2, against=PEERS),
+    Goal(
+        text="latency p99 at 50/s, ours / the best peer",
+        measure="latency_50_p99",
+        bound=_AT_MOST,
+        limit=1.2,
+        against=PEERS,
+    ),
     *(
         Goal(
             text=f"throughput with a crowd of {what}, ours / with none",
@@ -110,7 +120,10 @@ GOALS: Final = (
     ),
     *(
         Goal(
-            text=f"MB of one process with 200 calls in flight over {way}", measure=f"inflight_{way}", bound=_AT_MOST, limit=100.0
+            text=f"MB of one process with 200 calls in flight over {way}",
+            measure=f"inflight_{way}",
+            bound=_AT_MOST,
+            limit=100.0,
         )
         for way in ("http", "https")
     ),
@@ -118,7 +131,9 @@ GOALS: Final = (
 )
 
 
-def judge(medians: Medians, goals: tuple[Goal, ...] = GOALS, *, losers: Collection[str] = ()) -> list[Verdict]:
+def judge(
+    medians: Medians, goals: tuple[Goal, ...] = GOALS, *, losers: Collection[str] = ()
+) -> list[Verdict]:
     """Compare the figures with the goals. `losers`: contestants that lost codes, with whom nobody is compared."""
     return [_verdict(goal, medians, losers) for goal in goals]
 

@@ -42,7 +42,9 @@ class Plan:
 
 
 @contextlib.contextmanager
-def stage_of(contestant: Contestant, gateway: Gateway, at: int, server: Server | None = None, **changes: Any) -> Iterator[Stage]:
+def stage_of(
+    contestant: Contestant, gateway: Gateway, at: int, server: Server | None = None, **changes: Any
+) -> Iterator[Stage]:
     """Set up a trial in a Redis of its own. `at`: 0 for the fast gateway, 1 for the slow one."""
     with contextlib.ExitStack() as stack:
         server = server or stack.enter_context(start_server())
@@ -91,9 +93,16 @@ def drains(book: Book, plan: Plan) -> None:
         for at, (name, latency) in enumerate(LATENCIES):
             for contestant in plan.contestants:
 
-                def trial(contestant: Contestant = contestant, at: int = at, name: str = name, latency: float = latency) -> None:
+                def trial(
+                    contestant: Contestant = contestant,
+                    at: int = at,
+                    name: str = name,
+                    latency: float = latency,
+                ) -> None:
                     with gateways.fast(latency) as gateway, stage_of(contestant, gateway, at) as stage:
-                        note_drain(book, contestant.name, name, drain(stage, plan.codes(contestant.codes[at])))
+                        note_drain(
+                            book, contestant.name, name, drain(stage, plan.codes(contestant.codes[at]))
+                        )
 
                 tried(book, contestant.name, f"drain at {name}", trial)
         tried(book, BARE, "bare loop", lambda: bare(book, plan))
@@ -105,7 +114,9 @@ def bare(book: Book, plan: Plan) -> None:
         python = bin_of("celery") / "python"
         environment = BY_NAME["celery"].environment(redis_port=0, gateway=gateway.url)
         command = [str(python), "bare.py", str(plan.codes(4000))]
-        said = json.loads(subprocess.run(command, cwd=PEERS, env=environment, capture_output=True, check=True).stdout)
+        said = json.loads(
+            subprocess.run(command, cwd=PEERS, env=environment, capture_output=True, check=True).stdout
+        )
     book.note("throughput_0ms", BARE, said["codes_a_second"])
     book.note("cpu_0ms", BARE, said["cpu_seconds_a_code"])
 
@@ -119,7 +130,10 @@ def latencies(book: Book, plan: Plan) -> None:
 
 def _latencies(book: Book, plan: Plan, contestant: Contestant) -> None:
     capacity = book.median("throughput_0ms", contestant.name)
-    rates = [("50", STEADY_RATE, plan.latency_seconds), *([("half", capacity / 2, plan.latency_seconds / 2)] if capacity else [])]
+    rates = [
+        ("50", STEADY_RATE, plan.latency_seconds),
+        *([("half", capacity / 2, plan.latency_seconds / 2)] if capacity else []),
+    ]
     with gateways.own(0) as gateway, stage_of(contestant, gateway, 0) as stage, ready(stage):
         for number, (name, rate, seconds) in enumerate(rates):
             _latency(book, stage, name, rate, int(rate * seconds), first=number * 1_000_000)
@@ -133,7 +147,9 @@ def _latency(book: Book, stage: Stage, name: str, rate: float, count: int, *, fi
     arrived = first_arrivals(gateway.arrivals())
     sent = [line.split() for line in file.read_text().splitlines()]
     served = [
-        (arrived[mobile] - float(begun), arrived[mobile] - float(done)) for mobile, begun, done in sent if mobile in arrived
+        (arrived[mobile] - float(begun), arrived[mobile] - float(done))
+        for mobile, begun, done in sent
+        if mobile in arrived
     ]
     book.lost[who] += count - len(served)
     for suffix, waits in zip(("", "_after"), zip(*served, strict=True), strict=True):

@@ -75,7 +75,9 @@ def scaling(book: Book, plan: Plan) -> None:
                 latency = LATENCIES[1][1]
                 shape: dict[str, Any] = {"processes": processes, "slots": SCALING_SLOTS}
                 with gateways.fast(latency) as gateway, stage_of(BY_NAME[OURS], gateway, 1, **shape) as stage:
-                    note_drain(book, OURS, f"{processes}_processes", drain(stage, plan.codes(500 * processes)))
+                    note_drain(
+                        book, OURS, f"{processes}_processes", drain(stage, plan.codes(500 * processes))
+                    )
 
             tried(book, OURS, f"{processes} processes", trial)
 
@@ -89,7 +91,12 @@ def crowded(book: Book, plan: Plan) -> None:
             load_mixed(client, plan.crowd, now=time.time(), span_seconds=100_000, sendable=plan.crowd // 10)
         for turn in range(plan.repetitions):
             for name, server in (("uncrowded", None), ("due", due), ("dead", dead)):
-                tried(book, OURS, f"{name}, {plan.crowd}", functools.partial(_crowded, book, plan, name, server, turn))
+                tried(
+                    book,
+                    OURS,
+                    f"{name}, {plan.crowd}",
+                    functools.partial(_crowded, book, plan, name, server, turn),
+                )
         with due.client() as client:
             book.note("due_left", OURS, float(client.zcard(names.DUE)))
         with dead.client() as client:
@@ -107,7 +114,10 @@ def _fill_due(server: Server, count: int) -> None:
         fill = client.register_script(FILL_DUE)
         now = time.time()
         for first in range(0, count, 500):
-            fill(keys=[names.RECORD_PREFIX, names.DUE, names.EXPIRY], args=[first, min(500, count - first), now + 3000, now])
+            fill(
+                keys=[names.RECORD_PREFIX, names.DUE, names.EXPIRY],
+                args=[first, min(500, count - first), now + 3000, now],
+            )
 
 
 def inflight(book: Book, plan: Plan) -> None:
@@ -125,7 +135,10 @@ def _over_tls(book: Book) -> None:
 def _inflight(book: Book, way: str, options: dict[str, Any], settings: dict[str, object]) -> None:
     shape: dict[str, Any] = {"processes": 1, "slots": INFLIGHT_SLOTS, "settings": settings}
     count = INFLIGHT_SLOTS * 2
-    with gateways.own(INFLIGHT_SECONDS, **options) as gateway, stage_of(BY_NAME[OURS], gateway, 1, **shape) as stage:
+    with (
+        gateways.own(INFLIGHT_SECONDS, **options) as gateway,
+        stage_of(BY_NAME[OURS], gateway, 1, **shape) as stage,
+    ):
         stage.fill(count)
         with stage.workers() as trees:
             wait(gateway.count, count, lambda: 0.0)

@@ -92,7 +92,9 @@ async def main() -> None:
         context.load_cert_chain(chosen.cert)
     journal = Journal()
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Connection(journal, chosen.latency), "127.0.0.1", 0, ssl=context, backlog=1000)
+    server = await loop.create_server(
+        lambda: Connection(journal, chosen.latency), "127.0.0.1", 0, ssl=context, backlog=1000
+    )
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 

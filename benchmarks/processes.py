@@ -47,7 +47,13 @@ class Tree:
         self.started_at: Final = time.time()
         with log.open("ab") as file:
             self._leash = subprocess.Popen(
-                line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=file, env=dict(env), cwd=cwd, start_new_session=True
+                line,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=file,
+                env=dict(env),
+                cwd=cwd,
+                start_new_session=True,
             )
         self.log: Final = log
         with cast("IO[bytes]", self._leash.stdout) as words:
@@ -62,7 +68,9 @@ class Tree:
         """Return the program and everything that it has started."""
         everybody = (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit())
         return [
-            pid for pid in everybody if pid != self._leash.pid and _stat(pid)[_SESSION : _SESSION + 1] == [str(self._leash.pid)]
+            pid
+            for pid in everybody
+            if pid != self._leash.pid and _stat(pid)[_SESSION : _SESSION + 1] == [str(self._leash.pid)]
         ]
 
     def cpu_seconds(self) -> float:

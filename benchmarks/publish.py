@@ -21,7 +21,10 @@ def judged(book: Book) -> list[goals.Verdict]:
 
 def as_json(book: Book, machine: dict[str, Any]) -> str:
     """Return every figure of a run."""
-    return json.dumps({"machine": machine, **book.as_dict(), "goals": goals.as_dicts(judged(book))}, indent=1) + "\n"
+    return (
+        json.dumps({"machine": machine, **book.as_dict(), "goals": goals.as_dicts(judged(book))}, indent=1)
+        + "\n"
+    )
 
 
 def markdown(book: Book, machine: dict[str, Any]) -> str:
@@ -37,7 +40,8 @@ def markdown(book: Book, machine: dict[str, Any]) -> str:
 def drawn(book: Book, machine: dict[str, Any]) -> str:
     """Return the picture."""
     return picture.draw(
-        book.medians(), f"Medians of one run on {machine['cores']} cores. The peers do the bare POST and nothing else."
+        book.medians(),
+        f"Medians of one run on {machine['cores']} cores. The peers do the bare POST and nothing else.",
     )
 
 

@@ -67,7 +67,11 @@ class Shown:
 
 def tables(book: Book, verdicts: list[Verdict]) -> list[Shown]:
     """Return everything that was measured."""
-    found = [*(_contestants(book, title, columns) for title, columns in COLUMNS), _alone(book), _goals(verdicts)]
+    found = [
+        *(_contestants(book, title, columns) for title, columns in COLUMNS),
+        _alone(book),
+        _goals(verdicts),
+    ]
     return [table for table in found if table.rows]
 
 
@@ -96,7 +100,9 @@ def _contestants(book: Book, title: str, columns: tuple[Column, ...]) -> Shown:
 
 def _alone(book: Book) -> Shown:
     figures = [(text, book.median(measure, OURS), unit) for text, measure, unit in ALONE]
-    figures.append(("the gateway's own ceiling, pipelined", book.median("gateway_ceiling", "0ms"), "requests/s"))
+    figures.append(
+        ("the gateway's own ceiling, pipelined", book.median("gateway_ceiling", "0ms"), "requests/s")
+    )
     rows = tuple((text, f"{value:.0f}", unit) for text, value, unit in figures if value is not None)
     return Shown(title="Ours alone", headings=("", "median", ""), rows=rows)
 

@@ -67,7 +67,11 @@ class Stage:
     @property
     def environment(self) -> dict[str, str]:
         """Return what its processes are given."""
-        where: dict[str, Any] = {"redis_port": self.server.port, "gateway": self.gateway.url, "slots": self.slots}
+        where: dict[str, Any] = {
+            "redis_port": self.server.port,
+            "gateway": self.gateway.url,
+            "slots": self.slots,
+        }
         return self.contestant.environment(**where, **self.settings)
 
     @property
@@ -80,7 +84,9 @@ class Stage:
         python = bin_of(self.contestant.venv) / "python"
         command = [str(python), "produce.py", self.contestant.enqueue, str(count), *options]
         environment = {**self.environment, "PYTHONPATH": str(PEERS)}
-        done = subprocess.run(command, cwd=PEERS, env=environment, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command, cwd=PEERS, env=environment, capture_output=True, text=True, check=False
+        )
         if done.returncode:
             raise TrialError(done.stderr)
         said: dict[str, float] = json.loads(done.stdout)
@@ -94,7 +100,9 @@ class Stage:
         with self.server.client() as client:
             for start in range(first, first + count, 1000):
                 numbers = range(start, min(start + 1000, first + count))
-                client.lpush(self.contestant.queue, *(kombu_message(self.contestant, number) for number in numbers))
+                client.lpush(
+                    self.contestant.queue, *(kombu_message(self.contestant, number) for number in numbers)
+                )
 
     @contextlib.contextmanager
     def workers(self) -> Iterator[list[Tree]]:
@@ -102,12 +110,20 @@ class Stage:
         contestant = self.contestant
         with contextlib.ExitStack() as stack:
             yield [
-                stack.enter_context(Tree(command, log=self.folder / "workers.log", env=self._own(number), cwd=contestant.folder))
+                stack.enter_context(
+                    Tree(
+                        command, log=self.folder / "workers.log", env=self._own(number), cwd=contestant.folder
+                    )
+                )
                 for number, command in enumerate(contestant.commands(self.processes, self.slots))
             ]
 
     def _own(self, number: int) -> dict[str, str]:
-        heartbeat = {"VOICECODE_HEARTBEAT_FILE": str(self.folder / f"heartbeat-{number}")} if self.contestant.name == OURS else {}
+        heartbeat = (
+            {"VOICECODE_HEARTBEAT_FILE": str(self.folder / f"heartbeat-{number}")}
+            if self.contestant.name == OURS
+            else {}
+        )
         return {**self.environment, **heartbeat}
 
     def log_tail(self) -> str:
@@ -122,11 +138,39 @@ def kombu_message(contestant: Contestant, number: int) -> str:
     args = [mobile, "123456"] if ours else [mobile]
     kwargs = {"key": f"bench:{number:08d}", "expires_at": int(time.time()) + 3000} if ours else {}
     body = json.dumps([args, kwargs, {"callbacks": None, "errbacks": None, "chain": None, "chord": None}])
-    headers = {"lang": "py", "task": contestant.kombu_task, "id": task_id, "root_id": task_id, "parent_id": None, "group": None}
-    plan = {"eta": None, "expires": None, "retries": 0, "timelimit": [None, None], "shadow": None, "ignore_result": False}
-    shown = {"argsrepr": repr(tuple(args)), "kwargsrepr": repr(kwargs), "origin": "gen1@bench", "replaced_task_nesting": 0}
-    delivery = {"delivery_mode": 2, "delivery_info": {"exchange": "", "routing_key": contestant.queue}, "priority": 0}
-    properties = {"correlation_id": task_id, "reply_to": str(uuid.uuid4()), "body_encoding": "base64", **delivery}
+    headers = {
+        "lang": "py",
+        "task": contestant.kombu_task,
+        "id": task_id,
+        "root_id": task_id,
+        "parent_id": None,
+        "group": None,
+    }
+    plan = {
+        "eta": None,
+        "expires": None,
+        "retries": 0,
+        "timelimit": [None, None],
+        "shadow": None,
+        "ignore_result": False,
+    }
+    shown = {
+        "argsrepr": repr(tuple(args)),
+        "kwargsrepr": repr(kwargs),
+        "origin": "gen1@bench",
+        "replaced_task_nesting": 0,
+    }
+    delivery = {
+        "delivery_mode": 2,
+        "delivery_info": {"exchange": "", "routing_key": contestant.queue},
+        "priority": 0,
+    }
+    properties = {
+        "correlation_id": task_id,
+        "reply_to": str(uuid.uuid4()),
+        "body_encoding": "base64",
+        **delivery,
+    }
     message = {
         "body": base64.b64encode(body.encode()).decode(),
         "content-encoding": "utf-8",
@@ -148,7 +192,12 @@ def drain(stage: Stage, count: int, *, first: int = 0) -> Drained:
             redis_before, peak = cpu_seconds(stage.server.pid), sum(tree.megabytes() for tree in trees)
             released_at = time.time()
             client.rename(_HELD, contestant.queue)
-            peak = max(peak, *wait(lambda: gateway.count() - begun, count, lambda: sum(tree.megabytes() for tree in trees)))
+            peak = max(
+                peak,
+                *wait(
+                    lambda: gateway.count() - begun, count, lambda: sum(tree.megabytes() for tree in trees)
+                ),
+            )
             _rest(trees, stage.contestant.quiet_seconds)
             arrivals = [arrival for arrival in gateway.arrivals() if arrival[1] >= released_at]
             cpu = sum(tree.cpu_seconds() for tree in trees) - before

@@ -38,12 +38,23 @@ def _steps(folder: Path, lock: Path) -> list[list[str]]:
         install = [uv, "pip", "install", "--quiet", "--python", python]
     elif importlib.util.find_spec("pip"):
         make = [sys.executable, "-m", "venv", "--without-pip", str(folder)]
-        install = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "--python", python, "install"]
+        install = [
+            sys.executable,
+            "-m",
+            "pip",
+            "--quiet",
+            "--disable-pip-version-check",
+            "--python",
+            python,
+            "install",
+        ]
     elif importlib.util.find_spec("ensurepip"):
         make = [sys.executable, "-m", "venv", str(folder)]
         install = [python, "-m", "pip", "--quiet", "--disable-pip-version-check", "install"]
     else:
-        message = "needs uv or pip to install the peers.\nCure: pip install uv, or apt-get install python3-venv"
+        message = (
+            "needs uv or pip to install the peers.\nCure: pip install uv, or apt-get install python3-venv"
+        )
         raise SetUpError(message)
     return [make, [*install, "--require-hashes", "-r", str(lock)]]
 
@@ -54,10 +65,25 @@ def write_locks() -> None:
     if uv is None:
         message = "locking needs uv.\nCure: pip install uv"
         raise SetUpError(message)
-    options = ["--quiet", "--universal", "--python-version", "3.11", "--generate-hashes", "--no-annotate", "--upgrade"]
-    options += ["--no-emit-index-url", "--no-emit-find-links", "--custom-compile-command", "./run bench --lock"]
+    options = [
+        "--quiet",
+        "--universal",
+        "--python-version",
+        "3.11",
+        "--generate-hashes",
+        "--no-annotate",
+        "--upgrade",
+    ]
+    options += [
+        "--no-emit-index-url",
+        "--no-emit-find-links",
+        "--custom-compile-command",
+        "./run bench --lock",
+    ]
     for source in sorted(PEERS.glob("*.in")):
-        _carry_out([uv, "pip", "compile", *options, str(source), "--output-file", str(source.with_suffix(".txt"))])
+        _carry_out(
+            [uv, "pip", "compile", *options, str(source), "--output-file", str(source.with_suffix(".txt"))]
+        )
 
 
 def _carry_out(step: list[str]) -> None:

@@ -35,7 +35,10 @@ class Explained:
 
     def as_dict(self) -> dict[str, Any]:
         """Return it for a program."""
-        return {"settings": {s.variable: dataclasses.asdict(s) for s in self.settings}, "problems": list(self.problems)}
+        return {
+            "settings": {s.variable: dataclasses.asdict(s) for s in self.settings},
+            "problems": list(self.problems),
+        }
 
 
 def explain() -> Explained:
@@ -51,7 +54,10 @@ def explain() -> Explained:
             found.require_gateway()
         except SettingsError as error:
             problems = [*str(error).splitlines(), *problems]
-    return Explained(settings=tuple(_line(name, found, problems) for name in Settings.model_fields), problems=tuple(problems))
+    return Explained(
+        settings=tuple(_line(name, found, problems) for name in Settings.model_fields),
+        problems=tuple(problems),
+    )
 
 
 def _unknown() -> list[str]:
@@ -63,7 +69,11 @@ def _line(name: str, found: Settings | None, problems: list[str]) -> Explanation
     field, variable = Settings.model_fields[name], PREFIX + name.upper()
     wrong = any(problem.startswith((variable + ":", variable + " ")) for problem in problems)
     # Where the whole cannot be used, what the environment says is the best that is known.
-    value = getattr(found, name) if found is not None else os.environ.get(variable, field.get_default(call_default_factory=True))
+    value = (
+        getattr(found, name)
+        if found is not None
+        else os.environ.get(variable, field.get_default(call_default_factory=True))
+    )
     given = name in found.model_fields_set if found is not None else variable in os.environ
     return Explanation(
         variable=variable,

@@ -90,7 +90,9 @@ class _Handler(logging.StreamHandler[Any]):
         """Write that a line of logger `name` was lost to the exception that is being handled."""
         error = sys.exc_info()[0]
         with contextlib.suppress(Exception):
-            self.stream.write(f'{{"event": "line.unwritten", "logger": "{name}", "cause": "{error and error.__name__}"}}\n')
+            self.stream.write(
+                f'{{"event": "line.unwritten", "logger": "{name}", "cause": "{error and error.__name__}"}}\n'
+            )
 
 
 class _Lines:
@@ -151,7 +153,9 @@ def mask(_logger: WrappedLogger, _method: str, event_dict: EventDict) -> EventDi
     foreign = event_dict.pop("foreign", False)
     for name, value in event_dict.items():
         if name not in _TELLING_FIELDS:
-            event_dict[name] = _masked(value, mask_foreign_text if foreign or name in _TEXT_OF_OTHERS else mask_text)
+            event_dict[name] = _masked(
+                value, mask_foreign_text if foreign or name in _TEXT_OF_OTHERS else mask_text
+            )
         elif isinstance(value, str):
             event_dict[name] = _without_secrets(value)
     return event_dict
@@ -160,7 +164,9 @@ def mask(_logger: WrappedLogger, _method: str, event_dict: EventDict) -> EventDi
 def redact_arguments(record: logging.LogRecord) -> bool:
     """Replace whole structures in a library's log call: they may be a task's arguments. Lets every record pass."""
     if isinstance(record.args, tuple):
-        record.args = tuple(REDACTED if isinstance(a, dict | list | tuple | bytes | set) else a for a in record.args)
+        record.args = tuple(
+            REDACTED if isinstance(a, dict | list | tuple | bytes | set) else a for a in record.args
+        )
     return True
 
 

@@ -129,7 +129,16 @@ def _code(  # noqa: PLR0913, PLR0917 - one argument per column
 ) -> Row:
     action = {_A: Action.RECORD, _T: Action.BACKOFF, _B: Action.BACKOFF, _P: Action.BURY}[kind]
     more = {"name": str(code), "action": action, **more}
-    return Row(code=code, message=message, meaning=meaning, kind=kind, scope=scope, alert=alert, runbook=runbook, **more)
+    return Row(
+        code=code,
+        message=message,
+        meaning=meaning,
+        kind=kind,
+        scope=scope,
+        alert=alert,
+        runbook=runbook,
+        **more,
+    )
 
 
 def _symptom(  # noqa: PLR0913, PLR0917 - one argument per column
@@ -137,7 +146,14 @@ def _symptom(  # noqa: PLR0913, PLR0917 - one argument per column
 ) -> Row:
     action = Action.BURY if kind is _P else Action.BACKOFF
     return Row(
-        name=symptom.value, symptom=symptom, meaning=meaning, kind=kind, scope=scope, action=action, alert=alert, runbook=runbook
+        name=symptom.value,
+        symptom=symptom,
+        meaning=meaning,
+        kind=kind,
+        scope=scope,
+        action=action,
+        alert=alert,
+        runbook=runbook,
     )
 
 
@@ -252,7 +268,9 @@ class Replies:
         self._unknown = rows["unknown"]
         self._symptoms = {row.symptom: row for row in self.rows if row.symptom}
         self._plain = {row.code: row for row in self.rows if row.code is not None and row.text is None}
-        self._by_text = [(row.code, re.compile(row.text), row) for row in self.rows if row.code is not None and row.text]
+        self._by_text = [
+            (row.code, re.compile(row.text), row) for row in self.rows if row.code is not None and row.text
+        ]
 
     def of_code(self, code: int, message: str) -> Row:
         """Return the row of a reply code; a row whose text is found in `message` comes before the plain one."""
@@ -276,7 +294,9 @@ def _override(name: str, row: Row | None, unknown: Row, columns: Mapping[str, An
     changes: dict[str, Any] = {}
     for column, value in columns.items():
         if column not in _OVERRIDABLE:
-            message = f"row {name!r} has no column {column!r} to override; there are: {', '.join(_OVERRIDABLE)}"
+            message = (
+                f"row {name!r} has no column {column!r} to override; there are: {', '.join(_OVERRIDABLE)}"
+            )
             raise ValueError(message)
         changes[column] = _value(name, column, value)
     new = dataclasses.replace(row, **changes)
@@ -318,11 +338,11 @@ _LONGEST_DELAY_SECONDS: Final = 86_400
 def _check(row: Row) -> None:
     if row.action not in _ACTIONS[row.kind]:
         fitting = ", ".join(sorted(a.value for a in _ACTIONS[row.kind]))
-        message = (
-            f"row {row.name!r}: a reply of kind {row.kind.value!r} cannot have action {row.action.value!r}; fitting: {fitting}"
-        )
+        message = f"row {row.name!r}: a reply of kind {row.kind.value!r} cannot have action {row.action.value!r}; fitting: {fitting}"
         raise ValueError(message)
-    if row.action is Action.WAIT and (row.delay_seconds is None or not 0 <= row.delay_seconds <= _LONGEST_DELAY_SECONDS):
+    if row.action is Action.WAIT and (
+        row.delay_seconds is None or not 0 <= row.delay_seconds <= _LONGEST_DELAY_SECONDS
+    ):
         message = f"row {row.name!r}: action 'wait' needs delay_seconds from 0 to {_LONGEST_DELAY_SECONDS}"
         raise ValueError(message)
     if row.times is not None and row.times < 0:

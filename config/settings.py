@@ -30,17 +30,28 @@ class Settings(BaseSettings):
     """Every setting, checked. Secrets never show in `repr`."""
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True, validate_default=True
+        env_prefix=PREFIX,
+        env_file=".env",
+        env_file_encoding="utf-8",
+        extra="ignore",
+        frozen=True,
+        validate_default=True,
     )
 
     broker_url: SecretStr = Field(
         SecretStr("redis://127.0.0.1:6379/0"),
         description="Redis, for the queue and the ledger: `redis://`, `rediss://`, `redis+socket://` or `sentinel://`, as Celery takes it.",
     )
-    sentinel_master: str = Field("mymaster", min_length=1, description="With `sentinel://`: the name of the master.")
+    sentinel_master: str = Field(
+        "mymaster", min_length=1, description="With `sentinel://`: the name of the master."
+    )
 
-    account: str | None = Field(None, min_length=1, description="The gateway's APIID. A worker does not start without it.")
-    apikey: SecretStr | None = Field(None, min_length=1, description="The gateway's APIKEY. A worker does not start without it.")
+    account: str | None = Field(
+        None, min_length=1, description="The gateway's APIID. A worker does not start without it."
+    )
+    apikey: SecretStr | None = Field(
+        None, min_length=1, description="The gateway's APIKEY. A worker does not start without it."
+    )
     gateway_url: str = Field(
         "https://api.voice.ihuyi.com/webservice/voice.php",
         description="The gateway's address, without `method=`. With `http://` the dynamic password is compulsory.",
@@ -49,14 +60,18 @@ class Settings(BaseSettings):
         default=False, description="Send a signature made afresh for each attempt in place of the APIKEY."
     )
     ca_bundle: Path | None = Field(
-        None, description="File of trusted certificates for the gateway, in place of the ones that come with `requests`."
+        None,
+        description="File of trusted certificates for the gateway, in place of the ones that come with `requests`.",
     )
     proxies_from_environment: bool = Field(
-        default=False, description="Use `HTTPS_PROXY` and its kin for the gateway. Off: they are not looked at."
+        default=False,
+        description="Use `HTTPS_PROXY` and its kin for the gateway. Off: they are not looked at.",
     )
 
     connect_timeout_seconds: Seconds = Field(3.0, description="Connecting to the gateway, one address.")
-    read_timeout_seconds: Seconds = Field(8.0, description="The gateway's silence between two pieces of its reply.")
+    read_timeout_seconds: Seconds = Field(
+        8.0, description="The gateway's silence between two pieces of its reply."
+    )
     attempt_deadline_seconds: Seconds = Field(
         10.0, description="A whole attempt: claim, name lookup, connection, TLS, reply header and body."
     )
@@ -64,20 +79,27 @@ class Settings(BaseSettings):
         20.0, description="A connection to the gateway that was idle for longer is not used again."
     )
 
-    lease_seconds: Seconds = Field(15.0, description="How long a claim holds before its worker counts as dead.")
+    lease_seconds: Seconds = Field(
+        15.0, description="How long a claim holds before its worker counts as dead."
+    )
     transport: Literal["fetching", "stock"] = Field(
         "fetching",
         description="`stock`: kombu's own Redis transport, which can lose a message when a worker is killed; nothing on the queue is lost by switching.",
     )
     heartbeat_file: Path = Field(
-        Path(DEFAULT_HEARTBEAT_FILE), description="The consuming loop touches this file; `voicecode-health` looks at its age."
+        Path(DEFAULT_HEARTBEAT_FILE),
+        description="The consuming loop touches this file; `voicecode-health` looks at its age.",
     )
-    heartbeat_max_age_seconds: Seconds = Field(15.0, description="Read by `voicecode-health`: an older heartbeat is a failure.")
+    heartbeat_max_age_seconds: Seconds = Field(
+        15.0, description="Read by `voicecode-health`: an older heartbeat is a failure."
+    )
     hold_seconds: Seconds = Field(15.0, description="At most one hint for one key within this time.")
     visibility_timeout_seconds: Seconds = Field(
         17.0, description="A message that was fetched and not acked goes back to the queue after this time."
     )
-    upkeep_interval_seconds: Seconds = Field(1.0, le=60, description="How often each worker looks for codes that are due.")
+    upkeep_interval_seconds: Seconds = Field(
+        1.0, le=60, description="How often each worker looks for codes that are due."
+    )
     upkeep_batch: int = Field(
         200,
         ge=1,
@@ -85,7 +107,9 @@ class Settings(BaseSettings):
         description="How many waiting codes one look of one worker may put back: bounds the retries in a second.",
     )
     upkeep_backlog: int = Field(
-        1000, ge=1, description="No waiting code is put back while so many that were put back still wait for a worker."
+        1000,
+        ge=1,
+        description="No waiting code is put back while so many that were put back still wait for a worker.",
     )
     reconnect_grace_seconds: float = Field(
         3.0,
@@ -97,7 +121,9 @@ class Settings(BaseSettings):
         15.0, description="How long a stopping worker goes on trying to write an outcome while Redis is away."
     )
 
-    backoff_base_seconds: Seconds = Field(2.0, description="Retry: the first back-off is drawn from 0 to this.")
+    backoff_base_seconds: Seconds = Field(
+        2.0, description="Retry: the first back-off is drawn from 0 to this."
+    )
     backoff_cap_seconds: Seconds = Field(30.0, description="Retry: no back-off is drawn from above this.")
     retry_gap_seconds: float = Field(
         1.5,
@@ -107,13 +133,19 @@ class Settings(BaseSettings):
     )
     max_attempts: int = Field(5, ge=1, le=20, description="Attempts for one code, the first one included.")
     ambiguous_retries: int = Field(
-        1, ge=0, le=4, description="Attempts after one of which nobody knows whether the phone rang. 0: never call twice."
+        1,
+        ge=0,
+        le=4,
+        description="Attempts after one of which nobody knows whether the phone rang. 0: never call twice.",
     )
 
     code_ttl_seconds: Seconds = Field(
-        300.0, description="A code's life where the producer sent no `expires_at`, counted from when a worker first sees it."
+        300.0,
+        description="A code's life where the producer sent no `expires_at`, counted from when a worker first sees it.",
     )
-    max_ttl_seconds: Seconds = Field(3600.0, description="An `expires_at` further off than this is bad input.")
+    max_ttl_seconds: Seconds = Field(
+        3600.0, description="An `expires_at` further off than this is bad input."
+    )
     require_expires_at: bool = Field(default=False, description="Refuse messages without `expires_at`.")
     accepted_ttl_seconds: float = Field(
         86_400.0,
@@ -123,10 +155,16 @@ class Settings(BaseSettings):
     )
 
     discard_undo_hours: float = Field(
-        24.0, ge=0, le=8_760, description="How long a discarded dead letter can be brought back by `voicecode dead undo`."
+        24.0,
+        ge=0,
+        le=8_760,
+        description="How long a discarded dead letter can be brought back by `voicecode dead undo`.",
     )
     dead_retention_days: float = Field(
-        30.0, ge=0, le=3_650, description="Dead letters older than this are purged by upkeep, each with an audit line. 0: never."
+        30.0,
+        ge=0,
+        le=3_650,
+        description="Dead letters older than this are purged by upkeep, each with an audit line. 0: never.",
     )
     dead_letters_max: int = Field(
         1_000_000,
@@ -137,9 +175,14 @@ class Settings(BaseSettings):
         None,
         description="Directory for those files, which hold numbers and codes. Without it the failure queue grows on, with an alert.",
     )
-    audit_entries: int = Field(1_000_000, ge=1_000, description="About how many lines the audit trail in Redis keeps.")
+    audit_entries: int = Field(
+        1_000_000, ge=1_000, description="About how many lines the audit trail in Redis keeps."
+    )
     operator: str | None = Field(
-        None, min_length=1, max_length=64, description="Name in the audit trail. Default: the system's user and host."
+        None,
+        min_length=1,
+        max_length=64,
+        description="Name in the audit trail. Default: the system's user and host.",
     )
 
     concurrency: int = Field(50, ge=1, le=1000, description="Calls in flight in one worker process.")
@@ -148,8 +191,12 @@ class Settings(BaseSettings):
         description="Linux: under load a worker process keeps to one core, the least busy one, which takes it less CPU per code. At rest, and where the system refuses, it runs on all.",
     )
     log_level: Level = Field("INFO", description="Our own log lines.")
-    celery_log_level: Level = Field("WARNING", description="Log lines of Celery, kombu and the other libraries.")
-    log_format: Literal["auto", "json", "console"] = Field("auto", description="`auto`: console on a terminal, else JSON.")
+    celery_log_level: Level = Field(
+        "WARNING", description="Log lines of Celery, kombu and the other libraries."
+    )
+    log_format: Literal["auto", "json", "console"] = Field(
+        "auto", description="`auto`: console on a terminal, else JSON."
+    )
 
     reply_overrides: dict[str, dict[str, Any]] = Field(
         default_factory=dict,
@@ -174,9 +221,7 @@ class Settings(BaseSettings):
     def _broker_is_redis(cls, value: SecretStr) -> SecretStr:
         scheme = urlsplit(value.get_secret_value().split(";", 1)[0]).scheme
         if scheme not in _BROKER_SCHEMES:
-            message = (
-                f"must be a Redis address ({', '.join(s + '://' for s in _BROKER_SCHEMES)}), not {scheme or 'without a scheme'}"
-            )
+            message = f"must be a Redis address ({', '.join(s + '://' for s in _BROKER_SCHEMES)}), not {scheme or 'without a scheme'}"
             raise ValueError(message)
         return value
 
@@ -217,7 +262,9 @@ class Settings(BaseSettings):
         """Return the account and the key; raise SettingsError where one is missing."""
         missing = [PREFIX + name.upper() for name in ("account", "apikey") if getattr(self, name) is None]
         if self.account is None or self.apikey is None:
-            message = "\n".join(f"{name} is not set: a worker cannot place calls without it" for name in missing)
+            message = "\n".join(
+                f"{name} is not set: a worker cannot place calls without it" for name in missing
+            )
             raise SettingsError(message)
         return self.account, self.apikey
 

@@ -10,7 +10,12 @@ from worker.transport.strategy import DeliveryTask
 
 
 def documented(
-    mobile: str, code: str, *, key: str | None = None, expires_at: float | None = None, purpose: str | None = None
+    mobile: str,
+    code: str,
+    *,
+    key: str | None = None,
+    expires_at: float | None = None,
+    purpose: str | None = None,
 ) -> None:
     """Have a code read out to a number: the arguments that a producer may send.
 
@@ -26,6 +31,8 @@ def send_voice_code(delivery: Delivery, envelope: Envelope, args: list[Any], kwa
 
 
 @app.task(name=names.RESUME_TASK, base=DeliveryTask)
-def resume_voice_code(delivery: Delivery, envelope: Envelope, args: list[Any], kwargs: dict[str, Any]) -> None:
+def resume_voice_code(
+    delivery: Delivery, envelope: Envelope, args: list[Any], kwargs: dict[str, Any]
+) -> None:
     """Look at a key again: its retry is due, or its worker died."""
     delivery.resume(args, kwargs, envelope)

@@ -42,7 +42,10 @@ class DeliveryStep(bootsteps.StartStopStep):
         except SettingsError as error:
             _refuse_to_start(error)
         if app.settings.transport == "fetching":
-            app.conf.broker_transport_options = {**app.conf.broker_transport_options, **app.parts.transport_options()}
+            app.conf.broker_transport_options = {
+                **app.conf.broker_transport_options,
+                **app.parts.transport_options(),
+            }
 
     def start(self, parent: Any) -> None:
         """Celery calls this once the pool is there."""

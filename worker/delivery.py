@@ -59,7 +59,14 @@ class Delivery:
     """Carries out the story with the parts it is given; shared by all threads."""
 
     def __init__(  # noqa: PLR0913 - its parts
-        self, *, settings: Settings, ledger: Ledger, gateway: Submits, replies: Replies, patience: Patience, worker: str
+        self,
+        *,
+        settings: Settings,
+        ledger: Ledger,
+        gateway: Submits,
+        replies: Replies,
+        patience: Patience,
+        worker: str,
     ) -> None:
         self._settings = settings
         self._ledger = ledger
@@ -69,7 +76,13 @@ class Delivery:
         self._patience = patience
         self._worker = worker
 
-    def send(self, documented: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any], envelope: Envelope) -> None:
+    def send(
+        self,
+        documented: Callable[..., Any],
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        envelope: Envelope,
+    ) -> None:
         """Deliver a producer's message. Raises Unfinished. `documented`: the task's signature, to check the arguments by."""
         task_id, own_id = envelope.task_id, safe_id(envelope.task_id)
         if envelope.expires is not None and kwargs.get("expires_at") is None:
@@ -84,7 +97,11 @@ class Delivery:
             return
         started = time.monotonic()
         token = secrets.token_hex(8)
-        claim = self._reach(lambda: self._ledger.claim(code, token=token, worker=self._worker, task_id=own_id, tag=envelope.tag))
+        claim = self._reach(
+            lambda: self._ledger.claim(
+                code, token=token, worker=self._worker, task_id=own_id, tag=envelope.tag
+            )
+        )
         if claim.answer is Answer.CONFLICT:
             reason = "the key is known with another number or code: every code needs a key of its own"
             refused = refuse(documented, args, {**kwargs, "key": own_id}, task_id=task_id, reason=reason)
@@ -98,13 +115,18 @@ class Delivery:
         if not isinstance(key, str) or not is_key(key):
             own_id = safe_id(envelope.task_id)
             refused = Refused(
-                key=own_id, reason="a hint carries one key", raw=json.dumps([args, kwargs], default=repr)[:RAW_CAP_BYTES]
+                key=own_id,
+                reason="a hint carries one key",
+                raw=json.dumps([args, kwargs], default=repr)[:RAW_CAP_BYTES],
             )
             self._refuse(refused, Reason.BAD_INPUT, own_id)
             return
         started = time.monotonic()
         token = secrets.token_hex(8)
-        self._follow(self._reach(lambda: self._ledger.resume(key, token=token, worker=self._worker, tag=envelope.tag)), started)
+        self._follow(
+            self._reach(lambda: self._ledger.resume(key, token=token, worker=self._worker, tag=envelope.tag)),
+            started,
+        )
 
     def _follow(self, claim: Claim, started: float) -> None:
         """Do what the claim's answer asks for; only CALL places a call."""
@@ -113,7 +135,13 @@ class Delivery:
         elif claim.answer is Answer.BURIED:
             report.buried(claim.key, claim.reason, claim.mobile, claim.task_id)
         elif claim.answer is Answer.NEWER:
-            log.error(Event.RECORD_NEWER, key=claim.key, version=names.RECORD_VERSION, alert="page", runbook="deploy")
+            log.error(
+                Event.RECORD_NEWER,
+                key=claim.key,
+                version=names.RECORD_VERSION,
+                alert="page",
+                runbook="deploy",
+            )
             raise Unfinished(Event.RECORD_NEWER)
         elif claim.answer is Answer.MISSING:
             log.error(Event.RECORD_MISSING, key=claim.key, alert="warn", runbook="record-missing")
@@ -131,7 +159,13 @@ class Delivery:
         recorded = self._patience.until_written(lambda: self._ledger.finish(outcome), outcome)
         report.attempt(outcome, recorded)
         if recorded == "gone":
-            log.error(Event.RECORD_MISSING, key=claim.key, attempt=claim.attempt, alert="warn", runbook="record-missing")
+            log.error(
+                Event.RECORD_MISSING,
+                key=claim.key,
+                attempt=claim.attempt,
+                alert="warn",
+                runbook="record-missing",
+            )
             raise Unfinished(Event.RECORD_MISSING)
 
     def _judge(self, claim: Claim, reply: Reply, started: float) -> tuple[Row, Decision]:
@@ -158,15 +192,21 @@ class Delivery:
             message = "a claim to call carries its code"
             raise ValueError(message)
         try:
-            return self._gateway.submit(claim.voice_code, deadline=started + self._settings.attempt_deadline_seconds)
+            return self._gateway.submit(
+                claim.voice_code, deadline=started + self._settings.attempt_deadline_seconds
+            )
         except Exception as error:
             # The gateway hands out values; whatever gets here is a bug, and nobody knows how far the form had come.
             log.exception(Event.ATTEMPT_CRASHED, key=claim.key, alert="page", runbook="worker-bug")
             elapsed = time.monotonic() - started
-            return Reply(symptom=Symptom.CRASH_AFTER_SEND, detail=type(error).__name__, elapsed_seconds=elapsed)
+            return Reply(
+                symptom=Symptom.CRASH_AFTER_SEND, detail=type(error).__name__, elapsed_seconds=elapsed
+            )
 
     def _refuse(self, refused: Refused, reason: Reason, own_id: str) -> None:
-        new, key = self._reach(lambda: self._ledger.refuse(refused, own_id=own_id, task_id=own_id, reason=reason.value))
+        new, key = self._reach(
+            lambda: self._ledger.refuse(refused, own_id=own_id, task_id=own_id, reason=reason.value)
+        )
         if new:
             report.refused(key, refused, reason.value, own_id)
 

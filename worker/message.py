@@ -206,7 +206,12 @@ class Refused:
 
 
 def refuse(
-    documented: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any], *, task_id: str, reason: str
+    documented: Callable[..., Any],
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    *,
+    task_id: str,
+    reason: str,
 ) -> Refused:
     """Describe a message that `parse` refused, keeping what could be read of it."""
     try:
@@ -218,5 +223,12 @@ def refuse(
         mobile = normalise_mobile(values.get("mobile"))
     except BadInput:
         mobile = ""
-    raw = json.dumps([list(args), dict(kwargs)], ensure_ascii=True, default=repr, sort_keys=True)[:RAW_CAP_BYTES]
-    return Refused(key=key if isinstance(key, str) and is_key(key) else safe_id(task_id), reason=reason, mobile=mobile, raw=raw)
+    raw = json.dumps([list(args), dict(kwargs)], ensure_ascii=True, default=repr, sort_keys=True)[
+        :RAW_CAP_BYTES
+    ]
+    return Refused(
+        key=key if isinstance(key, str) and is_key(key) else safe_id(task_id),
+        reason=reason,
+        mobile=mobile,
+        raw=raw,
+    )

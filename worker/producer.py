@@ -20,7 +20,12 @@ _ENDS: Final = ("accepted", "dead")
 
 
 def _arguments(
-    mobile: str, code: str, *, key: str | None = None, expires_at: float | None = None, purpose: str | None = None
+    mobile: str,
+    code: str,
+    *,
+    key: str | None = None,
+    expires_at: float | None = None,
+    purpose: str | None = None,
 ) -> None: ...
 
 
@@ -39,7 +44,9 @@ class Producer:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._celery = Celery("voicecode-send", broker=settings.broker_url.get_secret_value(), set_as_current=False)
+        self._celery = Celery(
+            "voicecode-send", broker=settings.broker_url.get_secret_value(), set_as_current=False
+        )
         bounded = {"socket_timeout": 2, "socket_connect_timeout": 1, "max_retries": 0, "interval_start": 0}
         options = {**bounded, "master_name": settings.sentinel_master}
         self._celery.conf.update(task_publish_retry=False, broker_transport_options=options)
@@ -71,7 +78,11 @@ class Producer:
             argsrepr=f"({redacted}, '[redacted]')",
             kwargsrepr=repr({"key": checked.key}),
         )
-        return Sent(key=checked.key, task_id=task_id, give_up_at=now + life + self._settings.visibility_timeout_seconds)
+        return Sent(
+            key=checked.key,
+            task_id=task_id,
+            give_up_at=now + life + self._settings.visibility_timeout_seconds,
+        )
 
     def wait(self, sent: Sent, *, sleep: Callable[[float], None] = time.sleep) -> Record | None:
         """Return the record once the code is accepted or dead, or as it stands when its life is over."""

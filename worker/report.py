@@ -42,13 +42,19 @@ def attempt(outcome: Outcome, recorded: str) -> None:
         facts["replays"] = claim.replays
     _say(Event.ATTEMPT_FINISHED, row, facts)
     if recorded == "doubled":
-        log.error(Event.DOUBLE_CALL, key=claim.key, attempt=claim.attempt, alert="page", runbook="double-call")
+        log.error(
+            Event.DOUBLE_CALL, key=claim.key, attempt=claim.attempt, alert="page", runbook="double-call"
+        )
     elif recorded == "fenced":
-        log.warning(Event.OUTCOME_FENCED, key=claim.key, attempt=claim.attempt, alert="warn", runbook="worker-died")
+        log.warning(
+            Event.OUTCOME_FENCED, key=claim.key, attempt=claim.attempt, alert="warn", runbook="worker-died"
+        )
     elif recorded in {"dead", "done"} and isinstance(outcome.decision, GiveUp):
         # `done`: the first answer of the script was lost on its way, so nothing was told yet.
         mobile = claim.voice_code.mobile if claim.voice_code else ""
-        _dead_letter(claim.key, outcome.decision.reason.value, mobile, claim.task_id, row, attempts=claim.attempt)
+        _dead_letter(
+            claim.key, outcome.decision.reason.value, mobile, claim.task_id, row, attempts=claim.attempt
+        )
 
 
 def buried(key: str, reason: str, mobile: str, task_id: str) -> None:
@@ -58,7 +64,13 @@ def buried(key: str, reason: str, mobile: str, task_id: str) -> None:
 
 def refused(key: str, message: Refused, reason: str, task_id: str) -> None:
     """Tell of a message that cannot be called."""
-    facts = {"key": key, "reason": reason, "detail": message.reason, "mobile": mask_mobile(message.mobile), "task_id": task_id}
+    facts = {
+        "key": key,
+        "reason": reason,
+        "detail": message.reason,
+        "mobile": mask_mobile(message.mobile),
+        "task_id": task_id,
+    }
     level = log.error if reason == Reason.KEY_CONFLICT.value else log.warning
     level(Event.DEAD_LETTER_WRITTEN, **facts, alert="warn", runbook="bad-input")
 
@@ -68,7 +80,12 @@ def _dead_letter(key: str, reason: str, mobile: str, task_id: str, row: Row | No
     if row is None:
         log.warning(Event.DEAD_LETTER_WRITTEN, **facts, alert="warn", runbook=reason)
     else:
-        _say(Event.DEAD_LETTER_WRITTEN, row, {**facts, "row": row.name, "scope": row.scope.value}, at_least="warning")
+        _say(
+            Event.DEAD_LETTER_WRITTEN,
+            row,
+            {**facts, "row": row.name, "scope": row.scope.value},
+            at_least="warning",
+        )
 
 
 def _say(event: str, row: Row, facts: dict[str, Any], at_least: str = "info") -> None:

@@ -28,7 +28,12 @@ class Upkeep(threading.Thread):
     """
 
     def __init__(
-        self, ledger: Ledger, unacked: Unacked | None, interval_seconds: float, *, chores: Callable[[], None] = lambda: None
+        self,
+        ledger: Ledger,
+        unacked: Unacked | None,
+        interval_seconds: float,
+        *,
+        chores: Callable[[], None] = lambda: None,
     ) -> None:
         super().__init__(name="voicecode-upkeep", daemon=True)
         self._ledger = ledger

@@ -48,7 +48,9 @@ async def main() -> None:
         moments.append((mobile, before_it, time.time()))
     used, seconds = cpu() - before, time.perf_counter() - started
     if chosen.moments:
-        chosen.moments.write_text("".join(f"{mobile} {begun:.6f} {done:.6f}\n" for mobile, begun, done in moments))
+        chosen.moments.write_text(
+            "".join(f"{mobile} {begun:.6f} {done:.6f}\n" for mobile, begun, done in moments)
+        )
     each = {"cpu_seconds_a_code": used / chosen.count, "seconds_a_code": seconds / chosen.count}
     print(json.dumps({**each, "codes_a_second": chosen.count / seconds}))
 

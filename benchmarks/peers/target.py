@@ -10,4 +10,10 @@ SLOTS = int(os.environ.get("BENCH_SLOTS", "50"))
 
 def form(mobile: str) -> dict[str, str]:
     """Return the form of a Submit."""
-    return {"account": "C00000001", "password": "made-up", "mobile": mobile, "content": "123456", "format": "json"}
+    return {
+        "account": "C00000001",
+        "password": "made-up",
+        "mobile": mobile,
+        "content": "123456",
+        "format": "json",
+    }

@@ -24,12 +24,21 @@ COMMAND = (sys.executable, "-m", "worker.demo")
 
 
 def environment(**values: str) -> dict[str, str]:
-    return {**{name: value for name, value in os.environ.items() if not name.startswith("VOICECODE_")}, **values}
+    return {
+        **{name: value for name, value in os.environ.items() if not name.startswith("VOICECODE_")},
+        **values,
+    }
 
 
 def demo(*options: str, **values: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*COMMAND, *options], env=environment(**values), cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
+        [*COMMAND, *options],
+        env=environment(**values),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
     )
 
 
@@ -39,7 +48,10 @@ def parents() -> dict[int, int]:
         stats = [words for path in Path("/proc").glob("[0-9]*/stat") if (words := stat(path))]
     else:
         stats = [
-            line.split() for line in subprocess.check_output(["/bin/ps", "-axo", "pid=,stat=,ppid="], text=True).splitlines()
+            line.split()
+            for line in subprocess.check_output(
+                ["/bin/ps", "-axo", "pid=,stat=,ppid="], text=True
+            ).splitlines()
         ]
     return {int(pid): int(parent) for pid, state, parent in stats if not state.startswith("Z")}
 
@@ -115,7 +127,9 @@ def test_the_producer_is_stock_celery_and_nothing_of_ours() -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_it_leaves_no_process_behind(number: signal.Signals) -> None:
     """However it is ended, even by `kill -9`."""
-    with subprocess.Popen([*COMMAND, "--json"], env=environment(), cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        [*COMMAND, "--json"], env=environment(), cwd=ROOT, stdout=subprocess.PIPE, text=True
+    ) as process:
         for line in process.stdout or ():
             if "accepted" in line:
                 break

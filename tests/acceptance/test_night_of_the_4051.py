@@ -61,7 +61,9 @@ def simulator() -> Iterator[RunningSimulator]:
 
 @pytest.fixture
 def env(server: Server, simulator: RunningSimulator) -> dict[str, str]:
-    return environment(broker_url=server.url, gateway_url=simulator.url, operator="night-shift", concurrency=20)
+    return environment(
+        broker_url=server.url, gateway_url=simulator.url, operator="night-shift", concurrency=20
+    )
 
 
 @pytest.fixture
@@ -76,7 +78,9 @@ def the_account_runs_dry(queue: FailureQueue, server: Server, simulator: Running
     now = queue.now()
     load_mixed(queue.client, NIGHT, now=now - 60, span_seconds=7200, sendable=STILL_ALIVE, only_4051=True)
     rung = [
-        dead_letter(100_000 + n, died_at=now - 50, expires_at=now + 3000, ambiguous_total=1, mobile=f"1370000{n:04d}")
+        dead_letter(
+            100_000 + n, died_at=now - 50, expires_at=now + 3000, ambiguous_total=1, mobile=f"1370000{n:04d}"
+        )
         for n in range(MAY_HAVE_RUNG)
     ]
     load(queue.client, rung)
@@ -91,7 +95,9 @@ def the_account_runs_dry(queue: FailureQueue, server: Server, simulator: Running
     fresh = {f"fresh:{n}": f"1380013{n:04d}" for n in range(FRESH)}
     for key, mobile in (again | fresh).items():
         enqueue(app, mobile, "4711", key=key, **alive)
-    wait_for(lambda: queue.stats().total == NIGHT + MAY_HAVE_RUNG + SUPERSEDED + FRESH, 20, "the codes to die")
+    wait_for(
+        lambda: queue.stats().total == NIGHT + MAY_HAVE_RUNG + SUPERSEDED + FRESH, 20, "the codes to die"
+    )
     enqueue(app, "13900139042", "0042", key="signup:42", **alive)
     wait_for(lambda: list(queue.keys(Filter(keys=("signup:42",)))), 20, "the last one to die")
     return numbers | again | fresh | {"signup:42": "13900139042"}

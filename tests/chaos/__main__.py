@@ -21,10 +21,19 @@ def _arguments() -> argparse.Namespace:
     add("--seed", type=int, default=default.seed, help="of the faults and of the gateway's chance")
     add("--workers", type=int, default=default.workers)
     add("--rate", type=float, default=default.rate, help="codes a second (default 12)")
-    add("--every", type=float, default=default.fault_every_seconds, help="seconds between two faults, on average (default 2.5)")
+    add(
+        "--every",
+        type=float,
+        default=default.fault_every_seconds,
+        help="seconds between two faults, on average (default 2.5)",
+    )
     add("--json", action="store_true", help="print one JSON object")
     add("--keep", type=Path, help="folder for logs, journal and Redis' files (default: removed at the end)")
-    add("--tests", action="store_true", help="first the tests that take minutes: the long outage, Sentinel and the like")
+    add(
+        "--tests",
+        action="store_true",
+        help="first the tests that take minutes: the long outage, Sentinel and the like",
+    )
     return parser.parse_args()
 
 
@@ -35,10 +44,16 @@ def _write(line: str) -> None:
 
 def _tell(report: Report) -> None:
     for name, value in report.figures.items():
-        _write(f"{name:40} {value if not isinstance(value, dict) else ', '.join(f'{k} {v}' for k, v in value.items())}")
+        _write(
+            f"{name:40} {value if not isinstance(value, dict) else ', '.join(f'{k} {v}' for k, v in value.items())}"
+        )
     for sentence, history in report.verdict.violations[:_SHOWN_AT_MOST]:
         _write(f"\nVIOLATION {sentence}\n{json.dumps(history.shown(), default=str, ensure_ascii=False)}")
-    _write("\nEvery promise was kept." if report.kept else "\nBROKEN: see the figures, and the histories where there are some.")
+    _write(
+        "\nEvery promise was kept."
+        if report.kept
+        else "\nBROKEN: see the figures, and the histories where there are some."
+    )
 
 
 def _as_json(report: Report) -> dict[str, Any]:
@@ -51,7 +66,9 @@ def main() -> int:
     given = _arguments()
     numbers = {name: getattr(given, name) for name in ("seconds", "seed", "workers", "rate")}
     options = Options(**numbers, fault_every_seconds=given.every)
-    if given.tests and (failed := subprocess.run([sys.executable, "-m", "pytest", "-m", "chaos"], check=False).returncode):
+    if given.tests and (
+        failed := subprocess.run([sys.executable, "-m", "pytest", "-m", "chaos"], check=False).returncode
+    ):
         return failed
     if given.keep:
         given.keep.mkdir(parents=True, exist_ok=True)

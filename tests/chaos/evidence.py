@@ -44,7 +44,9 @@ class History:
             "key": self.key,
             "acknowledged_at": self.acknowledged_at,
             "expires_at": self.expires_at,
-            "submissions": [{"at": s.at, "play": s.play, "source": s.source, "called": s.called} for s in self.submissions],
+            "submissions": [
+                {"at": s.at, "play": s.play, "source": s.source, "called": s.called} for s in self.submissions
+            ],
             "record": self.record.shown() if self.record else None,
             "replayed_at": self.replayed_at,
             "due": self.due,

@@ -81,7 +81,11 @@ def _gateway_plays(play: str) -> Act:
 
 def _link(side: str, how: str) -> Act:
     def act(stage: Stage, fault: Fault) -> None:
-        links = {"redis": stage.redis_links, "gateway": stage.gateway_links, "producer": [stage.producer_link]}[side]
+        links = {
+            "redis": stage.redis_links,
+            "gateway": stage.gateway_links,
+            "producer": [stage.producer_link],
+        }[side]
         link = links[fault.worker % len(links)]
         getattr(link, how)()
         time.sleep(fault.seconds)
@@ -104,7 +108,11 @@ ACTS: Final[dict[str, Act]] = {
     "gateway.lose": _gateway_plays("accepted_then_reset"),
     "gateway.slow": _gateway_plays("slow:0.6"),
     "gateway.hang": _gateway_plays("accepted_then_silent:60"),
-    **{f"{side}_link.{how}": _link(side, how) for side in ("redis", "gateway", "producer") for how in ("cut", "freeze", "sever")},
+    **{
+        f"{side}_link.{how}": _link(side, how)
+        for side in ("redis", "gateway", "producer")
+        for how in ("cut", "freeze", "sever")
+    },
 }
 
 

@@ -39,7 +39,9 @@ class Verdict:
         return not self.violations
 
 
-def judge(histories: Iterable[History], *, deadline_seconds: float, redis_away: Sequence[tuple[float, float]] = ()) -> Verdict:
+def judge(
+    histories: Iterable[History], *, deadline_seconds: float, redis_away: Sequence[tuple[float, float]] = ()
+) -> Verdict:
     """Judge every code. `deadline_seconds`: an attempt's, by which a submission may come after its claim.
 
     `redis_away`: from when to when nobody could look at a code, in epoch seconds.
@@ -55,7 +57,9 @@ def judge(histories: Iterable[History], *, deadline_seconds: float, redis_away: 
         _repeated_what_was_permanent,
     )
     found = [(sentence, history) for history in everything for rule in rules if (sentence := rule(history))]
-    return Verdict(violations=tuple(found), figures=_figures(everything, [sentence for sentence, _ in found], redis_away))
+    return Verdict(
+        violations=tuple(found), figures=_figures(everything, [sentence for sentence, _ in found], redis_away)
+    )
 
 
 def _lost(history: History) -> str | None:
@@ -64,7 +68,11 @@ def _lost(history: History) -> str | None:
     if history.record is None:
         return "lost: there is no record"
     if history.record.state not in {_ACCEPTED, _DEAD}:
-        return f"lost: {history.record.state} for ever" if not history.due else f"lost: still {history.record.state}"
+        return (
+            f"lost: {history.record.state} for ever"
+            if not history.due
+            else f"lost: still {history.record.state}"
+        )
     if history.record.state == _DEAD and not (history.record.reason and history.buried):
         return "lost: dead without a reason or outside the failure queue"
     return None
@@ -91,7 +99,9 @@ def _called_too_often(history: History) -> str | None:
         return f"{len(history.calls)} calls with {record.ambiguous} ambiguous attempts"
     for number, calls, excused in _lives(history):
         if calls > excused:
-            return f"{calls} calls in life {number}, where at most {excused} attempts were accepted or ambiguous"
+            return (
+                f"{calls} calls in life {number}, where at most {excused} attempts were accepted or ambiguous"
+            )
     return None
 
 
@@ -148,7 +158,9 @@ def _repeated_what_was_permanent(history: History) -> str | None:
     return None
 
 
-def _figures(histories: list[History], sentences: list[str], redis_away: Sequence[tuple[float, float]]) -> dict[str, Any]:
+def _figures(
+    histories: list[History], sentences: list[str], redis_away: Sequence[tuple[float, float]]
+) -> dict[str, Any]:
     records = [history.record for history in histories if history.record]
     calls = [len(history.calls) for history in histories]
     return {
@@ -161,13 +173,17 @@ def _figures(histories: list[History], sentences: list[str], redis_away: Sequenc
         "replays": sum(record.replays for record in records),
         "worker deaths in a call": sum(record.deaths for record in records),
         "lost": sum(sentence.startswith("lost") for sentence in sentences),
-        "calls beyond 1 + ambiguous": sum(max(0, len(h.calls) - 1 - (h.record.ambiguous if h.record else 0)) for h in histories),
+        "calls beyond 1 + ambiguous": sum(
+            max(0, len(h.calls) - 1 - (h.record.ambiguous if h.record else 0)) for h in histories
+        ),
         "violations": len(sentences),
         "second calls, each flagged ambiguous": sum(max(0, number - 1) for number in calls),
         "longest recovery seconds": _longest(_recoveries(histories, redis_away)),
         "longest recovery seconds, Redis' absence included": _longest(_recoveries(histories, ())),
         "longest wait for a first look seconds": _longest(
-            h.record.first_seen - h.acknowledged_at for h in histories if h.record and h.record.first_seen and h.acknowledged_at
+            h.record.first_seen - h.acknowledged_at
+            for h in histories
+            if h.record and h.record.first_seen and h.acknowledged_at
         ),
     }
 

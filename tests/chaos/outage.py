@@ -109,9 +109,13 @@ def memory(pid: int) -> float:
     """Return a process's resident memory in MB."""
     status = Path(f"/proc/{pid}/status")
     if status.exists():
-        [kilobytes] = [line.split()[1] for line in status.read_text().splitlines() if line.startswith("VmRSS:")]
+        [kilobytes] = [
+            line.split()[1] for line in status.read_text().splitlines() if line.startswith("VmRSS:")
+        ]
     else:
-        kilobytes = subprocess.run(["/bin/ps", "-o", "rss=", "-p", str(pid)], capture_output=True, text=True, check=True).stdout
+        kilobytes = subprocess.run(
+            ["/bin/ps", "-o", "rss=", "-p", str(pid)], capture_output=True, text=True, check=True
+        ).stdout
     return int(kilobytes) / 1024
 
 
@@ -127,7 +131,9 @@ def publish_many(client: redis.Redis, message: dict[str, Any], scale: Scale) -> 
     now = time.time()
     for start in range(0, scale.codes, _BATCH):
         batch = range(start, min(start + _BATCH, scale.codes))
-        client.lpush(names.QUEUE, *(_copy(message, n, now + scale.life_seconds * (1 - 0.3 * (n % 2))) for n in batch))
+        client.lpush(
+            names.QUEUE, *(_copy(message, n, now + scale.life_seconds * (1 - 0.3 * (n % 2))) for n in batch)
+        )
 
 
 def _copy(message: dict[str, Any], number: int, expires_at: float) -> str:
@@ -138,7 +144,11 @@ def _copy(message: dict[str, Any], number: int, expires_at: float) -> str:
             **message,
             "body": base64.b64encode(json.dumps([args, kwargs, {}]).encode()).decode(),
             "headers": {**message["headers"], "id": task_id, "root_id": task_id},
-            "properties": {**message["properties"], "delivery_tag": str(uuid.uuid4()), "correlation_id": task_id},
+            "properties": {
+                **message["properties"],
+                "delivery_tag": str(uuid.uuid4()),
+                "correlation_id": task_id,
+            },
         }
     )
 
@@ -168,7 +178,11 @@ def endure(scale: Scale, server: Server, folder: Path) -> Figures:
         message = stock_message(client, app)
         url = f"http://127.0.0.1:{link.port}{GATEWAY_PATH}"
         env = environment(
-            broker_url=server.url, gateway_url=url, log_level="INFO", heartbeat_file=str(folder / "heartbeat"), **scale.settings
+            broker_url=server.url,
+            gateway_url=url,
+            log_level="INFO",
+            heartbeat_file=str(folder / "heartbeat"),
+            **scale.settings,
         )
         with RunningWorker(folder / "worker.log", env).wait_ready() as worker:
             for number in range(_WARM_UP):
@@ -184,7 +198,9 @@ def endure(scale: Scale, server: Server, folder: Path) -> Figures:
                 time.sleep(scale.outage_seconds)
                 link.heal()
                 back_at = time.time()
-                wait_for(lambda: not _any_of_many(client), 2 * scale.life_seconds + 60, "the end of every code")
+                wait_for(
+                    lambda: not _any_of_many(client), 2 * scale.life_seconds + 60, "the end of every code"
+                )
             wait_for(lambda: not client.zcard(names.DUE), 60, "the new codes' end")
         submitted = [s.at for s in simulator.client.submissions() if s.mobile.startswith("14")]
     many = list(records(server, [f"many:{n}" for n in range(scale.codes)]))
@@ -203,4 +219,7 @@ def endure(scale: Scale, server: Server, folder: Path) -> Figures:
 
 def _any_of_many(client: Any) -> bool:
     """Tell whether one of the many still waits; new codes come and go."""
-    return any(key.startswith(b"many:") for key in client.zrange(names.DUE, 0, 500)) or client.zcard(names.DUE) > 500
+    return (
+        any(key.startswith(b"many:") for key in client.zrange(names.DUE, 0, 500))
+        or client.zcard(names.DUE) > 500
+    )

@@ -21,7 +21,12 @@ _PAUSE_SECONDS: Final = 0.2
 
 def code(number: int, expires_at: float) -> dict[str, Any]:
     """Return the n-th code: a phone of its own, so that the gateway's journal tells which code a call was for."""
-    return {"key": f"chaos:{number}", "mobile": f"13{number:09d}", "code": f"{number % 10_000:04d}", "expires_at": expires_at}
+    return {
+        "key": f"chaos:{number}",
+        "mobile": f"13{number:09d}",
+        "code": f"{number % 10_000:04d}",
+        "expires_at": expires_at,
+    }
 
 
 def connect(broker_url: str) -> Celery:

@@ -48,7 +48,13 @@ class Report:
         """Everything that was counted."""
         run = {"seed": self.options.seed, "seconds": round(self.seconds, 1), "workers": self.options.workers}
         rest = {"left after draining": self.left, "dead letters of nobody": len(self.strays)}
-        return {**run, "faults": sum(self.faults.values()), "faults by kind": self.faults, **self.verdict.figures, **rest}
+        return {
+            **run,
+            "faults": sum(self.faults.values()),
+            "faults by kind": self.faults,
+            **self.verdict.figures,
+            **rest,
+        }
 
 
 class Replayer(threading.Thread):
@@ -107,7 +113,10 @@ def run(options: Options, folder: Path | None = None) -> Report:
     raised = sum("raised" in entry for entry in stage.produced())
     verdict.figures["publishes that raised"] = raised
     if verdict.violations:
-        dump = [json.dumps({"violation": sentence, **history.shown()}, default=str) for sentence, history in verdict.violations]
+        dump = [
+            json.dumps({"violation": sentence, **history.shown()}, default=str)
+            for sentence, history in verdict.violations
+        ]
         (folder / "violations").write_text("\n".join(dump))
     return Report(
         options=options,

@@ -54,8 +54,14 @@ class Stage:
 
     def settings(self) -> Settings:
         """Return the settings of a worker, with a way to Redis that no fault cuts."""
-        env = environment(broker_url=self.redis.url, gateway_url=self.gateway.url, **LIVES_OF_TESTS, **self.options.settings)
-        values = {name.removeprefix("VOICECODE_").lower(): v for name, v in env.items() if name.startswith("VOICECODE_")}
+        env = environment(
+            broker_url=self.redis.url, gateway_url=self.gateway.url, **LIVES_OF_TESTS, **self.options.settings
+        )
+        values = {
+            name.removeprefix("VOICECODE_").lower(): v
+            for name, v in env.items()
+            if name.startswith("VOICECODE_")
+        }
         return load(**{**values, "_env_file": None})
 
     def _worker(self, number: int) -> RunningWorker:
@@ -66,7 +72,12 @@ class Stage:
             **LIVES_OF_TESTS,
             **self.options.settings,
         )
-        return RunningWorker(self.folder / f"worker-{number}.log", env, app=self.options.app, options=("-n", f"worker-{number}"))
+        return RunningWorker(
+            self.folder / f"worker-{number}.log",
+            env,
+            app=self.options.app,
+            options=("-n", f"worker-{number}"),
+        )
 
     def start_producing(self) -> None:
         """Start the producer's process, and wait for its first code."""

@@ -13,7 +13,9 @@ BOUND_SECONDS = 15
 
 
 @pytest.mark.parametrize("seconds", [7, 14])
-def test_a_redis_that_was_frozen_is_served_again_and_each_code_is_called_once(scene: Scene, seconds: float) -> None:
+def test_a_redis_that_was_frozen_is_served_again_and_each_code_is_called_once(
+    scene: Scene, seconds: float
+) -> None:
     """Scripts were executed, and their answers lost to the time-out: the repetition must be known as such."""
     patient = {"lease_seconds": 30, "visibility_timeout_seconds": 32}
     workers = [scene.worker(ready=False, **patient) for _ in range(2)]  # type: ignore[arg-type]

@@ -30,11 +30,25 @@ def submitted(at: float, *, called: bool = True) -> Submission:
 
 
 def attempt(number: int, kind: str = "accepted", **more: Any) -> Attempt:
-    values = {"number": number, "started_at": 100.0 + number, "ended_at": 100.5 + number, "kind": kind, "row": "2"}
+    values = {
+        "number": number,
+        "started_at": 100.0 + number,
+        "ended_at": 100.5 + number,
+        "kind": kind,
+        "row": "2",
+    }
     return Attempt(**{**values, "ambiguous": kind == "ambiguous", **more})
 
 
-ACCEPTED = Record(key="k", state="accepted", first_seen=100, accepted_at=101.5, expires_at=160, calls=1, attempts=(attempt(1),))
+ACCEPTED = Record(
+    key="k",
+    state="accepted",
+    first_seen=100,
+    accepted_at=101.5,
+    expires_at=160,
+    calls=1,
+    attempts=(attempt(1),),
+)
 DEAD = Record(
     key="k",
     state="dead",
@@ -44,12 +58,23 @@ DEAD = Record(
     reason="permanent",
     attempts=(attempt(1, "permanent", row="4050"),),
 )
-GOOD = History(key="k", acknowledged_at=99.9, expires_at=160, submissions=(submitted(101.2),), record=ACCEPTED)
-BURIED = History(
-    key="k", acknowledged_at=99.9, expires_at=160, submissions=(submitted(101.2, called=False),), record=DEAD, buried=True
+GOOD = History(
+    key="k", acknowledged_at=99.9, expires_at=160, submissions=(submitted(101.2),), record=ACCEPTED
 )
-RANG = dataclasses.replace(DEAD, reason="ambiguous", ambiguous=1, attempts=(attempt(1, "ambiguous", row="reset"),))
-TWICE = dataclasses.replace(ACCEPTED, accepted_at=102.5, ambiguous=1, attempts=(attempt(1, "ambiguous", row="reset"), attempt(2)))
+BURIED = History(
+    key="k",
+    acknowledged_at=99.9,
+    expires_at=160,
+    submissions=(submitted(101.2, called=False),),
+    record=DEAD,
+    buried=True,
+)
+RANG = dataclasses.replace(
+    DEAD, reason="ambiguous", ambiguous=1, attempts=(attempt(1, "ambiguous", row="reset"),)
+)
+TWICE = dataclasses.replace(
+    ACCEPTED, accepted_at=102.5, ambiguous=1, attempts=(attempt(1, "ambiguous", row="reset"), attempt(2))
+)
 
 
 def with_record(history: History, record: Record | None, **more: Any) -> History:
@@ -68,7 +93,11 @@ def sentences(history: History) -> list[str]:
         with_record(GOOD, TWICE, submissions=(submitted(101.2), submitted(102.2))),
         with_record(BURIED, RANG, submissions=(submitted(101.2),)),
         # The first attempt's acceptance was written while the second one, claimed before, was on its way.
-        with_record(GOOD, dataclasses.replace(TWICE, accepted_at=102.0), submissions=(submitted(101.2), submitted(102.2))),
+        with_record(
+            GOOD,
+            dataclasses.replace(TWICE, accepted_at=102.0),
+            submissions=(submitted(101.2), submitted(102.2)),
+        ),
         # The network held the first life's form back until after the replay.
         with_record(GOOD, TWICE, submissions=(submitted(101.9), submitted(102.2)), replayed_at=(101.8,)),
     ],
@@ -131,7 +160,9 @@ def test_a_promise_that_was_broken_is_found(history: History, said: str) -> None
 
 
 def test_what_is_found_is_counted() -> None:
-    unflagged = with_record(GOOD, dataclasses.replace(TWICE, ambiguous=0), submissions=(submitted(101.2), submitted(102.2)))
+    unflagged = with_record(
+        GOOD, dataclasses.replace(TWICE, ambiguous=0), submissions=(submitted(101.2), submitted(102.2))
+    )
     gone = with_record(GOOD, None)
     figures = judge([GOOD, unflagged, gone], deadline_seconds=1).figures
     counted = {name: figures[name] for name in ("codes", "lost", "calls beyond 1 + ambiguous", "violations")}

@@ -44,7 +44,9 @@ def check(scale: Scale, figures: Figures) -> None:
     assert figures.ends["expired"] >= 0.2 * scale.codes
     assert figures.late_burials < 60
     # One more than the jitter's worst, for seconds do not begin with a look.
-    assert 0 < max(figures.submissions_per_second) <= scale.retries_per_second + scale.settings["upkeep_batch"]
+    assert (
+        0 < max(figures.submissions_per_second) <= scale.retries_per_second + scale.settings["upkeep_batch"]
+    )
 
 
 def test_an_outage_with_a_thousand_codes_waiting(server: Server, tmp_path: Path) -> None:

@@ -20,7 +20,12 @@ from worker.simulator.process import RunningSimulator
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(180)]
 
 BOUND_SECONDS = 15
-PATIENT: dict[str, Any] = {"lease_seconds": 4, "hold_seconds": 2, "visibility_timeout_seconds": 5, "code_ttl_seconds": 120}
+PATIENT: dict[str, Any] = {
+    "lease_seconds": 4,
+    "hold_seconds": 2,
+    "visibility_timeout_seconds": 5,
+    "code_ttl_seconds": 120,
+}
 
 
 @pytest.fixture
@@ -56,7 +61,9 @@ def send(scene: Scene, mobile: str) -> str:
 
 
 @pytest.mark.parametrize("trouble", [kill, freeze, demote], ids=lambda trouble: trouble.__name__)
-def test_workers_follow_the_master(sentinels: Sentinels, scene_simulator: RunningSimulator, tmp_path: Path, trouble: Any) -> None:
+def test_workers_follow_the_master(
+    sentinels: Sentinels, scene_simulator: RunningSimulator, tmp_path: Path, trouble: Any
+) -> None:
     """What was replicated before the fault is not lost; calls in hand are recorded on the new master."""
     scene_simulator.client.reset()
     old = sentinels.master
@@ -80,7 +87,10 @@ def test_workers_follow_the_master(sentinels: Sentinels, scene_simulator: Runnin
             after.wait_state(fresh, seconds=BOUND_SECONDS)
             resumed = time.monotonic() - back
             after.wait_state(keys, seconds=2 * BOUND_SECONDS)
-            print(f"{trouble.__name__}: new master after {back - started:.1f} s, consuming {resumed:.1f} s later,", end=" ")  # noqa: T201
+            print(
+                f"{trouble.__name__}: new master after {back - started:.1f} s, consuming {resumed:.1f} s later,",
+                end=" ",
+            )  # noqa: T201
             print(f"calls in hand recorded after {time.monotonic() - back:.1f} s")  # noqa: T201
             ambiguous = sum(int(after.record(key).get("ambiguous", 0)) for key in keys)
             assert len(scene.gateway.calls()) <= 9 + ambiguous

@@ -43,7 +43,9 @@ def test_a_unix_socket(scene_simulator: RunningSimulator, tmp_path: Path) -> Non
             deliver(scene)
 
 
-def test_a_command_repeated_after_a_time_out_asks_sentinel_for_the_master(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_command_repeated_after_a_time_out_asks_sentinel_for_the_master(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """redis-py's own client repeats it at the old address, where a frozen master takes the connection and costs as much again."""
     with start_server() as old, start_server() as new:
         masters: list[Any] = [old]
@@ -70,7 +72,10 @@ def test_sentinels_that_are_gone_are_not_asked_again_and_again() -> None:
 
 
 def test_sentinels(scene_simulator: RunningSimulator, tmp_path: Path) -> None:
-    with Sentinels(tmp_path) as sentinels, Scene(sentinels.master, scene_simulator, tmp_path, url=sentinels.url) as scene:
+    with (
+        Sentinels(tmp_path) as sentinels,
+        Scene(sentinels.master, scene_simulator, tmp_path, url=sentinels.url) as scene,
+    ):
         deliver(scene)
 
 
@@ -78,7 +83,10 @@ def speaks_tls(program: str) -> bool:
     """Tell whether it was built with TLS: then it asks for a certificate."""
     command = [program, "--tls-port", "1", "--port", "0"]
     return (
-        b"tls-cert-file" in subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=5, check=False).stdout
+        b"tls-cert-file"
+        in subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=5, check=False
+        ).stdout
     )
 
 
@@ -108,5 +116,9 @@ def test_tls(scene_simulator: RunningSimulator, tmp_path: Path, monkeypatch: pyt
     stranger = tmp_path / "stranger.pem"
     trustme.CA().cert_pem.write_to_path(str(stranger))
     settings = load(_env_file=None, broker_url=url.replace(str(ca), str(stranger)))
-    with start_server(extra=words), connect(settings) as client, pytest.raises(redis.ConnectionError, match="CERTIFICATE_VERIFY"):
+    with (
+        start_server(extra=words),
+        connect(settings) as client,
+        pytest.raises(redis.ConnectionError, match="CERTIFICATE_VERIFY"),
+    ):
         client.ping()

@@ -30,7 +30,9 @@ def queue(server: Server, simulator: RunningSimulator, tmp_path: Path) -> Iterat
     queue = FailureQueue(connect(configuration), configuration, operator="night shift")
     now = queue.now()
     load(queue.client, [dead_letter(n, died_at=now - n, expires_at=now + 600) for n in range(COUNT)])
-    with RunningWorker(tmp_path / "worker.log", environment(broker_url=server.url, gateway_url=simulator.url)).wait_ready():
+    with RunningWorker(
+        tmp_path / "worker.log", environment(broker_url=server.url, gateway_url=simulator.url)
+    ).wait_ready():
         yield queue
 
 
@@ -41,7 +43,9 @@ def replay(queue: FailureQueue) -> Progress:
     return run.progress
 
 
-def test_an_account_that_runs_dry_again_stops_the_rest(queue: FailureQueue, simulator: RunningSimulator) -> None:
+def test_an_account_that_runs_dry_again_stops_the_rest(
+    queue: FailureQueue, simulator: RunningSimulator
+) -> None:
     """What was not replayed stays, what was replayed in vain comes back, and nobody is called twice."""
     simulator.client.balance(50)
     progress = replay(queue)
@@ -52,7 +56,9 @@ def test_an_account_that_runs_dry_again_stops_the_rest(queue: FailureQueue, simu
     assert len(called) == len(set(called)) == 50
 
 
-def test_a_gateway_that_cannot_be_reached_stops_it_at_the_first_code(queue: FailureQueue, simulator: RunningSimulator) -> None:
+def test_a_gateway_that_cannot_be_reached_stops_it_at_the_first_code(
+    queue: FailureQueue, simulator: RunningSimulator
+) -> None:
     """The code itself waits for its retry: to know that this host cannot call, one attempt is enough."""
     simulator.client.refuse(30)
     progress = replay(queue)

@@ -47,7 +47,14 @@ def letters(redis_client: redis.Redis) -> float:
         [
             dead_letter(1, died_at=now - 1000, expires_at=now + 600),
             dead_letter(2, died_at=now - 2000, expires_at=now - 1000),
-            dead_letter(3, died_at=now - 3000, expires_at=now + 600, row="reset", reason="ambiguous", ambiguous_total=1),
+            dead_letter(
+                3,
+                died_at=now - 3000,
+                expires_at=now + 600,
+                row="reset",
+                reason="ambiguous",
+                ambiguous_total=1,
+            ),
         ],
     )
     return now
@@ -55,7 +62,9 @@ def letters(redis_client: redis.Redis) -> float:
 
 def run(env: dict[str, str], *words: str) -> Result:
     """Run a command in this process, without a terminal."""
-    return CliRunner().invoke(voicecode, words, env={**dict.fromkeys(os.environ, None), **env}, prog_name="voicecode")
+    return CliRunner().invoke(
+        voicecode, words, env={**dict.fromkeys(os.environ, None), **env}, prog_name="voicecode"
+    )
 
 
 def objects(result: Result) -> list[dict[str, Any]]:
@@ -77,17 +86,25 @@ def test_a_list_in_a_pipe_is_tab_separated_and_masked(env: dict[str, str]) -> No
 
 @pytest.mark.usefixtures("letters")
 def test_filters_and_cursor_reach_the_list(env: dict[str, str]) -> None:
-    assert [o["key"] for o in objects(run(env, "dead", "list", "--json", "--sendable", "--no-ambiguous"))] == ["login:00000001"]
-    assert [o["key"] for o in objects(run(env, "dead", "list", "--json", "--since", "2500s", "--until", "20m"))] == [
+    assert [
+        o["key"] for o in objects(run(env, "dead", "list", "--json", "--sendable", "--no-ambiguous"))
+    ] == ["login:00000001"]
+    assert [
+        o["key"] for o in objects(run(env, "dead", "list", "--json", "--since", "2500s", "--until", "20m"))
+    ] == ["login:00000002"]
+    assert [
+        o["key"] for o in objects(run(env, "dead", "list", "--json", "--code", "reset", "--code", "405"))
+    ] == ["login:00000003"]
+    assert [o["key"] for o in objects(run(env, "dead", "list", "--json", "--mobile-ends", "0002"))] == [
         "login:00000002"
     ]
-    assert [o["key"] for o in objects(run(env, "dead", "list", "--json", "--code", "reset", "--code", "405"))] == [
-        "login:00000003"
-    ]
-    assert [o["key"] for o in objects(run(env, "dead", "list", "--json", "--mobile-ends", "0002"))] == ["login:00000002"]
     first = run(env, "dead", "list", "--json", "--limit", "1")
     more = run(env, "dead", "list", "--json", "--cursor", objects(first)[0]["cursor"])
-    assert [o["key"] for o in objects(first) + objects(more)] == ["login:00000001", "login:00000002", "login:00000003"]
+    assert [o["key"] for o in objects(first) + objects(more)] == [
+        "login:00000001",
+        "login:00000002",
+        "login:00000003",
+    ]
 
 
 @pytest.mark.usefixtures("letters")
@@ -107,7 +124,9 @@ def test_exit_codes_tell_what_happened(env: dict[str, str]) -> None:
     assert run(env, "dead", "undo", "login:00000001").exit_code == 1
 
 
-@pytest.mark.parametrize("words", [["dead", "list"], ["dead", "stats"], ["status", "a"], ["send", "13800138000", "1234"]])
+@pytest.mark.parametrize(
+    "words", [["dead", "list"], ["dead", "stats"], ["status", "a"], ["send", "13800138000", "1234"]]
+)
 def test_redis_out_of_reach_is_one_line(env: dict[str, str], words: list[str]) -> None:
     result = run({**env, "VOICECODE_BROKER_URL": NOWHERE}, *words)
     assert (result.exit_code, result.stdout) == (4, "")
@@ -116,7 +135,11 @@ def test_redis_out_of_reach_is_one_line(env: dict[str, str], words: list[str]) -
 
 
 def test_wrong_settings_are_listed_and_no_traceback_hides_them(env: dict[str, str]) -> None:
-    result = run({**env, "VOICECODE_CONCURRENCY": "many", "VOICECODE_BROKER_URL": "amqp://u:hush@localhost"}, "dead", "list")
+    result = run(
+        {**env, "VOICECODE_CONCURRENCY": "many", "VOICECODE_BROKER_URL": "amqp://u:hush@localhost"},
+        "dead",
+        "list",
+    )
     assert result.exit_code == 2
     assert "VOICECODE_CONCURRENCY" in result.stderr
     assert "VOICECODE_BROKER_URL" in result.stderr
@@ -134,7 +157,9 @@ def test_wrong_settings_are_listed_and_no_traceback_hides_them(env: dict[str, st
     ],
     ids=" ".join,
 )
-def test_without_a_terminal_nothing_is_changed_unless_yes_is_said(env: dict[str, str], words: list[str]) -> None:
+def test_without_a_terminal_nothing_is_changed_unless_yes_is_said(
+    env: dict[str, str], words: list[str]
+) -> None:
     result = run(env, "dead", *words)
     assert result.exit_code == 2
     assert "--yes" in result.stderr
@@ -143,7 +168,9 @@ def test_without_a_terminal_nothing_is_changed_unless_yes_is_said(env: dict[str,
 
 @pytest.mark.usefixtures("letters")
 @pytest.mark.parametrize("command", ["replay", "discard"])
-def test_nobody_replays_or_discards_everything_by_leaving_the_filter_out(env: dict[str, str], command: str) -> None:
+def test_nobody_replays_or_discards_everything_by_leaving_the_filter_out(
+    env: dict[str, str], command: str
+) -> None:
     result = run(env, "dead", command, "--yes")
     assert result.exit_code == 2
     assert "say --all" in result.stderr
@@ -155,7 +182,9 @@ def test_a_dry_run_changes_nothing(env: dict[str, str], redis_client: redis.Redi
     plan = objects(run(env, "dead", "replay", "--all", "--dry-run", "--json"))[0]["plan"]
     assert plan == {"sendable": 1, "expired": 1, "superseded": 0, "ambiguous": 1, "unsendable": 0, "total": 3}
     assert objects(run(env, "dead", "discard", "--all", "--dry-run", "--json")) == [{"matching": 3}]
-    assert objects(run(env, "dead", "purge", "--older-than", "20m", "--dry-run", "--json")) == [{"matching": 2}]
+    assert objects(run(env, "dead", "purge", "--older-than", "20m", "--dry-run", "--json")) == [
+        {"matching": 2}
+    ]
     assert redis_client.zcard(names.DEAD) == 3
     assert redis_client.exists(names.DUE) == 0
 
@@ -224,10 +253,22 @@ def test_show_tells_the_timeline_and_the_audit_who_did_what(env: dict[str, str])
 
 
 @pytest.mark.usefixtures("letters")
-def test_on_a_terminal_there_is_a_table_and_a_question(env: dict[str, str], redis_client: redis.Redis) -> None:
+def test_on_a_terminal_there_is_a_table_and_a_question(
+    env: dict[str, str], redis_client: redis.Redis
+) -> None:
     status, screen = at_terminal(env, "dead", "list")
     assert status == 0
-    assert screen.split("\n")[0].split() == ["died", "key", "mobile", "reason", "code", "message", "attempts", "rung", "sendable"]
+    assert screen.split("\n")[0].split() == [
+        "died",
+        "key",
+        "mobile",
+        "reason",
+        "code",
+        "message",
+        "attempts",
+        "rung",
+        "sendable",
+    ]
     status, screen = at_terminal(env, "dead", "replay", "--sendable", answers="n")
     assert "Replay 1 codes now? [y/N]" in screen
     assert (status, redis_client.exists(names.DUE)) == (1, 0)
@@ -251,12 +292,16 @@ def test_ctrl_c_ends_a_replay_and_the_same_command_goes_on(env: dict[str, str], 
     assert "of 60. Run" in out
     assert "interrupted: the same command goes on with the rest" in err
     assert (
-        run(env, "dead", "replay", "--all", "--yes").stdout.splitlines()[-1].startswith(f"Replayed {60 - back} of {60 - back}.")
+        run(env, "dead", "replay", "--all", "--yes")
+        .stdout.splitlines()[-1]
+        .startswith(f"Replayed {60 - back} of {60 - back}.")
     )
     assert redis_client.zcard(names.DUE) == 60
 
 
-def test_what_is_sent_waits_on_the_queue_with_nothing_in_clear_in_its_headers(env: dict[str, str], redis_client: Any) -> None:
+def test_what_is_sent_waits_on_the_queue_with_nothing_in_clear_in_its_headers(
+    env: dict[str, str], redis_client: Any
+) -> None:
     assert run(env, "send", "+86 138-0013-8000", "0042", "--key", "k", "--purpose", "login").exit_code == 0
     message = json.loads(redis_client.lindex(names.QUEUE, 0))
     assert message["headers"]["task"] == names.SEND_TASK
@@ -266,14 +311,24 @@ def test_what_is_sent_waits_on_the_queue_with_nothing_in_clear_in_its_headers(en
 
 def test_waiting_ends_with_the_life_of_a_code_that_no_worker_sees(env: dict[str, str]) -> None:
     result = run(
-        {**env, "VOICECODE_VISIBILITY_TIMEOUT_SECONDS": "1.6"}, "send", "13800138000", "1234", "--wait", "--expires-in", "0.1"
+        {**env, "VOICECODE_VISIBILITY_TIMEOUT_SECONDS": "1.6"},
+        "send",
+        "13800138000",
+        "1234",
+        "--wait",
+        "--expires-in",
+        "0.1",
     )
     assert result.exit_code == 1
     assert "is one running?" in result.stderr
 
 
-@pytest.mark.parametrize("words", [["139", "1234"], ["13800138000", "12"], ["13800138000", "1234", "--key", "a b"]], ids=" ".join)
-def test_what_cannot_be_called_is_not_sent(env: dict[str, str], redis_client: redis.Redis, words: list[str]) -> None:
+@pytest.mark.parametrize(
+    "words", [["139", "1234"], ["13800138000", "12"], ["13800138000", "1234", "--key", "a b"]], ids=" ".join
+)
+def test_what_cannot_be_called_is_not_sent(
+    env: dict[str, str], redis_client: redis.Redis, words: list[str]
+) -> None:
     assert run(env, "send", *words).exit_code == 2
     assert redis_client.exists(names.QUEUE) == 0
 
@@ -300,22 +355,28 @@ def test_settings_are_shown_without_secrets_and_wrong_ones_are_named(env: dict[s
 
 
 def test_help_needs_none_of_the_heavy_libraries(env: dict[str, str]) -> None:
-    script = (
-        "import sys, worker.cli; print(*(m for m in ('redis', 'celery', 'pydantic', 'rich', 'requests') if m in sys.modules))"
-    )
+    script = "import sys, worker.cli; print(*(m for m in ('redis', 'celery', 'pydantic', 'rich', 'requests') if m in sys.modules))"
     assert in_pipe(env, "-c", script, command=(sys.executable,)).stdout.strip() == ""
 
 
 @pytest.mark.usefixtures("letters")
 def test_it_is_a_command_of_celery_too(env: dict[str, str], tmp_path: Path) -> None:
     """`celery -A worker voicecode dead list`, by the entry point that the package declares."""
-    entry_points = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]["celery.commands"]
+    entry_points = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"][
+        "celery.commands"
+    ]
     metadata = tmp_path / "made_up-1.0.dist-info"
     metadata.mkdir()
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: made-up\nVersion: 1.0\n")
-    (metadata / "entry_points.txt").write_text("[celery.commands]\n" + "".join(f"{n} = {v}\n" for n, v in entry_points.items()))
+    (metadata / "entry_points.txt").write_text(
+        "[celery.commands]\n" + "".join(f"{n} = {v}\n" for n, v in entry_points.items())
+    )
     path = os.pathsep.join((str(tmp_path), str(ROOT)))
     celery = (sys.executable, "-m", "celery", "-A", "worker")
     found = in_pipe({**env, "PYTHONPATH": path}, "voicecode", "dead", "list", command=celery)
     assert found.returncode == 0, found.stderr
-    assert [line.split("\t")[1] for line in found.stdout.splitlines()] == ["login:00000001", "login:00000002", "login:00000003"]
+    assert [line.split("\t")[1] for line in found.stdout.splitlines()] == [
+        "login:00000001",
+        "login:00000002",
+        "login:00000003",
+    ]

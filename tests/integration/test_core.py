@@ -55,7 +55,12 @@ class Child:
         command = [sys.executable, "-c", program, str(threads)]
         with log.open("wb") as file:
             self.process = subprocess.Popen(
-                command, cwd=ROOT, stdin=subprocess.PIPE, stdout=file, stderr=file, env={**os.environ, "PYTHONPATH": str(ROOT)}
+                command,
+                cwd=ROOT,
+                stdin=subprocess.PIPE,
+                stdout=file,
+                stderr=file,
+                env={**os.environ, "PYTHONPATH": str(ROOT)},
             )
 
     def say(self, *words: str) -> None:
@@ -119,7 +124,10 @@ def test_a_process_leaves_a_core_that_others_use(child: Child, tmp_path: Path) -
     child.say("burn")
     core = child.wait_kept()
     began, before = time.monotonic(), busy_seconds()
-    crowd = Child(tmp_path / "crowd.log", f"import os; os.sched_setaffinity(0, [{core}])" + BURN + "go.set(); sys.stdin.read()")
+    crowd = Child(
+        tmp_path / "crowd.log",
+        f"import os; os.sched_setaffinity(0, [{core}])" + BURN + "go.set(); sys.stdin.read()",
+    )
     try:
         child.wait_kept(but=core, seconds=5)
     except AssertionError:

@@ -23,7 +23,9 @@ ONE_SLOT = (("concurrency", 1),)
 """A slot that is not given back stops the worker."""
 
 
-def crashes(meets: str, points: Mapping[str, tuple[int, int]], end: str = "accepted", **more: Any) -> list[Crash]:
+def crashes(
+    meets: str, points: Mapping[str, tuple[int, int]], end: str = "accepted", **more: Any
+) -> list[Crash]:
     """Return one crash for each point; its value: calls placed, attempts counted as ambiguous."""
     return [
         Crash(meets=meets, fault=fault, calls=calls, ambiguous=ambiguous, end=end, **more)
@@ -50,26 +52,60 @@ RESUMED = {
     "ack:before:1": (1, 0),
     "ack:after:1": (1, 0),
 }
-HINTED = {"upkeep:before:1": (1, 0), "upkeep:after:1": (1, 0), "fetch:before:1": (1, 0), "fetch:after:1": (1, 0)}
+HINTED = {
+    "upkeep:before:1": (1, 0),
+    "upkeep:after:1": (1, 0),
+    "fetch:before:1": (1, 0),
+    "fetch:after:1": (1, 0),
+}
 
 CRASHES = [
     # a new message, accepted at the first attempt
-    *crashes("new", {"fetch:before:1": (1, 0), "fetch:sent:1": (1, 0), "fetch:after:1": (1, 0), "claim:before:1": (1, 0)}),
+    *crashes(
+        "new",
+        {"fetch:before:1": (1, 0), "fetch:sent:1": (1, 0), "fetch:after:1": (1, 0), "claim:before:1": (1, 0)},
+    ),
     *crashes("new", CALL | {"submit:after:1": (2, 1), "finish:before:1": (2, 1), "finish:after:1": (1, 0)}),
     *crashes("new", {"ack:before:1": (1, 0), "ack:after:1": (1, 0)}),
-    *crashes("new", {"fetch:sent:1:stop,give_back:before:1": (1, 0), "fetch:sent:1:stop,give_back:after:1": (1, 0)}),
+    *crashes(
+        "new", {"fetch:sent:1:stop,give_back:before:1": (1, 0), "fetch:sent:1:stop,give_back:after:1": (1, 0)}
+    ),
     # transient at first: the second attempt is a hint's
-    *crashes("new", {"submit:after:1": (1, 1), "finish:before:1": (1, 1), "finish:after:1": (1, 0)}, plays=("0",)),
-    *crashes("new", {"ack:before:1": (1, 0), "resume:before:1": (1, 0), "resume:after:1": (1, 1)}, plays=("0",)),
-    *crashes("new", {"submit:before:2": (1, 1), "form:before:2": (1, 1), "form:after:2": (2, 1)}, plays=("0",)),
-    *crashes("new", {"submit:after:2": (2, 1), "finish:before:2": (2, 1), "finish:after:2": (1, 0)}, plays=("0",)),
+    *crashes(
+        "new", {"submit:after:1": (1, 1), "finish:before:1": (1, 1), "finish:after:1": (1, 0)}, plays=("0",)
+    ),
+    *crashes(
+        "new", {"ack:before:1": (1, 0), "resume:before:1": (1, 0), "resume:after:1": (1, 1)}, plays=("0",)
+    ),
+    *crashes(
+        "new", {"submit:before:2": (1, 1), "form:before:2": (1, 1), "form:after:2": (2, 1)}, plays=("0",)
+    ),
+    *crashes(
+        "new", {"submit:after:2": (2, 1), "finish:before:2": (2, 1), "finish:after:2": (1, 0)}, plays=("0",)
+    ),
     # permanent
-    *crashes("new", {"submit:after:1": (0, 1), "finish:before:1": (0, 1)}, "permanent", plays=("4030", "4030")),
-    *crashes("new", around("finish:after:1", "ack:before:1", "ack:after:1"), "permanent", plays=("4030", "4030")),
+    *crashes(
+        "new", {"submit:after:1": (0, 1), "finish:before:1": (0, 1)}, "permanent", plays=("4030", "4030")
+    ),
+    *crashes(
+        "new", around("finish:after:1", "ack:before:1", "ack:after:1"), "permanent", plays=("4030", "4030")
+    ),
     # the first reply is lost: one more attempt, and not a second one
-    *crashes("new", {"finish:before:1": (2, 1), "finish:after:1": (2, 1), "resume:before:1": (2, 1)}, plays=LOST),
-    *crashes("new", {"resume:after:1": (1, 2), "submit:before:2": (1, 2), "form:before:2": (1, 2)}, "ambiguous", plays=LOST),
-    *crashes("new", {"form:after:2": (2, 2), "submit:after:2": (2, 2), "finish:before:2": (2, 2)}, "ambiguous", plays=LOST),
+    *crashes(
+        "new", {"finish:before:1": (2, 1), "finish:after:1": (2, 1), "resume:before:1": (2, 1)}, plays=LOST
+    ),
+    *crashes(
+        "new",
+        {"resume:after:1": (1, 2), "submit:before:2": (1, 2), "form:before:2": (1, 2)},
+        "ambiguous",
+        plays=LOST,
+    ),
+    *crashes(
+        "new",
+        {"form:after:2": (2, 2), "submit:after:2": (2, 2), "finish:before:2": (2, 2)},
+        "ambiguous",
+        plays=LOST,
+    ),
     *crashes("new", {"finish:after:2": (2, 1)}, plays=LOST),
     # never call twice
     *crashes("new", {"claim:after:1": (0, 1), "form:before:1": (0, 1)}, "ambiguous", settings=NEVER_TWICE),
@@ -79,21 +115,43 @@ CRASHES = [
     *crashes("replayed", HINTED | RESUMED),
     # its worker died: ambiguous once already
     *crashes("lease over", {"upkeep:before:1": (1, 1), "upkeep:after:1": (1, 1), "resume:before:1": (1, 1)}),
-    *crashes("lease over", {"resume:after:1": (0, 2), "form:after:1": (1, 2), "finish:before:1": (1, 2)}, "ambiguous"),
+    *crashes(
+        "lease over",
+        {"resume:after:1": (0, 2), "form:after:1": (1, 2), "finish:before:1": (1, 2)},
+        "ambiguous",
+    ),
     *crashes("lease over", {"finish:after:1": (1, 1)}),
     # too late
     *crashes("late", around("claim:before:1", "claim:after:1", "ack:before:1", "ack:after:1"), "expired"),
     *crashes("waiting expired", around("upkeep:before:1", "upkeep:after:1"), "expired"),
     *crashes("calling expired", {"upkeep:before:1": (0, 1), "upkeep:after:1": (0, 1)}, "ambiguous"),
     # doubled messages
-    *crashes("duplicate of accepted", around("claim:before:1", "claim:after:1", "ack:before:1", "ack:after:1")),
+    *crashes(
+        "duplicate of accepted", around("claim:before:1", "claim:after:1", "ack:before:1", "ack:after:1")
+    ),
     *crashes("duplicate of dead", around("claim:before:1", "claim:after:1", "ack:before:1"), "permanent"),
-    *crashes("busy", {"claim:before:1": (1, 1), "claim:after:1": (1, 1), "ack:before:1": (1, 1), "ack:after:1": (1, 1)}),
-    *crashes("early", {"claim:before:1": (1, 0), "claim:after:1": (1, 0), "ack:before:1": (1, 0), "ack:after:1": (1, 0)}),
+    *crashes(
+        "busy",
+        {"claim:before:1": (1, 1), "claim:after:1": (1, 1), "ack:before:1": (1, 1), "ack:after:1": (1, 1)},
+    ),
+    *crashes(
+        "early",
+        {"claim:before:1": (1, 0), "claim:after:1": (1, 0), "ack:before:1": (1, 0), "ack:after:1": (1, 0)},
+    ),
     # what cannot be called
-    *crashes("conflict", around("claim:after:1", "refuse:before:1", "refuse:after:1", "ack:before:1"), "key_conflict"),
-    *crashes("bad input", around("refuse:before:1", "refuse:after:1", "ack:before:1", "ack:after:1"), "bad_input"),
-    *crashes("unknown task", around("fetch:after:1", "refuse:before:1", "refuse:after:1", "ack:before:1"), "unknown_task"),
+    *crashes(
+        "conflict",
+        around("claim:after:1", "refuse:before:1", "refuse:after:1", "ack:before:1"),
+        "key_conflict",
+    ),
+    *crashes(
+        "bad input", around("refuse:before:1", "refuse:after:1", "ack:before:1", "ack:after:1"), "bad_input"
+    ),
+    *crashes(
+        "unknown task",
+        around("fetch:after:1", "refuse:before:1", "refuse:after:1", "ack:before:1"),
+        "unknown_task",
+    ),
     *crashes("unreadable", around("fetch:before:1", "fetch:sent:1"), "unreadable"),
     # what nobody reads
     *crashes("left in unacked", {"sweep:before:1": (1, 0), "sweep:after:1": (1, 0), "claim:after:1": (1, 1)}),
@@ -101,13 +159,26 @@ CRASHES = [
 ]
 BUGS = [
     *crashes("new", {"claim:before:1:raise": (1, 0), "claim:after:1:raise": (1, 1)}),
-    *crashes("new", {"submit:before:1:raise": (1, 1), "form:before:1:raise": (1, 1), "form:after:1:raise": (2, 1)}),
-    *crashes("new", {"submit:after:1:raise": (2, 1), "finish:before:1:raise": (2, 1), "finish:after:1:raise": (1, 0)}),
+    *crashes(
+        "new", {"submit:before:1:raise": (1, 1), "form:before:1:raise": (1, 1), "form:after:1:raise": (2, 1)}
+    ),
+    *crashes(
+        "new",
+        {"submit:after:1:raise": (2, 1), "finish:before:1:raise": (2, 1), "finish:after:1:raise": (1, 0)},
+    ),
     *crashes("new", {"ack:before:1:raise": (1, 0), "ack:after:1:raise": (1, 0)}),
-    *crashes("replayed", {"upkeep:before:1:raise": (1, 0), "upkeep:after:1:raise": (1, 0), "resume:after:1:raise": (1, 1)}),
+    *crashes(
+        "replayed",
+        {"upkeep:before:1:raise": (1, 0), "upkeep:after:1:raise": (1, 0), "resume:after:1:raise": (1, 1)},
+    ),
     *crashes("bad input", around("refuse:before:1:raise", "refuse:after:1:raise"), "bad_input"),
     *crashes("unknown task", around("refuse:after:1:raise"), "unknown_task"),
-    *crashes("unknown task", around("refuse:before:1:raise,refuse:before:2:raise"), "unknown_task", settings=ONE_SLOT),
+    *crashes(
+        "unknown task",
+        around("refuse:before:1:raise,refuse:before:2:raise"),
+        "unknown_task",
+        settings=ONE_SLOT,
+    ),
     *crashes("left in unacked", {"sweep:before:1:raise": (1, 0), "sweep:after:1:raise": (1, 0)}),
 ]
 LOSSES = [
@@ -116,17 +187,30 @@ LOSSES = [
     *crashes("new", {"finish:after:1:lose": (2, 1)}, plays=LOST),
     *crashes("new", around("finish:after:1:lose"), "permanent", plays=("4030",)),
     *crashes("late", around("claim:after:1:lose"), "expired"),
-    *crashes("replayed", {"upkeep:after:1:lose": (1, 0), "resume:before:1:lose": (1, 0), "resume:after:1:lose": (1, 0)}),
+    *crashes(
+        "replayed",
+        {"upkeep:after:1:lose": (1, 0), "resume:before:1:lose": (1, 0), "resume:after:1:lose": (1, 0)},
+    ),
     *crashes("conflict", around("refuse:after:1:lose"), "key_conflict"),
-    *crashes("bad input", around("refuse:before:1:lose", "refuse:after:1:lose"), "bad_input", settings=ONE_SLOT),
-    *crashes("unknown task", around("refuse:before:1:lose", "refuse:after:1:lose"), "unknown_task", settings=ONE_SLOT),
+    *crashes(
+        "bad input", around("refuse:before:1:lose", "refuse:after:1:lose"), "bad_input", settings=ONE_SLOT
+    ),
+    *crashes(
+        "unknown task",
+        around("refuse:before:1:lose", "refuse:after:1:lose"),
+        "unknown_task",
+        settings=ONE_SLOT,
+    ),
     *crashes("waiting expired", around("upkeep:before:1:lose", "upkeep:after:1:lose"), "expired"),
     *crashes("left in unacked", {"sweep:before:1:lose": (1, 0), "sweep:after:1:lose": (1, 0)}),
 ]
 FREEZES = [
     *crashes("new", {"claim:after:1:freeze": (1, 1), "submit:before:1:freeze": (1, 1)}),
     # The last look at the time is done, and the form leaves when the worker wakes up: the one moment that no clock covers.
-    *crashes("new", {"form:before:1:freeze": (2, 1), "form:after:1:freeze": (2, 1), "finish:before:1:freeze": (2, 1)}),
+    *crashes(
+        "new",
+        {"form:before:1:freeze": (2, 1), "form:after:1:freeze": (2, 1), "finish:before:1:freeze": (2, 1)},
+    ),
     *crashes("new", {"finish:before:1:freeze": (1, 1)}, plays=("4030",)),
     *crashes("new", {"finish:before:1:freeze": (0, 1)}, "permanent", plays=("0", "4030")),
     *crashes("new", {"finish:before:1:freeze": (1, 1)}, plays=("2", "4030")),
@@ -135,8 +219,14 @@ FREEZES = [
 
 @pytest.fixture(scope="module")
 def runner(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[CrashRunner]:
-    wanted = {item.callspec.params["crash"] for item in request.session.items if item.module is request.module}  # type: ignore[attr-defined]
-    with start_server(extra=("--databases", "200")) as server, start_simulator() as simulator, Nursery() as nursery:
+    wanted = {
+        item.callspec.params["crash"] for item in request.session.items if item.module is request.module
+    }  # type: ignore[attr-defined]
+    with (
+        start_server(extra=("--databases", "200")) as server,
+        start_simulator() as simulator,
+        Nursery() as nursery,
+    ):
         runner = CrashRunner(server, simulator, nursery, tmp_path_factory.mktemp("crashes"))
         runner.begin(crash for crash in [*CRASHES, *BUGS, *LOSSES, *FREEZES] if crash in wanted)
         try:
@@ -146,22 +236,30 @@ def runner(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequ
 
 
 @pytest.mark.parametrize("crash", CRASHES, ids=str)
-def test_after_a_crash_the_next_worker_brings_the_code_to_its_right_end(runner: CrashRunner, crash: Crash) -> None:
+def test_after_a_crash_the_next_worker_brings_the_code_to_its_right_end(
+    runner: CrashRunner, crash: Crash
+) -> None:
     check(runner, crash)
 
 
 @pytest.mark.parametrize("crash", BUGS, ids=str)
-def test_a_bug_at_one_step_neither_loses_a_code_nor_ends_the_worker(runner: CrashRunner, crash: Crash) -> None:
+def test_a_bug_at_one_step_neither_loses_a_code_nor_ends_the_worker(
+    runner: CrashRunner, crash: Crash
+) -> None:
     check(runner, crash)
 
 
 @pytest.mark.parametrize("crash", LOSSES, ids=str)
-def test_a_script_whose_answer_was_lost_is_repeated_and_counts_once(runner: CrashRunner, crash: Crash) -> None:
+def test_a_script_whose_answer_was_lost_is_repeated_and_counts_once(
+    runner: CrashRunner, crash: Crash
+) -> None:
     check(runner, crash)
 
 
 @pytest.mark.parametrize("crash", FREEZES, ids=str)
-def test_a_worker_that_wakes_up_after_its_lease_overwrites_nothing_but_the_truth(runner: CrashRunner, crash: Crash) -> None:
+def test_a_worker_that_wakes_up_after_its_lease_overwrites_nothing_but_the_truth(
+    runner: CrashRunner, crash: Crash
+) -> None:
     """It places no call, and what it knows only counts where the gateway had accepted."""
     check(runner, crash)
 

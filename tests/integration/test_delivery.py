@@ -25,7 +25,9 @@ class NobodyCalls:
         raise AssertionError((code.key, deadline))
 
 
-def documented(mobile: str, code: str, *, key: str | None = None, expires_at: Any = None, purpose: str | None = None) -> None:
+def documented(
+    mobile: str, code: str, *, key: str | None = None, expires_at: Any = None, purpose: str | None = None
+) -> None:
     """Stand for the signature of the task."""
 
 
@@ -33,7 +35,12 @@ def unfinished(url: str) -> Unfinished:
     settings = load(_env_file=None, broker_url=url)
     client = connect(settings)
     ledger = Ledger(client, settings, Outage(0, lambda: 0.0))
-    parts: dict[str, Any] = {"gateway": NobodyCalls(), "replies": Replies(), "patience": Patience(0), "worker": "w"}
+    parts: dict[str, Any] = {
+        "gateway": NobodyCalls(),
+        "replies": Replies(),
+        "patience": Patience(0),
+        "worker": "w",
+    }
     delivery = Delivery(settings=settings, ledger=ledger, **parts)
     with pytest.raises(Unfinished) as raised:
         delivery.send(documented, ["13800138000", "0042"], {"key": "k"}, Envelope(task_id="t"))

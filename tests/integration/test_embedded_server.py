@@ -57,7 +57,10 @@ def test_nothing_of_it_is_left_after_the_context() -> None:
 
 
 def test_killed_with_9_and_restarted_it_keeps_its_data_and_its_port(tmp_path: Path) -> None:
-    with start_server(data_dir=tmp_path, extra=("--appendfsync", "always")) as server, server.client() as client:
+    with (
+        start_server(data_dir=tmp_path, extra=("--appendfsync", "always")) as server,
+        server.client() as client,
+    ):
         client.set("kept", "1")
         first = server.pid, server.port
         server.kill()
@@ -99,7 +102,10 @@ def test_a_frozen_server_can_be_killed() -> None:
 def test_it_dies_with_its_starter_even_when_that_is_killed_with_9(tmp_path: Path) -> None:
     """No orphans: neither the server nor the process that guards it outlives the starter."""
     with subprocess.Popen(
-        [sys.executable, "-c", STARTER, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", STARTER, str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     ) as starter:
         assert starter.stdout is not None
         server_pid, leash_pid = map(int, starter.stdout.readline().split())
@@ -123,7 +129,9 @@ def test_a_taken_port_is_an_error_that_shows_the_log() -> None:
         start_server(port=taken.getsockname()[1])
 
 
-def test_a_free_port_that_is_lost_to_somebody_else_is_tried_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_free_port_that_is_lost_to_somebody_else_is_tried_elsewhere(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         ports = iter([taken.getsockname()[1], embedded._free_port()])
         monkeypatch.setattr(embedded, "_free_port", lambda: next(ports))

@@ -118,20 +118,28 @@ def meant(wanted: Filter, record: dict[str, str], key: str, now: float) -> bool:
 
 
 @pytest.mark.parametrize("within", [None, (3000.0, 1000.0)], ids=["ever", "since-until"])
-def test_filters_combine_and_the_newest_come_first(queue: FailureQueue, client: redis.Redis, within: Any) -> None:
+def test_filters_combine_and_the_newest_come_first(
+    queue: FailureQueue, client: redis.Redis, within: Any
+) -> None:
     """Whatever index is read, the answer is that of looking at every record."""
     now = queue.now()
     letters = assorted(1500, now=now)
     load(client, letters)
     for plain in FILTERS:
         since, until = (now - within[0], now - within[1]) if within else (None, None)
-        wanted = Filter(**{name: getattr(plain, name) for name in plain.__slots__} | {"since": since, "until": until})
-        expected = sorted(((float(r["died_at"]), key) for key, r in letters if meant(wanted, r, key, now)), reverse=True)
+        wanted = Filter(
+            **{name: getattr(plain, name) for name in plain.__slots__} | {"since": since, "until": until}
+        )
+        expected = sorted(
+            ((float(r["died_at"]), key) for key, r in letters if meant(wanted, r, key, now)), reverse=True
+        )
         assert list(queue.keys(wanted)) == [key for _, key in expected], str(wanted)
 
 
 @pytest.mark.parametrize("wanted", FILTERS, ids=str)
-def test_pages_join_without_gap_or_repetition(queue: FailureQueue, client: redis.Redis, wanted: Filter) -> None:
+def test_pages_join_without_gap_or_repetition(
+    queue: FailureQueue, client: redis.Redis, wanted: Filter
+) -> None:
     load(client, assorted(300, now=queue.now()))
     pages, cursor = [], None
     while True:
@@ -172,7 +180,10 @@ def test_stats_count_what_is_there(queue: FailureQueue, client: redis.Redis) -> 
     assert stats.ambiguous == sum("ambiguous_total" in r for r in records)
     assert stats.by_code == {row: n for row, _, _ in ROWS if (n := sum(r["row"] == row for r in records))}
     assert sum(stats.by_reason.values()) == sum(stats.by_scope.values()) == 500
-    assert (stats.oldest, stats.newest) == (min(float(r["died_at"]) for r in records), max(float(r["died_at"]) for r in records))
+    assert (stats.oldest, stats.newest) == (
+        min(float(r["died_at"]) for r in records),
+        max(float(r["died_at"]) for r in records),
+    )
 
 
 def test_an_empty_queue_has_empty_stats(queue: FailureQueue, client: redis.Redis) -> None:
@@ -185,7 +196,9 @@ def test_an_empty_queue_has_empty_stats(queue: FailureQueue, client: redis.Redis
     assert (stats.total, stats.distinct_numbers, stats.by_reason, stats.oldest) == (0, 0, {}, None)
 
 
-def test_the_plan_tells_what_a_replay_then_does(queue: FailureQueue, client: redis.Redis, ledger: Ledger) -> None:
+def test_the_plan_tells_what_a_replay_then_does(
+    queue: FailureQueue, client: redis.Redis, ledger: Ledger
+) -> None:
     now = queue.now()
     load(
         client,
@@ -205,9 +218,9 @@ def test_the_plan_tells_what_a_replay_then_does(queue: FailureQueue, client: red
     assert plan.keys == ("login:00000001",)
     expected = {"sendable": 1, "expired": 1, "ambiguous": 1, "unsendable": 1, "superseded": 1, "total": 5}
     assert plan.as_dict() == expected
-    assert replay(queue, queue.keys(Filter())).words == {w: n for w, n in expected.items() if w not in {"total", "sendable"}} | {
-        "replayed": 1
-    }
+    assert replay(queue, queue.keys(Filter())).words == {
+        w: n for w, n in expected.items() if w not in {"total", "sendable"}
+    } | {"replayed": 1}
     assert queue.stats().total == 4
 
 
@@ -245,7 +258,9 @@ def test_a_replayed_code_keeps_its_history_and_gets_a_fresh_budget(
     assert record.attempts[0].row == "4051"
 
 
-def test_a_replay_executed_twice_counts_once_even_when_the_code_has_died_again(queue: FailureQueue, client: redis.Redis) -> None:
+def test_a_replay_executed_twice_counts_once_even_when_the_code_has_died_again(
+    queue: FailureQueue, client: redis.Redis
+) -> None:
     """A client that lost the answer repeats the script: a code that died in between must not be called once more."""
     now = queue.now()
     load(client, [dead_letter(1, died_at=now - 9, expires_at=now + 600)])
@@ -275,7 +290,9 @@ def test_two_operators_replay_each_code_once(queue: FailureQueue, client: redis.
     assert [client.hget(names.RECORD_PREFIX + key, "replays") for key in keys] == ["1"] * 1000
 
 
-def test_a_replay_that_was_broken_off_goes_on_where_it_stopped(queue: FailureQueue, client: redis.Redis) -> None:
+def test_a_replay_that_was_broken_off_goes_on_where_it_stopped(
+    queue: FailureQueue, client: redis.Redis
+) -> None:
     now = queue.now()
     load(client, [dead_letter(n, died_at=now - n, expires_at=now + 600) for n in range(500)])
     run = iter(queue.replay(queue.plan(Filter(), Choice()).keys, Choice()))
@@ -285,7 +302,12 @@ def test_a_replay_that_was_broken_off_goes_on_where_it_stopped(queue: FailureQue
     assert 0 < left.total < 500
     assert replay(queue, left.keys).replayed == left.total
     assert queue.stats().total == 0
-    assert [line.action for line in queue.audit() if line.action in {"begin", "end"}] == ["end", "begin", "end", "begin"]
+    assert [line.action for line in queue.audit() if line.action in {"begin", "end"}] == [
+        "end",
+        "begin",
+        "end",
+        "begin",
+    ]
 
 
 def test_a_rate_is_kept(queue: FailureQueue, client: redis.Redis) -> None:
@@ -300,12 +322,18 @@ def test_a_rate_is_kept(queue: FailureQueue, client: redis.Redis) -> None:
     assert clock[0] == pytest.approx(5.0)
 
 
-def test_a_canary_without_a_worker_stops_and_leaves_the_rest(queue: FailureQueue, client: redis.Redis) -> None:
+def test_a_canary_without_a_worker_stops_and_leaves_the_rest(
+    queue: FailureQueue, client: redis.Redis
+) -> None:
     now = queue.now()
     load(client, [dead_letter(n, died_at=now - n, expires_at=now + 600) for n in range(50)])
     clock = itertools.count(0.0, 1.0)
     progress = replay(
-        queue, queue.keys(Filter()), pace=Pace(canary=True, patience_seconds=30), clock=lambda: next(clock), sleep=lambda _: None
+        queue,
+        queue.keys(Filter()),
+        pace=Pace(canary=True, patience_seconds=30),
+        clock=lambda: next(clock),
+        sleep=lambda _: None,
     )
     assert progress.replayed == 1
     assert "is a worker running?" in progress.stopped
@@ -351,7 +379,9 @@ def test_a_purge_deletes_the_old_ones_and_nothing_else(queue: FailureQueue, clie
     assert (len(purged), {line.operator for line in purged}) == (49, {"night shift"})
 
 
-def test_what_died_again_since_it_was_looked_at_is_not_removed(queue: FailureQueue, client: redis.Redis) -> None:
+def test_what_died_again_since_it_was_looked_at_is_not_removed(
+    queue: FailureQueue, client: redis.Redis
+) -> None:
     """A purge or a spill removes what it saw, not what has come of it meanwhile."""
     died_at = float(f"{queue.now() - 1000:.3f}")
     load(client, [dead_letter(1, died_at=died_at, expires_at=died_at)])
@@ -375,7 +405,11 @@ def test_every_change_writes_its_line(queue: FailureQueue, client: redis.Redis) 
     replay(queue, ["login:00000001"])
     sum(queue.purge(older_than_seconds=900))
     queue.show("login:00000001", unmasked=True)
-    assert [(line.action, line.key[-1:]) for line in reversed(list(queue.audit())) if line.operator == "night shift"] == [
+    assert [
+        (line.action, line.key[-1:])
+        for line in reversed(list(queue.audit()))
+        if line.operator == "night shift"
+    ] == [
         ("discard", "0"),
         ("undo", "0"),
         ("begin", ""),
@@ -389,7 +423,9 @@ def test_every_change_writes_its_line(queue: FailureQueue, client: redis.Redis) 
 
 
 def test_an_unreadable_message_can_be_shown_masked_and_discarded(queue: FailureQueue, ledger: Ledger) -> None:
-    refused = Refused(key="bad", reason="code must be a string", mobile="13800138000", raw='[["13800138000", 1234], {}]')
+    refused = Refused(
+        key="bad", reason="code must be a string", mobile="13800138000", raw='[["13800138000", 1234], {}]'
+    )
     ledger.refuse(refused, own_id="own", task_id="own", reason="bad_input")
     record = queue.show("bad")
     assert record is not None
@@ -400,7 +436,9 @@ def test_an_unreadable_message_can_be_shown_masked_and_discarded(queue: FailureQ
     assert list(queue.discard(["bad"])) == [{"discarded": 1}]
 
 
-def test_at_full_memory_dead_letters_can_still_be_discarded_and_purged(queue: FailureQueue, client: redis.Redis) -> None:
+def test_at_full_memory_dead_letters_can_still_be_discarded_and_purged(
+    queue: FailureQueue, client: redis.Redis
+) -> None:
     """Else nobody could make room."""
     now = queue.now()
     load(client, [dead_letter(n, died_at=now - 1000, expires_at=now) for n in range(40)])

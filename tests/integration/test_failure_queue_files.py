@@ -23,7 +23,9 @@ from worker.store.client import connect
 
 @pytest.fixture
 def bounded(server: Server, tmp_path: Path) -> Settings:
-    return settings.load(broker_url=server.url, dead_letters_max=10, spill_dir=tmp_path, dead_retention_days=1)
+    return settings.load(
+        broker_url=server.url, dead_letters_max=10, spill_dir=tmp_path, dead_retention_days=1
+    )
 
 
 @pytest.fixture
@@ -53,7 +55,9 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def old_ones(queue: FailureQueue, count: int, *, expires_in: float = -100.0) -> list[str]:
     """Load dead letters that died an hour ago, and return their keys."""
     now = queue.now()
-    letters = [dead_letter(n, died_at=now - 3600 + n, expires_at=now + expires_in + n / 1000) for n in range(count)]
+    letters = [
+        dead_letter(n, died_at=now - 3600 + n, expires_at=now + expires_in + n / 1000) for n in range(count)
+    ]
     load(queue.client, letters)
     return [key for key, _ in letters]
 
@@ -63,7 +67,10 @@ def snapshot(client: Any) -> dict[str, Any]:
     records = {key: client.hgetall(key) for key in client.scan_iter(names.RECORD_PREFIX + "*")}
     for record in records.values():
         record.pop("act", None)
-    return records | {key: client.zrange(key, 0, -1, withscores=True) for key in client.scan_iter(names.DEAD + "*", _type="zset")}
+    return records | {
+        key: client.zrange(key, 0, -1, withscores=True)
+        for key in client.scan_iter(names.DEAD + "*", _type="zset")
+    }
 
 
 def imported(queue: FailureQueue, path: Path) -> dict[str, int]:
@@ -78,7 +85,9 @@ def look(queue: FailureQueue) -> None:
     Chores(queue, interval_seconds=0.001).look()
 
 
-def test_what_was_exported_unmasked_comes_back_as_it_was(queue: FailureQueue, client: redis.Redis, tmp_path: Path) -> None:
+def test_what_was_exported_unmasked_comes_back_as_it_was(
+    queue: FailureQueue, client: redis.Redis, tmp_path: Path
+) -> None:
     keys = old_ones(queue, 50)
     before = snapshot(client)
     path = tmp_path / "all.jsonl"
@@ -92,7 +101,10 @@ def test_what_was_exported_unmasked_comes_back_as_it_was(queue: FailureQueue, cl
 
 
 def test_an_export_shows_neither_numbers_nor_codes_unless_asked(queue: FailureQueue, tmp_path: Path) -> None:
-    load(queue.client, [dead_letter(987654321, died_at=queue.now(), expires_at=0, code="778899", raw='["13987654321"]')])
+    load(
+        queue.client,
+        [dead_letter(987654321, died_at=queue.now(), expires_at=0, code="778899", raw='["13987654321"]')],
+    )
     path = tmp_path / "masked.jsonl"
     queue.export(path, Filter())
     text = path.read_text()
@@ -123,7 +135,9 @@ def test_an_export_overwrites_nothing(queue: FailureQueue, tmp_path: Path) -> No
         '{"not_spilled": 5}',
     ],
 )
-def test_a_wrong_line_imports_nothing_of_the_file(queue: FailureQueue, client: Any, tmp_path: Path, line: str) -> None:
+def test_a_wrong_line_imports_nothing_of_the_file(
+    queue: FailureQueue, client: Any, tmp_path: Path, line: str
+) -> None:
     key, record = dead_letter(1, died_at=1.0, expires_at=1.0)
     path = tmp_path / "file"
     path.write_text(json.dumps({"key": key, "record": record}) + f"\n{line}\n")
@@ -148,7 +162,9 @@ def test_over_the_bound_the_oldest_that_cannot_be_sent_move_to_a_file(
     assert snapshot(client) == before
 
 
-def test_what_can_still_be_sent_stays_and_somebody_is_told(queue: FailureQueue, tmp_path: Path, told: list[str]) -> None:
+def test_what_can_still_be_sent_stays_and_somebody_is_told(
+    queue: FailureQueue, tmp_path: Path, told: list[str]
+) -> None:
     old_ones(queue, 25, expires_in=600)
     look(queue)
     assert queue.stats().total == 25
@@ -170,12 +186,21 @@ def test_where_the_directory_cannot_be_written_the_queue_grows_and_somebody_is_t
     tmp_path.rename(tmp_path.with_name("moved"))
     look(queue)
     assert queue.stats().total == 25
-    assert told == ["spill.failed: No such file or directory", f"dead_letters.over_bound: {tmp_path} cannot be written"]
+    assert told == [
+        "spill.failed: No such file or directory",
+        f"dead_letters.over_bound: {tmp_path} cannot be written",
+    ]
 
 
-def test_without_a_directory_the_queue_grows_and_somebody_is_told(queue: FailureQueue, server: Server, told: list[str]) -> None:
+def test_without_a_directory_the_queue_grows_and_somebody_is_told(
+    queue: FailureQueue, server: Server, told: list[str]
+) -> None:
     old_ones(queue, 25)
-    look(FailureQueue(queue.client, settings.load(broker_url=server.url, dead_letters_max=10), operator="upkeep"))
+    look(
+        FailureQueue(
+            queue.client, settings.load(broker_url=server.url, dead_letters_max=10), operator="upkeep"
+        )
+    )
     assert queue.stats().total == 25
     assert told == ["dead_letters.over_bound: VOICECODE_SPILL_DIR is not set"]
 
@@ -201,7 +226,9 @@ def test_a_code_replayed_while_it_is_spilled_is_taken_back_from_the_file(
     assert imported(queue, spilled.path) == {"restored": 14}
 
 
-def test_nothing_leaves_redis_before_it_is_on_the_disk(queue: FailureQueue, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_leaves_redis_before_it_is_on_the_disk(
+    queue: FailureQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
     old_ones(queue, 25)
 
     def full_disk(_descriptor: int) -> None:
@@ -223,17 +250,29 @@ def test_one_worker_at_a_time_does_the_chores(queue: FailureQueue, tmp_path: Pat
 def test_what_is_older_than_the_retention_is_purged_with_a_line_each(queue: FailureQueue) -> None:
     now = queue.now()
     ages = [3600, 80_000, 90_000, 100_000]
-    load(queue.client, [dead_letter(n, died_at=now - age, expires_at=now - age) for n, age in enumerate(ages)])
+    load(
+        queue.client, [dead_letter(n, died_at=now - age, expires_at=now - age) for n, age in enumerate(ages)]
+    )
     look(queue)
     assert list(queue.keys(Filter())) == ["login:00000000", "login:00000001"]
-    assert [line.key for line in queue.audit() if line.action == "purge"] == ["login:00000002", "login:00000003"]
+    assert [line.key for line in queue.audit() if line.action == "purge"] == [
+        "login:00000002",
+        "login:00000003",
+    ]
 
 
 def test_however_short_the_retention_nothing_young_is_purged(queue: FailureQueue, server: Server) -> None:
     """A late duplicate of its message would be called as a new code."""
     now = queue.now()
-    load(queue.client, [dead_letter(n, died_at=now - age, expires_at=now - age) for n, age in enumerate([400, 500])])
-    look(FailureQueue(queue.client, settings.load(broker_url=server.url, dead_retention_days=0.0001), operator="upkeep"))
+    load(
+        queue.client,
+        [dead_letter(n, died_at=now - age, expires_at=now - age) for n, age in enumerate([400, 500])],
+    )
+    look(
+        FailureQueue(
+            queue.client, settings.load(broker_url=server.url, dead_retention_days=0.0001), operator="upkeep"
+        )
+    )
     assert list(queue.keys(Filter())) == ["login:00000000"]
 
 

@@ -28,7 +28,15 @@ class Fetching:
 
     def __call__(self, credit: int, *, token: str = "", again: bool = False) -> list[tuple[bytes, bytes]]:
         token = token or f"worker-1/{next(self.numbers)}"
-        arguments: list[Any] = [0, names.RECORD_VERSION, credit, token, "1" if again else "0", names.RECORD_PREFIX, 16_384]
+        arguments: list[Any] = [
+            0,
+            names.RECORD_VERSION,
+            credit,
+            token,
+            "1" if again else "0",
+            names.RECORD_PREFIX,
+            16_384,
+        ]
         answer = self.script(keys=keys.FETCH, args=arguments)
         return list(zip(answer[::2], answer[1::2], strict=True))
 
@@ -41,7 +49,9 @@ def fetch(scene: Scene) -> Fetching:
     return Fetching(scene.raw)
 
 
-def test_a_fetch_takes_as_many_as_there_is_room_for_and_the_oldest_first(scene: Scene, fetch: Fetching) -> None:
+def test_a_fetch_takes_as_many_as_there_is_room_for_and_the_oldest_first(
+    scene: Scene, fetch: Fetching
+) -> None:
     sent = [message(f"m{number}") for number in range(5)]
     for item in sent:
         scene.push(item)
@@ -62,7 +72,9 @@ def test_a_fetch_takes_as_many_as_there_is_room_for_and_the_oldest_first(scene: 
     ],
     ids=["spaces, floats and empty lists", "looks like the end of what is stored", "a megabyte"],
 )
-def test_not_a_byte_of_a_message_changes_on_its_way_through_unacked(scene: Scene, fetch: Fetching, odd: str) -> None:
+def test_not_a_byte_of_a_message_changes_on_its_way_through_unacked(
+    scene: Scene, fetch: Fetching, odd: str
+) -> None:
     """Cjson would have made `{}` of `[]` and 1.2345678901235e+19 of the number."""
     scene.push(odd)
     ((tag, item),) = fetch(10)
@@ -88,7 +100,9 @@ def test_what_a_stock_transport_left_in_unacked_comes_back_byte_for_byte(scene: 
     assert scene.redis.lrange(names.QUEUE, 0, -1) == [item]
 
 
-def test_a_message_that_redis_was_away_for_goes_back_to_the_front_as_soon_as_redis_answers(scene: Scene, fetch: Fetching) -> None:
+def test_a_message_that_redis_was_away_for_goes_back_to_the_front_as_soon_as_redis_answers(
+    scene: Scene, fetch: Fetching
+) -> None:
     """Waiting for the visibility time-out would cost a phone that should ring in seconds 17 of them."""
     for name in ("first", "second"):
         scene.push(message(name))
@@ -102,7 +116,12 @@ def test_a_message_that_redis_was_away_for_goes_back_to_the_front_as_soon_as_red
     acks.give_back_soon("tag-first")
     assert acks.flush()
     assert scene.redis.lrange(names.QUEUE, 0, -1) == [message("second"), message("first")]
-    assert scene.redis.hlen(names.UNACKED) == scene.redis.zcard(names.UNACKED_INDEX) == scene.redis.hlen(names.FETCHED) == 0
+    assert (
+        scene.redis.hlen(names.UNACKED)
+        == scene.redis.zcard(names.UNACKED_INDEX)
+        == scene.redis.hlen(names.FETCHED)
+        == 0
+    )
 
 
 def test_a_fetch_that_is_executed_twice_answers_with_the_same_messages(scene: Scene, fetch: Fetching) -> None:
@@ -129,9 +148,12 @@ def test_two_messages_with_one_delivery_tag_stay_two(scene: Scene, fetch: Fetchi
 
 
 @pytest.mark.parametrize(
-    "item", [b"rubbish", b"\xff\x00\xfe", b"[]", b"null", b'{"properties":{}}', b'{"properties":{"delivery_tag":7}}']
+    "item",
+    [b"rubbish", b"\xff\x00\xfe", b"[]", b"null", b'{"properties":{}}', b'{"properties":{"delivery_tag":7}}'],
 )
-def test_an_item_that_is_no_message_becomes_a_dead_letter_with_its_bytes(scene: Scene, fetch: Fetching, item: bytes) -> None:
+def test_an_item_that_is_no_message_becomes_a_dead_letter_with_its_bytes(
+    scene: Scene, fetch: Fetching, item: bytes
+) -> None:
     scene.push(item)
     scene.push(message("next"))
     assert [tag for tag, _ in fetch(10)] == [b"tag-next"]

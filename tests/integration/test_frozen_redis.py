@@ -22,7 +22,9 @@ def freeze(  # noqa: PLR0913 - one argument per column
 ) -> Crash:
     """Return what a worker meets when Redis is frozen at a point."""
     plays = (play,) if play else ()
-    return Crash(meets=meets, fault=f"{fault}:1:stall", calls=calls, ambiguous=ambiguous, end=end, plays=plays)
+    return Crash(
+        meets=meets, fault=f"{fault}:1:stall", calls=calls, ambiguous=ambiguous, end=end, plays=plays
+    )
 
 
 FREEZES = {
@@ -39,7 +41,9 @@ FREEZES = {
     "claim, after a death": freeze("lease over", "resume:before", calls=1, ambiguous=1),
     "upkeep": freeze("replayed", "upkeep:before"),
     "upkeep, burying": freeze("waiting expired", "upkeep:before", end="expired", calls=0),
-    "upkeep, after a death": freeze("calling expired", "upkeep:before", end="ambiguous", calls=0, ambiguous=1),
+    "upkeep, after a death": freeze(
+        "calling expired", "upkeep:before", end="ambiguous", calls=0, ambiguous=1
+    ),
     "sweep": freeze("left in unacked", "sweep:before"),
     "refuse": freeze("bad input", "refuse:before", end="bad_input", calls=0),
     "refuse, of a used key": freeze("conflict", "refuse:before", end="key_conflict", calls=0),
@@ -49,7 +53,9 @@ FREEZES = {
 
 @pytest.fixture(scope="module")
 def runner(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[CrashRunner]:
-    wanted = {item.callspec.params["which"] for item in request.session.items if item.module is request.module}  # type: ignore[attr-defined]
+    wanted = {
+        item.callspec.params["which"] for item in request.session.items if item.module is request.module
+    }  # type: ignore[attr-defined]
     with start_server() as server, start_simulator() as simulator, Nursery() as nursery:
         runner = CrashRunner(server, simulator, nursery, tmp_path_factory.mktemp("freezes"))
         runner.begin(crash for which, crash in FREEZES.items() if which in wanted)
@@ -66,6 +72,15 @@ def test_a_script_that_a_frozen_redis_executes_twice_counts_once(runner: CrashRu
     assert (end.word, end.calls, end.ambiguous) == (crash.end, crash.calls, crash.ambiguous)
     assert end.dead == ([] if crash.end == "accepted" else [end.key])
     name = which.partition(",")[0]
-    home = {"claim": "ledger", "finish": "ledger", "upkeep": "ledger", "refuse": "ledger", "give_back": "transport"}.get(name)
+    home = {
+        "claim": "ledger",
+        "finish": "ledger",
+        "upkeep": "ledger",
+        "refuse": "ledger",
+        "give_back": "transport",
+    }.get(name)
     if home:  # a sweep looks like the next one, and the rest are no such scripts
-        assert hashlib.sha1(scripts.source(f"{home}/{name}").encode(), usedforsecurity=False).hexdigest() in end.twice
+        assert (
+            hashlib.sha1(scripts.source(f"{home}/{name}").encode(), usedforsecurity=False).hexdigest()
+            in end.twice
+        )

@@ -21,7 +21,12 @@ from worker.reply import Reply
 def test_a_submission_is_one_post_of_the_form() -> None:
     with playing(answer(http())) as (server, client):
         reply = submit(client)
-    assert (reply.code, reply.voice_id, reply.http_status, reply.symptom) == (2, "16842079209571524017", 200, None)
+    assert (reply.code, reply.voice_id, reply.http_status, reply.symptom) == (
+        2,
+        "16842079209571524017",
+        200,
+        None,
+    )
     assert reply.elapsed_seconds > 0
     head = server.requests[0].partition(b"\r\n\r\n")[0].decode().split("\r\n")
     assert head[0] == "POST /webservice/voice.php?method=Submit HTTP/1.1"
@@ -29,7 +34,12 @@ def test_a_submission_is_one_post_of_the_form() -> None:
     assert "Content-Type: application/x-www-form-urlencoded" in head
     assert any(line.startswith("User-Agent: voicecode") for line in head)
     (form,) = server.forms
-    assert (form["account"], form["mobile"], form["content"], form["format"]) == ("api-id", CODE.mobile, CODE.code, "json")
+    assert (form["account"], form["mobile"], form["content"], form["format"]) == (
+        "api-id",
+        CODE.mobile,
+        CODE.code,
+        "json",
+    )
     assert abs(int(form["time"]) - time.time()) < 5
     assert "key-of-tests" not in server.requests[0].decode()
 
@@ -97,7 +107,9 @@ def test_cookies_are_not_sent_back() -> None:
     assert b"cookie" not in server.requests[1].lower()
 
 
-@pytest.mark.parametrize("status", ["301 Moved Permanently", "302 Found", "307 Temporary Redirect", "308 Permanent Redirect"])
+@pytest.mark.parametrize(
+    "status", ["301 Moved Permanently", "302 Found", "307 Temporary Redirect", "308 Permanent Redirect"]
+)
 def test_a_redirect_is_not_followed(status: str) -> None:
     """It would repeat the key and the code elsewhere."""
     elsewhere = RawServer(answer(http()))
@@ -149,10 +161,16 @@ def test_a_refusal_keeps_its_status_though_its_body_is_cut_off() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "header", "seconds"), [(503, "7", 7.0), (429, "7", 7.0), (429, "-7", None), (500, "7", None), (200, "7", None)]
+    ("status", "header", "seconds"),
+    [(503, "7", 7.0), (429, "7", 7.0), (429, "-7", None), (500, "7", None), (200, "7", None)],
 )
-def test_retry_after_counts_where_the_server_was_too_busy(status: int, header: str, seconds: float | None) -> None:
-    with playing(answer(http(b"{}", status=f"{status} X", headers=f"Retry-After: {header}\r\n"))) as (server, client):
+def test_retry_after_counts_where_the_server_was_too_busy(
+    status: int, header: str, seconds: float | None
+) -> None:
+    with playing(answer(http(b"{}", status=f"{status} X", headers=f"Retry-After: {header}\r\n"))) as (
+        server,
+        client,
+    ):
         reply = submit(client)
     assert reply.retry_after_seconds == seconds
     assert len(server.requests) == 1
@@ -217,7 +235,11 @@ def test_a_bug_before_and_after_sending_are_different_things(monkeypatch: pytest
         with monkeypatch.context() as patch:
             patch.setattr("worker.gateway.form.quote_plus", broken)
             reply = submit(client)
-        assert (reply.symptom, reply.detail, len(server.requests)) == (Symptom.CRASH_BEFORE_SEND, "KeyError", 1)
+        assert (reply.symptom, reply.detail, len(server.requests)) == (
+            Symptom.CRASH_BEFORE_SEND,
+            "KeyError",
+            1,
+        )
         assert submit(client).code == 2
 
 
@@ -270,7 +292,9 @@ def test_the_environments_proxy_is_used_by_setting(proxy: Callable[[RawServer], 
         proxy(middle)
         with gateway("http://voice.example/voice.php", proxies_from_environment=True) as client:
             assert submit(client).code == 2
-        assert middle.requests[0].startswith(b"POST http://voice.example/voice.php?method=Submit HTTP/1.1\r\n")
+        assert middle.requests[0].startswith(
+            b"POST http://voice.example/voice.php?method=Submit HTTP/1.1\r\n"
+        )
         assert b"Proxy-Authorization: Basic " in middle.requests[0]
     finally:
         middle.close()
@@ -284,7 +308,9 @@ def test_a_proxy_that_is_down_is_told_from_a_gateway_that_is_down(proxy: Callabl
         assert submit(client).symptom is Symptom.PROXY_FAILED
 
 
-def test_a_socks_proxy_is_refused_at_start(proxy: Callable[[RawServer], None], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_socks_proxy_is_refused_at_start(
+    proxy: Callable[[RawServer], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
     del proxy
     monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:1")
     with pytest.raises(SettingsError, match="SOCKS"):

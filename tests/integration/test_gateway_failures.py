@@ -56,7 +56,10 @@ def _reset_in_the_body(server: RawServer, sock: socket.socket) -> None:
         (_silent_after(b"SSH-2.0-OpenSSH\r\n\r\n"), Symptom.UNREADABLE),
         (_silent_after(b"HTTP/1.1 200 OK\r\nA: " + b"a" * 70_000), Symptom.UNREADABLE),
         (_silent_after(b"HTTP/1.1 200 OK\r\n" + b"A: a\r\n" * 200 + b"\r\n"), Symptom.UNREADABLE),
-        (_silent_after(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n{"), Symptom.UNREADABLE),
+        (
+            _silent_after(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n{"),
+            Symptom.UNREADABLE,
+        ),
         (_silent_after(reply_of(ACCEPTED[:-9], length=len(ACCEPTED))), Symptom.TRUNCATED),
         (_silent_after(reply_of(b"", length=10)), Symptom.TRUNCATED),
         (_silent_after(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n40\r\n{"), Symptom.TRUNCATED),
@@ -176,7 +179,9 @@ def lookups(monkeypatch: pytest.MonkeyPatch) -> "dict[str, Callable[..., Any]]":
     return played
 
 
-def test_a_lookup_that_hangs_ends_with_the_deadline_and_is_asked_once(lookups: dict[str, Callable[..., Any]]) -> None:
+def test_a_lookup_that_hangs_ends_with_the_deadline_and_is_asked_once(
+    lookups: dict[str, Callable[..., Any]],
+) -> None:
     asked: list[str] = []
     release = threading.Event()
 
@@ -199,8 +204,12 @@ def test_a_lookup_that_hangs_ends_with_the_deadline_and_is_asked_once(lookups: d
     assert asked == ["voice.example"]
 
 
-@pytest.mark.parametrize("error", [socket.gaierror(socket.EAI_NONAME, "unknown"), UnicodeError("label"), OSError("no")])
-def test_a_lookup_that_fails_was_never_sent_and_is_asked_again(lookups: dict[str, Callable[..., Any]], error: Exception) -> None:
+@pytest.mark.parametrize(
+    "error", [socket.gaierror(socket.EAI_NONAME, "unknown"), UnicodeError("label"), OSError("no")]
+)
+def test_a_lookup_that_fails_was_never_sent_and_is_asked_again(
+    lookups: dict[str, Callable[..., Any]], error: Exception
+) -> None:
     asked: list[str] = []
 
     def failing(host: str, *_: Any, **__: Any) -> Any:
@@ -230,7 +239,9 @@ def test_a_name_is_looked_up_again_for_a_new_connection(lookups: dict[str, Calla
 def test_the_next_address_is_tried_where_one_refuses(lookups: dict[str, Callable[..., Any]]) -> None:
     with playing(answer(reply_of()), host="voice.example") as (server, client):
         addresses = [("127.0.0.9", server.port), ("127.0.0.1", server.port)]
-        lookups["voice.example"] = lambda *_, **__: [(socket.AF_INET, socket.SOCK_STREAM, 6, "", where) for where in addresses]
+        lookups["voice.example"] = lambda *_, **__: [
+            (socket.AF_INET, socket.SOCK_STREAM, 6, "", where) for where in addresses
+        ]
         assert submit(client).code == 2
 
 
@@ -241,7 +252,9 @@ def test_nothing_is_sent_when_the_deadline_has_passed() -> None:
 
 
 @pytest.mark.parametrize("used_before", [0, 1])
-def test_the_deadline_is_looked_at_once_more_before_the_form_leaves(monkeypatch: pytest.MonkeyPatch, used_before: int) -> None:
+def test_the_deadline_is_looked_at_once_more_before_the_form_leaves(
+    monkeypatch: pytest.MonkeyPatch, used_before: int
+) -> None:
     """Time passes unnoticed while the request is being formed, as in a worker that is frozen there."""
     formed = http.client.HTTPConnection.endheaders
 
@@ -261,7 +274,9 @@ def test_the_deadline_is_looked_at_once_more_before_the_form_leaves(monkeypatch:
 
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
-def test_a_worker_frozen_between_lookup_and_form_does_not_send_when_it_wakes(lookups: dict[str, Callable[..., Any]]) -> None:
+def test_a_worker_frozen_between_lookup_and_form_does_not_send_when_it_wakes(
+    lookups: dict[str, Callable[..., Any]],
+) -> None:
     """The real thing: a process stopped by SIGSTOP past its deadline, then continued."""
     reader, writer = os.pipe()
 

@@ -36,7 +36,10 @@ def _context(authority: trustme.CA, name: str = "127.0.0.1") -> ssl.SSLContext:
 
 
 def test_a_trusted_certificate_is_taken_and_the_plain_key_sent(authority: trustme.CA, bundle: Path) -> None:
-    with playing(answer(http()), tls=_context(authority), ca_bundle=bundle, dynamic_password=False) as (server, client):
+    with playing(answer(http()), tls=_context(authority), ca_bundle=bundle, dynamic_password=False) as (
+        server,
+        client,
+    ):
         assert [submit(client).code, submit(client).code] == [2, 2]
     assert server.connections == 1
     assert server.forms[0].items() >= {"password": "key-of-tests", "content": "0042"}.items()
@@ -44,7 +47,9 @@ def test_a_trusted_certificate_is_taken_and_the_plain_key_sent(authority: trustm
 
 
 def test_the_hosts_name_is_checked_as_well_as_its_address(authority: trustme.CA, bundle: Path) -> None:
-    with playing(answer(http()), tls=_context(authority, "localhost"), host="localhost", ca_bundle=bundle) as (_, client):
+    with playing(
+        answer(http()), tls=_context(authority, "localhost"), host="localhost", ca_bundle=bundle
+    ) as (_, client):
         assert submit(client).code == 2
 
 
@@ -61,7 +66,10 @@ def test_the_usual_authorities_do_not_vouch_for_a_test_certificate(authority: tr
 
 
 def test_a_certificate_for_another_host_is_not_trusted(authority: trustme.CA, bundle: Path) -> None:
-    with playing(answer(http()), tls=_context(authority, "other.example"), ca_bundle=bundle) as (server, client):
+    with playing(answer(http()), tls=_context(authority, "other.example"), ca_bundle=bundle) as (
+        server,
+        client,
+    ):
         assert (submit(client).symptom, server.requests) == (Symptom.TLS_UNTRUSTED, [])
 
 
@@ -166,7 +174,10 @@ def _tunnel(to: list[int], status: bytes = b"200 OK") -> Play:
         sock.sendall(b"HTTP/1.1 " + status + b"\r\n\r\n")
         if not status.startswith(b"200"):
             return
-        with socket.create_connection(("127.0.0.1", to[0])) as far, concurrent.futures.ThreadPoolExecutor(1) as thread:
+        with (
+            socket.create_connection(("127.0.0.1", to[0])) as far,
+            concurrent.futures.ThreadPoolExecutor(1) as thread,
+        ):
             thread.submit(_copy, far, sock)
             _copy(sock, far)
 
@@ -198,7 +209,9 @@ def test_a_proxy_that_tunnels_sees_neither_key_nor_code(
     middle = RawServer(_tunnel(to), tls=_context(authority) if over_tls else None)
     use_proxy(f"http{'s' * over_tls}://127.0.0.1:{middle.port}")
     try:
-        with playing(answer(http()), tls=_context(authority), ca_bundle=bundle, proxies_from_environment=True) as (
+        with playing(
+            answer(http()), tls=_context(authority), ca_bundle=bundle, proxies_from_environment=True
+        ) as (
             server,
             client,
         ):

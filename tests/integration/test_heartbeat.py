@@ -23,7 +23,11 @@ def healthy(scene: Scene, max_age_seconds: float = MAX_AGE_SECONDS) -> bool:
         "VOICECODE_HEARTBEAT_MAX_AGE_SECONDS": str(max_age_seconds),
     }
     done = subprocess.run(
-        [sys.executable, "-S", "-m", "worker.process.health"], cwd=ROOT, env=environment, capture_output=True, check=False
+        [sys.executable, "-S", "-m", "worker.process.health"],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        check=False,
     )
     assert done.returncode in (0, 1)
     return done.returncode == 0
@@ -54,9 +58,17 @@ def test_a_worker_is_healthy_while_it_consumes_and_only_then(scene: Scene) -> No
         wait_health(scene, healthy_=False)
 
 
-def test_a_worker_with_every_slot_taken_stays_healthy_at_the_smallest_age_that_is_allowed(scene: Scene) -> None:
+def test_a_worker_with_every_slot_taken_stays_healthy_at_the_smallest_age_that_is_allowed(
+    scene: Scene,
+) -> None:
     """It fetches nothing then, and that is no illness: a restart would only add ambiguous calls."""
-    scene.worker(concurrency=2, attempt_deadline_seconds=3, read_timeout_seconds=3, lease_seconds=4, visibility_timeout_seconds=5)
+    scene.worker(
+        concurrency=2,
+        attempt_deadline_seconds=3,
+        read_timeout_seconds=3,
+        lease_seconds=4,
+        visibility_timeout_seconds=5,
+    )
     wait_health(scene, healthy_=True)
     scene.gateway.rates({"slow:2.9": 1.0})
     scene.send_all(4)

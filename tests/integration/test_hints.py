@@ -21,7 +21,15 @@ def message(tag: str) -> str:
 
 def fetch(client: redis.Redis, number: int, count: int) -> list[str]:
     """Fetch as the transport does, and return the tags."""
-    arguments: list[str | int] = [0, names.RECORD_VERSION, count, f"w/{number}", "0", names.RECORD_PREFIX, 1000]
+    arguments: list[str | int] = [
+        0,
+        names.RECORD_VERSION,
+        count,
+        f"w/{number}",
+        "0",
+        names.RECORD_PREFIX,
+        1000,
+    ]
     answer: Any = scripts.load(client, "transport/fetch")(keys=keys.FETCH, args=arguments)
     return list(answer[::2])
 
@@ -63,7 +71,10 @@ def test_an_idle_worker_hears_of_every_code_that_is_due(walk: Walk, server: Serv
     for number in range(30):
         walk.retry(walk.claim(f"k{number}"), 0.01)
     env = environment(
-        broker_url=server.url, gateway_url="http://127.0.0.1:9/", max_attempts=2, heartbeat_file=str(tmp_path / "heartbeat")
+        broker_url=server.url,
+        gateway_url="http://127.0.0.1:9/",
+        max_attempts=2,
+        heartbeat_file=str(tmp_path / "heartbeat"),
     )
     with RunningWorker(tmp_path / "worker.log", env).wait_ready():
         wait_for(lambda: walk.client.zcard(names.DEAD) == 30, 10, "the second attempt of every code")

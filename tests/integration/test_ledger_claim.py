@@ -26,7 +26,12 @@ def test_the_first_sight_makes_a_record_and_may_call(walk: Walk) -> None:
     assert claim.answer is Answer.CALL
     assert claim.voice_code is not None
     assert (claim.voice_code.mobile, claim.voice_code.code) == (MOBILE, "0042")
-    assert (claim.attempt, claim.attempt_of_life, claim.since_ambiguous, claim.task_id) == (1, 1, None, "task-k")
+    assert (claim.attempt, claim.attempt_of_life, claim.since_ambiguous, claim.task_id) == (
+        1,
+        1,
+        None,
+        "task-k",
+    )
     assert claim.seconds_left == pytest.approx(300, abs=1)
     assert walk.state() == "calling"
     assert walk.due() == pytest.approx(15, abs=1)
@@ -85,7 +90,11 @@ def test_a_lease_that_is_over_was_a_death_in_mid_call_and_counts_as_ambiguous(wa
     assert (claim.answer, claim.attempt, claim.since_ambiguous) == (Answer.CALL, 2, 1)
     record = walk.record()
     assert (record.ambiguous, record.deaths) == (1, 1)
-    assert (record.attempts[0].row, record.attempts[0].ambiguous, record.attempts[0].worker) == ("lease_over", True, "w1")
+    assert (record.attempts[0].row, record.attempts[0].ambiguous, record.attempts[0].worker) == (
+        "lease_over",
+        True,
+        "w1",
+    )
 
 
 @pytest.mark.parametrize("budget", [0, 1, 2])
@@ -212,7 +221,15 @@ def test_only_a_dead_code_can_be_replayed(walk: Walk, state: str) -> None:
 
 def test_a_replay_takes_it_out_of_every_index_and_gives_a_fresh_budget(walk: Walk) -> None:
     walk.in_state("dead")
-    assert walk.indexes() >= {"", ":reason:permanent", ":code:4050", ":scope:account", ":ambiguous:no", ":ends:8000", ":expires"}
+    assert walk.indexes() >= {
+        "",
+        ":reason:permanent",
+        ":code:4050",
+        ":scope:account",
+        ":ambiguous:no",
+        ":ends:8000",
+        ":expires",
+    }
     assert walk.replay() == "replayed"
     assert walk.indexes() == set()
     assert set(walk.client.hvals(f"{names.DEAD}:counts")) <= {"0"}
@@ -221,7 +238,12 @@ def test_a_replay_takes_it_out_of_every_index_and_gives_a_fresh_budget(walk: Wal
     assert (claim.attempt, claim.attempt_of_life, claim.replays, claim.since_ambiguous) == (2, 1, 1, None)
     entries: Any = walk.client.xrange(names.AUDIT)
     ((_, audit),) = entries
-    assert (audit["action"], audit["key"], audit["operator"], audit["reason"]) == ("replay", "k", "ops", "permanent")
+    assert (audit["action"], audit["key"], audit["operator"], audit["reason"]) == (
+        "replay",
+        "k",
+        "ops",
+        "permanent",
+    )
 
 
 def test_executed_twice_with_one_token_a_replay_counts_once(walk: Walk) -> None:
@@ -251,14 +273,26 @@ def test_a_code_that_may_have_rung_is_replayed_only_by_wish(walk: Walk) -> None:
     assert walk.record().ambiguous == 2
 
 
-REFUSED = Refused(key="login:7", reason="code must be a string", mobile=MOBILE, raw='[["13800138000", 42], {}]')
+REFUSED = Refused(
+    key="login:7", reason="code must be a string", mobile=MOBILE, raw='[["13800138000", 42], {}]'
+)
 
 
 def test_a_refused_message_is_a_dead_letter_with_its_bytes(walk: Walk) -> None:
     assert walk.refuse(REFUSED) == (True, "login:7")
     record = walk.record("login:7")
-    assert (record.state, record.reason, record.detail, record.raw) == ("dead", "bad_input", REFUSED.reason, REFUSED.raw)
-    assert (record.mobile, record.task_id, record.scope, record.sendable) == (MOBILE, "task-1", "message", False)
+    assert (record.state, record.reason, record.detail, record.raw) == (
+        "dead",
+        "bad_input",
+        REFUSED.reason,
+        REFUSED.raw,
+    )
+    assert (record.mobile, record.task_id, record.scope, record.sendable) == (
+        MOBILE,
+        "task-1",
+        "message",
+        False,
+    )
     assert walk.indexes("login:7") >= {"", ":reason:bad_input", ":scope:message"}
     assert walk.ttl("login:7") == -1
     assert walk.replay("login:7") == "unsendable"

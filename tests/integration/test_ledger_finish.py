@@ -27,7 +27,12 @@ def walk(server: Server) -> Iterator[Walk]:
 def test_an_accepted_code_leaves_due_and_is_kept_for_its_time_without_the_code(walk: Walk) -> None:
     assert walk.accept(walk.claim()) == "accepted"
     record = walk.record()
-    assert (record.state, record.voice_id, record.reply_code, record.calls) == ("accepted", "16842079209571524017", 2, 1)
+    assert (record.state, record.voice_id, record.reply_code, record.calls) == (
+        "accepted",
+        "16842079209571524017",
+        2,
+        1,
+    )
     assert walk.due() is None
     assert walk.client.zcard(names.EXPIRY) == 0
     assert walk.ttl() == pytest.approx(86_400, abs=2)
@@ -59,7 +64,12 @@ def test_a_dead_letter_tells_all_that_is_known_and_stays(walk: Walk) -> None:
     assert record.died_at == pytest.approx(walk.now, abs=1)
     first, second = record.attempts
     assert (first.number, first.row, first.ambiguous) == (1, "http_503", False)
-    assert (second.reply_code, second.http_status, second.elapsed_seconds, second.worker) == (4050, 200, 0.25, "w1")
+    assert (second.reply_code, second.http_status, second.elapsed_seconds, second.worker) == (
+        4050,
+        200,
+        0.25,
+        "w1",
+    )
     assert walk.due() is None
     assert walk.ttl() == -1
     assert walk.indexes() >= {"", ":reason:permanent", ":code:4050", ":scope:account"}
@@ -121,7 +131,9 @@ def test_executed_twice_an_ambiguous_outcome_counts_once_even_after_the_next_cla
 
 @pytest.mark.parametrize("outcome", ["retry", "bury"])
 @pytest.mark.parametrize("state", ["fenced", "dead", "replayed"])
-def test_a_worker_that_comes_too_late_changes_nothing_but_its_own_attempt(walk: Walk, state: str, outcome: str) -> None:
+def test_a_worker_that_comes_too_late_changes_nothing_but_its_own_attempt(
+    walk: Walk, state: str, outcome: str
+) -> None:
     late = dataclasses.replace(walk.in_state(state), token="an-older-token")
     due, indexes, before = walk.moment(), walk.indexes(), walk.record()
     assert getattr(walk, outcome)(late) == "fenced"
@@ -137,7 +149,12 @@ def test_an_acceptance_is_taken_in_every_state(walk: Walk, state: str) -> None:
     claim = dataclasses.replace(walk.in_state(state), token="an-older-token")
     assert walk.accept(claim) == "accepted"
     record = walk.record()
-    assert (record.state, record.calls, record.reason, record.voice_id) == ("accepted", 1, "", "16842079209571524017")
+    assert (record.state, record.calls, record.reason, record.voice_id) == (
+        "accepted",
+        1,
+        "",
+        "16842079209571524017",
+    )
     assert walk.due() is None
     assert walk.client.zcard(names.EXPIRY) == 0
     assert walk.indexes() == set()

@@ -12,9 +12,15 @@ from worker.embedded.server import start_server
 WALKS = 400
 STEPS = 40
 ANSWERS = {
-    *(f"claim {word}" for word in ("call", "buried", "early", "busy", "accepted", "dead", "conflict", "missing")),
+    *(
+        f"claim {word}"
+        for word in ("call", "buried", "early", "busy", "accepted", "dead", "conflict", "missing")
+    ),
     *(f"finish {word}" for word in ("accepted", "doubled", "waiting", "dead", "done", "appended", "fenced")),
-    *(f"replay {word}" for word in ("replayed", "missing", "not_dead", "expired", "superseded", "ambiguous", "unsendable")),
+    *(
+        f"replay {word}"
+        for word in ("replayed", "missing", "not_dead", "expired", "superseded", "ambiguous", "unsendable")
+    ),
     "hinted 1",
     "refuse True",
     "refuse False",

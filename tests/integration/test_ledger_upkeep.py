@@ -101,11 +101,15 @@ def test_after_an_outage_no_lease_is_over_for_a_while(walk: Walk) -> None:
 
 
 @pytest.mark.parametrize(("symptom", "reason"), [(Symptom.HTTP_503, "expired"), (Symptom.RESET, "ambiguous")])
-def test_what_expires_while_it_waits_is_buried_without_a_hint(walk: Walk, symptom: Symptom, reason: str) -> None:
+def test_what_expires_while_it_waits_is_buried_without_a_hint(
+    walk: Walk, symptom: Symptom, reason: str
+) -> None:
     walk.retry(walk.claim(life=10), 5, symptom=symptom)
     walk.later(10.1)
     tidied = walk.upkeep()
-    assert [(b.key, b.reason, b.mobile, b.task_id) for b in tidied.buried] == [("k", reason, MOBILE, "task-k")]
+    assert [(b.key, b.reason, b.mobile, b.task_id) for b in tidied.buried] == [
+        ("k", reason, MOBILE, "task-k")
+    ]
     assert (tidied.hinted, hints(walk)) == (0, [])
     assert (walk.state(), walk.record().reason) == ("dead", reason)
     assert walk.due() is None

@@ -57,7 +57,9 @@ def test_each_thread_hears_its_own_answer(redis_client: redis.Redis) -> None:
     assert answers == [[str(number), f"key{number}"] for number in range(500)]
 
 
-def test_who_comes_while_another_sends_goes_with_the_next_batch(server: Server, redis_client: redis.Redis) -> None:
+def test_who_comes_while_another_sends_goes_with_the_next_batch(
+    server: Server, redis_client: redis.Redis
+) -> None:
     pipeline = Watched(redis_client)
     echo = pipeline.register_script(ECHO)
     echo(keys=["k"], args=["loaded"])
@@ -84,13 +86,17 @@ def test_one_script_that_fails_does_not_fail_the_others(server: Server, redis_cl
     assert pipeline.sizes[-1] == 3
 
 
-def test_arguments_that_cannot_be_sent_are_their_callers_own_problem(server: Server, redis_client: redis.Redis) -> None:
+def test_arguments_that_cannot_be_sent_are_their_callers_own_problem(
+    server: Server, redis_client: redis.Redis
+) -> None:
     pipeline = Watched(redis_client)
     echo = pipeline.register_script(ECHO)
     echo(keys=["k"], args=["loaded"])
     with ThreadPoolExecutor(4) as pool:
         with frozen(server):
-            answers = [pool.submit(echo, keys=["k"], args=[value]) for value in ("first", "good", object(), "fine")]
+            answers = [
+                pool.submit(echo, keys=["k"], args=[value]) for value in ("first", "good", object(), "fine")
+            ]
             wait_for(lambda: len(pipeline._waiting) == 3, 5, "three to wait")
         assert [answers[number].result(5)[0] for number in (0, 1, 3)] == ["first", "good", "fine"]
         with pytest.raises(redis.DataError):
@@ -98,7 +104,10 @@ def test_arguments_that_cannot_be_sent_are_their_callers_own_problem(server: Ser
 
 
 def test_an_answer_that_came_too_late_is_not_taken_for_the_next_ones() -> None:
-    with start_server() as server, redis.Redis(port=server.port, socket_timeout=SECONDS, retry=Retry(NoBackoff(), 0)) as client:
+    with (
+        start_server() as server,
+        redis.Redis(port=server.port, socket_timeout=SECONDS, retry=Retry(NoBackoff(), 0)) as client,
+    ):
         echo = Pipeline(client).register_script(ECHO)
         echo(keys=["k"], args=["loaded"])
         with frozen(server), pytest.raises(redis.RedisError):
@@ -134,7 +143,9 @@ def test_a_server_that_refuses_is_left(redis_client: redis.Redis) -> None:
     assert pipeline._connection._sock is not before
 
 
-@pytest.mark.parametrize("error", [AttributeError("sendall"), KeyboardInterrupt()], ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize(
+    "error", [AttributeError("sendall"), KeyboardInterrupt()], ids=lambda error: type(error).__name__
+)
 def test_whatever_ends_the_one_who_sends_the_others_hear_of_it(
     server: Server, redis_client: redis.Redis, error: BaseException
 ) -> None:
@@ -155,7 +166,9 @@ def test_whatever_ends_the_one_who_sends_the_others_hear_of_it(
     assert echo(keys=["k"], args=["again"])[0] == "again"
 
 
-def test_one_who_is_interrupted_while_he_waits_is_not_waited_for(server: Server, redis_client: redis.Redis) -> None:
+def test_one_who_is_interrupted_while_he_waits_is_not_waited_for(
+    server: Server, redis_client: redis.Redis
+) -> None:
     """A signal that ends the process raises in the event loop's thread, wherever that is."""
     pipeline = Watched(redis_client)
     echo = pipeline.register_script(ECHO)
@@ -188,7 +201,10 @@ def test_a_server_that_forgot_the_scripts_is_told_them_again(redis_client: redis
 
 def test_everybody_hears_of_a_server_that_is_gone_and_nobody_waits_in_turn() -> None:
     """Twenty threads that wait for a time-out one after the other would be stuck for twenty time-outs."""
-    with start_server() as server, redis.Redis(port=server.port, socket_timeout=SECONDS, retry=Retry(NoBackoff(), 0)) as client:
+    with (
+        start_server() as server,
+        redis.Redis(port=server.port, socket_timeout=SECONDS, retry=Retry(NoBackoff(), 0)) as client,
+    ):
         echo = Pipeline(client).register_script(ECHO)
         echo(keys=["k"], args=["loaded"])
         started = time.monotonic()
@@ -198,4 +214,6 @@ def test_everybody_hears_of_a_server_that_is_gone_and_nobody_waits_in_turn() -> 
                 with pytest.raises(redis.RedisError):
                     answer.result(10)
         assert time.monotonic() - started < 1.7 * SECONDS
-        wait_for(lambda: echo(keys=["k"], args=["back"])[0] in {b"back", "back"}, 5, "an answer when it is back")
+        wait_for(
+            lambda: echo(keys=["k"], args=["back"])[0] in {b"back", "back"}, 5, "an answer when it is back"
+        )

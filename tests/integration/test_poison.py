@@ -24,7 +24,9 @@ def wait_death(worker: RunningWorker) -> None:
     assert worker.stop() == EXIT_STATUS
 
 
-def test_a_message_that_kills_three_workers_before_its_claim_becomes_a_dead_letter_and_others_flow(scene: Scene) -> None:
+def test_a_message_that_kills_three_workers_before_its_claim_becomes_a_dead_letter_and_others_flow(
+    scene: Scene,
+) -> None:
     """No Python sees a byte of it between the deaths: the sweep counts them."""
     key = scene.send(key=f"{DIES_BEFORE_CLAIM}-1")
     stored = scene.raw.lindex(names.QUEUE, 0)
@@ -53,7 +55,12 @@ def test_a_death_in_mid_call_follows_the_limit_of_ambiguous_attempts(scene: Scen
     last = start(scene)
     scene.wait_state(key, "dead")
     record = scene.record(key)
-    assert (record["reason"], record["deaths"], record["ambiguous"], record["attempt"]) == ("ambiguous", "2", "2", "2")
+    assert (record["reason"], record["deaths"], record["ambiguous"], record["attempt"]) == (
+        "ambiguous",
+        "2",
+        "2",
+        "2",
+    )
     scene.wait_empty()
     assert last.running
     assert scene.gateway.submissions() == []
@@ -65,7 +72,9 @@ def test_a_message_that_waits_because_redis_is_full_is_not_taken_for_poison(scen
     key = scene.send(key=f"{FULL_AT_CLAIM}-1")
     try:
         for time in range(3):
-            wait_for(lambda time=time: len(worker.lines("message.left")) > time, 10, "the message to be left alone")  # type: ignore[misc]
+            wait_for(
+                lambda time=time: len(worker.lines("message.left")) > time, 10, "the message to be left alone"
+            )  # type: ignore[misc]
             assert scene.redis.hlen(names.RETURNS) == 0
             scene.redis.config_set("maxmemory", 0)
         scene.wait_state(key)

@@ -59,7 +59,9 @@ def test_every_snippet_does_what_the_page_says(server: Server, gateway: Simulato
     namespace["ledger"].close()
 
 
-def test_the_snippets_give_away_neither_number_nor_code_in_a_header(server: Server, redis_client: redis.Redis) -> None:
+def test_the_snippets_give_away_neither_number_nor_code_in_a_header(
+    server: Server, redis_client: redis.Redis
+) -> None:
     execute(blocks("python")[:2], server.url)
     item = str(redis_client.lindex("voice_codes", 0))
     assert "[redacted]" in item
@@ -102,7 +104,9 @@ def test_a_publish_fails_within_seconds_where_redis_hangs(server: Server) -> Non
         os.kill(server.pid, signal.SIGCONT)
 
 
-def test_the_redis_user_of_the_page_may_send_and_look_and_nothing_else(server: Server, redis_client: redis.Redis) -> None:
+def test_the_redis_user_of_the_page_may_send_and_look_and_nothing_else(
+    server: Server, redis_client: redis.Redis
+) -> None:
     [rule] = blocks("redis")
     run: Any = redis_client.execute_command
     run(*rule.replace("CHANGE-ME", "made-up").split())
@@ -112,7 +116,12 @@ def test_the_redis_user_of_the_page_may_send_and_look_and_nothing_else(server: S
         namespace = execute(blocks("python"), address)
         assert redis_client.llen("voice_codes") == 3
         assert namespace["status"]("k") == ("accepted", None)
-        for command in ("rpop voice_codes", "lrange voice_codes 0 -1", "hset {voice_codes}:code:k state x", "keys *"):
+        for command in (
+            "rpop voice_codes",
+            "lrange voice_codes 0 -1",
+            "hset {voice_codes}:code:k state x",
+            "keys *",
+        ):
             with pytest.raises(NoPermissionError):
                 namespace["ledger"].execute_command(*command.split())
         namespace["ledger"].close()

@@ -73,7 +73,10 @@ def test_messages_that_a_killed_worker_had_fetched_and_not_claimed_come_back(sce
     scene.gateway.rates({})
     scene.worker()
     scene.wait_state(keys, seconds=BOUND_SECONDS)
-    assert sorted(record.get("ambiguous", "0") for record in map(scene.record, keys)) in (["0", "0", "0"], ["0", "0", "1"])
+    assert sorted(record.get("ambiguous", "0") for record in map(scene.record, keys)) in (
+        ["0", "0", "0"],
+        ["0", "0", "1"],
+    )
     scene.wait_empty()
 
 
@@ -92,7 +95,12 @@ def test_a_worker_that_wakes_up_late_overwrites_nothing(scene: Scene) -> None:
     key, sleeper = frozen_past_its_lease(scene, "silent:0.7", "4030", state="dead")
     assert scene.wait_log(sleeper, "outcome.fenced")["key"] == key
     record = scene.record(key)
-    assert (record["state"], record["reason"], record["row"], record["attempt"]) == ("dead", "permanent", "4030", "2")
+    assert (record["state"], record["reason"], record["row"], record["attempt"]) == (
+        "dead",
+        "permanent",
+        "4030",
+        "2",
+    )
     assert (record["ambiguous"], json.loads(record["attempt:2"])["row"]) == ("1", "4030")
     assert len(scene.gateway.submissions(MOBILE)) == 2
     assert scene.redis.zcard("{voice_codes}:due") == 0
@@ -108,7 +116,9 @@ def test_a_call_that_was_accepted_while_its_worker_slept_is_owned_up_to(scene: S
     assert len(scene.gateway.calls(MOBILE)) == 2
 
 
-def test_a_worker_that_was_frozen_between_claim_and_post_sends_nothing_when_it_wakes_up_past_the_deadline(scene: Scene) -> None:
+def test_a_worker_that_was_frozen_between_claim_and_post_sends_nothing_when_it_wakes_up_past_the_deadline(
+    scene: Scene,
+) -> None:
     worker = scene.worker(app="tests.support.dying_app", lease_seconds=6, visibility_timeout_seconds=8)
     key = scene.send(key=f"{FREEZES_BEFORE_POST}-1")
     stat = Path(f"/proc/{worker.pid}/stat")
@@ -127,7 +137,9 @@ def test_a_worker_that_was_frozen_between_claim_and_post_sends_nothing_when_it_w
 
 def test_a_worker_that_is_cut_off_in_mid_call_writes_the_outcome_when_it_is_back(scene: Scene) -> None:
     with Proxy().start(scene.server.port) as proxy:
-        worker = scene.worker(broker_url=f"redis://127.0.0.1:{proxy.port}/0", lease_seconds=6, visibility_timeout_seconds=8)
+        worker = scene.worker(
+            broker_url=f"redis://127.0.0.1:{proxy.port}/0", lease_seconds=6, visibility_timeout_seconds=8
+        )
         key = call_in_hand(scene, "slow:0.5", worker=worker)
         proxy.cut()
         scene.wait_log(worker, "outcome.delayed")

@@ -68,7 +68,9 @@ def test_a_restart_of_redis_loses_nothing_and_workers_resume_by_themselves(durab
     scene.wait_waiting(2)
 
 
-def test_a_full_redis_starts_no_call_records_every_outcome_and_goes_on_when_there_is_room(scene: Scene) -> None:
+def test_a_full_redis_starts_no_call_records_every_outcome_and_goes_on_when_there_is_room(
+    scene: Scene,
+) -> None:
     worker = scene.worker(**PATIENT)
     scene.wait_waiting()
     scene.gateway.script("13800138001", ["slow:0.6"])
@@ -88,7 +90,11 @@ def test_a_full_redis_starts_no_call_records_every_outcome_and_goes_on_when_ther
         assert scene.gateway.submissions("13800138004") == []
         assert len(scene.gateway.submissions()) == 2
         assert scene.redis.hlen("{voice_codes}:unacked") <= 1
-        wait_for(lambda: healthy(scene.heartbeat()), 5, "a heartbeat: a full Redis is no reason to restart a worker")
+        wait_for(
+            lambda: healthy(scene.heartbeat()),
+            5,
+            "a heartbeat: a full Redis is no reason to restart a worker",
+        )
         with pytest.raises(kombu.exceptions.OperationalError):
             scene.send()
     finally:
@@ -110,7 +116,9 @@ def without_replicas(scene: Scene, *, on: bool) -> None:
 
 
 @pytest.mark.parametrize("refusing", [read_only, without_replicas], ids=lambda refusing: refusing.__name__)
-def test_a_master_that_refuses_writes_under_open_connections_is_waited_for(scene: Scene, refusing: Callable[..., None]) -> None:
+def test_a_master_that_refuses_writes_under_open_connections_is_waited_for(
+    scene: Scene, refusing: Callable[..., None]
+) -> None:
     """A demoted master takes reads and refuses writes; one worker ended at that, and one span."""
     workers = [scene.worker(ready=False, **PATIENT) for _ in range(2)]
     for worker in workers:
@@ -132,13 +140,20 @@ def test_a_master_that_refuses_writes_under_open_connections_is_waited_for(scene
     print(f"resumed {time.monotonic() - back:.2f} s after it took writes again")  # noqa: T201
     assert len(scene.gateway.calls()) == 5
     scene.wait_waiting(2)
-    assert sum(len(worker.text().splitlines()) for worker in workers) < 400, "a worker must not fill the disk with its complaints"
+    assert sum(len(worker.text().splitlines()) for worker in workers) < 400, (
+        "a worker must not fill the disk with its complaints"
+    )
 
 
 @pytest.mark.parametrize("trouble", ["refused", "frozen"])
-def test_a_stock_producer_with_the_documented_options_hears_of_it_within_two_seconds(scene: Scene, trouble: str) -> None:
+def test_a_stock_producer_with_the_documented_options_hears_of_it_within_two_seconds(
+    scene: Scene, trouble: str
+) -> None:
     """And a second of grace for a busy machine. By default it hangs for ever when Redis is frozen."""
-    with Proxy().start(scene.server.port) as proxy, Celery("web", broker=f"redis://127.0.0.1:{proxy.port}/0") as app:
+    with (
+        Proxy().start(scene.server.port) as proxy,
+        Celery("web", broker=f"redis://127.0.0.1:{proxy.port}/0") as app,
+    ):
         app.conf.update(task_publish_retry=False, broker_transport_options=DOCUMENTED)
         enqueue(app, "13800138001", "0042", key="before")
         getattr(proxy, "cut" if trouble == "refused" else "freeze")()

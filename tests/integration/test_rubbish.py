@@ -17,7 +17,9 @@ from worker.store.client import connect
 
 
 @pytest.fixture(scope="module")
-def scene(scene_server: Server, scene_simulator: RunningSimulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+def scene(
+    scene_server: Server, scene_simulator: RunningSimulator, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Scene]:
     """Give one worker for all tests here: what one item does to it shows in the next test."""
     scene_server.flush()
     scene_simulator.client.reset()
@@ -36,7 +38,9 @@ def bury(scene: Scene, item: str | bytes) -> tuple[str, bytes]:
     assert scene.workers[0].running
     (key,) = scene.redis.zrange(names.DEAD, 0, -1)
     with connect(load(_env_file=None, broker_url=scene.url)) as client:
-        assert client.hget(names.RECORD_PREFIX + key, "raw") is not None  # an operator can read it, whatever its bytes
+        assert (
+            client.hget(names.RECORD_PREFIX + key, "raw") is not None
+        )  # an operator can read it, whatever its bytes
     record: dict[bytes, bytes] = scene.raw.hgetall(names.RECORD_PREFIX + key)
     assert record[b"state"] == b"dead"
     return record[b"reason"].decode(), record[b"raw"]
@@ -101,7 +105,9 @@ UNREADABLE = {
     "body a list": spoilt(body=[[], {}, {}]),
     "body no JSON": spoilt(body="hello"),
     "body no base64": spoilt(body="%%%", properties={"body_encoding": "base64"}),
-    "body base64 of no JSON": spoilt(body=base64.b64encode(b"\xff\xfe"), properties={"body_encoding": "base64"}),
+    "body base64 of no JSON": spoilt(
+        body=base64.b64encode(b"\xff\xfe"), properties={"body_encoding": "base64"}
+    ),
     "body in an unknown encoding": spoilt(properties={"body_encoding": "rot13"}),
     "payload an object": spoilt(body="{}"),
     "payload too short": spoilt(body="[[], {}]"),
@@ -133,7 +139,9 @@ UNREADABLE = {
 
 
 @pytest.mark.parametrize("item", [pytest.param(item, id=name) for name, item in UNREADABLE.items()])
-def test_a_message_that_celery_cannot_take_becomes_a_dead_letter_byte_for_byte(scene: Scene, item: str | bytes) -> None:
+def test_a_message_that_celery_cannot_take_becomes_a_dead_letter_byte_for_byte(
+    scene: Scene, item: str | bytes
+) -> None:
     reason, raw = bury(scene, item)
     assert reason == "unreadable"
     assert raw == (item.encode() if isinstance(item, str) else item)
@@ -149,7 +157,8 @@ def test_a_task_that_this_version_does_not_know_becomes_a_dead_letter(scene: Sce
 
 
 @pytest.mark.parametrize(
-    "arguments", ["[[], {}, {}]", "[[7], {}, {}]", '[["a", "b"], {}, {}]', '[["k"], {"x": 1}, {}]', '[["a b"], {}, {}]']
+    "arguments",
+    ["[[], {}, {}]", "[[7], {}, {}]", '[["a", "b"], {}, {}]', '[["k"], {"x": 1}, {}]', '[["a b"], {}, {}]'],
 )
 def test_a_hint_with_wrong_arguments_becomes_a_dead_letter(scene: Scene, arguments: str) -> None:
     item = spoilt(body=arguments, headers={"task": names.RESUME_TASK})
@@ -185,7 +194,9 @@ def test_a_strange_task_id_is_no_obstacle(scene: Scene, odd: Any) -> None:
     ],
     ids=str,
 )
-def test_what_we_do_not_look_at_may_be_anything(scene: Scene, without: tuple[str, ...], parts: dict[str, Any]) -> None:
+def test_what_we_do_not_look_at_may_be_anything(
+    scene: Scene, without: tuple[str, ...], parts: dict[str, Any]
+) -> None:
     mobile = f"136{time.monotonic_ns() % 100_000_000:08}"
     scene.push(spoilt(*without, body=json.dumps([[mobile, "0042"], {}, {}]), **parts))
     scene.wait_submitted(mobile)

@@ -58,7 +58,9 @@ def finish_of(code: int, decision: Decision, *, ambiguous: bool = False) -> Call
         claim, ledger = scene.claim(), scene.ledger()
         end: Outcome = outcome(claim, code, decision)
         if ambiguous:
-            end = dataclasses.replace(end, row=dataclasses.replace(end.row, kind=type(end.row.kind)("ambiguous")))
+            end = dataclasses.replace(
+                end, row=dataclasses.replace(end.row, kind=type(end.row.kind)("ambiguous"))
+            )
         return lambda: ledger.finish(end)
 
     return prepare
@@ -124,7 +126,15 @@ def fetch(scene: Scene) -> Call:
 
     def call() -> Any:
         # The second time the transport says that this token may have been executed before.
-        arguments: list[Any] = [0, names.RECORD_VERSION, 5, "w/1", next(again), names.RECORD_PREFIX, RAW_CAP_BYTES]
+        arguments: list[Any] = [
+            0,
+            names.RECORD_VERSION,
+            5,
+            "w/1",
+            next(again),
+            names.RECORD_PREFIX,
+            RAW_CAP_BYTES,
+        ]
         return script(keys=keys.FETCH, args=arguments)
 
     return call
@@ -189,7 +199,9 @@ def stored(scene: Scene) -> dict[str, Any]:
     """Return all that stands in Redis, but for the note that a worker is alive."""
     entries = json.loads(scene.redis.eval(DUMP, 0))
     return {
-        name: sorted(value) if name.endswith("}:fetched") else value for name, _ttl, value in entries if name != names.WORKERS
+        name: sorted(value) if name.endswith("}:fetched") else value
+        for name, _ttl, value in entries
+        if name != names.WORKERS
     }
 
 
@@ -205,11 +217,21 @@ def test_a_script_that_is_executed_twice_changes_nothing_the_second_time(scene: 
     assert again == ("done" if which.startswith("finish") else answer)
 
 
-def test_a_message_that_was_given_back_and_fetched_again_is_not_lost_by_a_second_giving_back(scene: Scene) -> None:
+def test_a_message_that_was_given_back_and_fetched_again_is_not_lost_by_a_second_giving_back(
+    scene: Scene,
+) -> None:
     """At worst it is doubled, and the ledger knows it."""
     call = give_back(scene)
     call()
-    arguments: list[Any] = [LONG_AGO, names.RECORD_VERSION, 5, "other/1", "0", names.RECORD_PREFIX, RAW_CAP_BYTES]
+    arguments: list[Any] = [
+        LONG_AGO,
+        names.RECORD_VERSION,
+        5,
+        "other/1",
+        "0",
+        names.RECORD_PREFIX,
+        RAW_CAP_BYTES,
+    ]
     scripts.load(scene.redis, "transport/fetch")(keys=keys.FETCH, args=arguments)
     call()
     assert scene.redis.llen(names.QUEUE) + scene.redis.hlen(names.UNACKED) >= 1

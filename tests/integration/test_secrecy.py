@@ -62,11 +62,17 @@ def written(mobile: str, index: int) -> str:
 
 
 OTHERS: Final[dict[str, Callable[[Stage, str, str, str], str]]] = {
-    "duplicate": lambda stage, shown, code, _key: stage.send(shown, code, headers={"task_id": stage.send(shown, code)}),
+    "duplicate": lambda stage, shown, code, _key: stage.send(
+        shown, code, headers={"task_id": stage.send(shown, code)}
+    ),
     "number-for-code": lambda stage, shown, code, _key: stage.send(shown, int(code)),
-    "conflict": lambda stage, shown, code, _key: stage.send(shown, code, key=stage.ended(stage.send(shown, "000001")).key),
+    "conflict": lambda stage, shown, code, _key: stage.send(
+        shown, code, key=stage.ended(stage.send(shown, "000001")).key
+    ),
     "bad-key": lambda stage, shown, code, _key: stage.send(shown, code, key=f"login:{shown}"),
-    "number-as-id": lambda stage, shown, code, _key: "id:" + digest(stage.send(shown, code, headers={"task_id": bare(shown)})),
+    "number-as-id": lambda stage, shown, code, _key: (
+        "id:" + digest(stage.send(shown, code, headers={"task_id": bare(shown)}))
+    ),
     "unknown-task": lambda stage, shown, code, _key: str(
         stage.producer.send_task("read_aloud", args=[shown, code], queue=names.QUEUE).id
     ),
@@ -165,7 +171,10 @@ def shown(text: str, said: Said) -> list[str]:
             found.append(f"{fate}: number")
         if re.search(rf"(?<![0-9a-f.]){code}(?![0-9a-f])", text):
             found.append(f"{fate}: code")
-        if any(piece in text for piece in spellings(mobile) | spellings(written(mobile, list(said.codes).index(fate)))):
+        if any(
+            piece in text
+            for piece in spellings(mobile) | spellings(written(mobile, list(said.codes).index(fate)))
+        ):
             found.append(f"{fate}: number in base64")
         for second in said.seconds:
             signed = f"{ACCOUNT}{APIKEY}{mobile}{code}{second}".encode()
@@ -185,7 +194,14 @@ def test_no_key_name_hint_or_event_shows_a_secret(said: Said, part: str) -> None
 
 def test_what_was_looked_through_is_what_was_meant(said: Said) -> None:
     """Each fate left its trace, crashes with their tracebacks and masked texts included: the silence above is not emptiness."""
-    for event in ("attempt.finished", "dead_letter.written", "attempt.skipped", "attempt.crashed", "task.crashed", "upkeep.ran"):
+    for event in (
+        "attempt.finished",
+        "dead_letter.written",
+        "attempt.skipped",
+        "attempt.crashed",
+        "task.crashed",
+        "upkeep.ran",
+    ):
         assert f'"event": "{event}"' in said.log, event
     for step in BUGS:
         assert re.search(rf"RuntimeError: bug in {step}: 号码(\+86|0086)?[\s-]?159\*\*\*\*", said.log), step
@@ -203,6 +219,15 @@ def test_the_search_finds_what_it_looks_for(said: Said) -> None:
     """However a secret is spelled."""
     mobile, code = said.codes["dead"]
     body = base64.b64encode(json.dumps([[mobile, code], {}, {}]).encode()).decode()
-    signed = hashlib.md5(f"{ACCOUNT}{APIKEY}{mobile}{code}{said.seconds[1]}".encode(), usedforsecurity=False).hexdigest()
-    for text in (mobile, f"x{mobile[:3]}-{mobile[3:7]}-{mobile[7:]}", f"验证码{code}。", body, signed, APIKEY):
+    signed = hashlib.md5(
+        f"{ACCOUNT}{APIKEY}{mobile}{code}{said.seconds[1]}".encode(), usedforsecurity=False
+    ).hexdigest()
+    for text in (
+        mobile,
+        f"x{mobile[:3]}-{mobile[3:7]}-{mobile[7:]}",
+        f"验证码{code}。",
+        body,
+        signed,
+        APIKEY,
+    ):
         assert shown(text, said), text

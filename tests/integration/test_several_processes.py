@@ -34,7 +34,11 @@ def several(scene: Scene) -> Iterator[Several]:
     log = heartbeat.with_name("several.log")
     env = environment(broker_url=scene.url, gateway_url=scene.simulator.url, heartbeat_file=str(heartbeat))
     with Several(log, env) as running:
-        wait_for(lambda: len(running.lines(Event.WORKER_STARTED)) == 2 and heartbeat.exists(), 30, "both to consume")
+        wait_for(
+            lambda: len(running.lines(Event.WORKER_STARTED)) == 2 and heartbeat.exists(),
+            30,
+            "both to consume",
+        )
         yield running
 
 

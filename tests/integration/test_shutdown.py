@@ -48,7 +48,9 @@ def test_a_second_signal_loses_nothing(scene: Scene, second: signal.Signals) -> 
     assert len(scene.gateway.calls()) == 3 + ambiguous
 
 
-def test_an_outcome_that_cannot_be_written_before_the_end_is_in_the_log_and_the_end_comes_in_time(scene: Scene) -> None:
+def test_an_outcome_that_cannot_be_written_before_the_end_is_in_the_log_and_the_end_comes_in_time(
+    scene: Scene,
+) -> None:
     with Proxy().start(scene.server.port) as proxy:
         worker = scene.worker(broker_url=f"redis://127.0.0.1:{proxy.port}/0", shutdown_grace_seconds=2)
         (key,) = in_flight(scene, 1, 0.6)
@@ -62,7 +64,12 @@ def test_an_outcome_that_cannot_be_written_before_the_end_is_in_the_log_and_the_
         assert seconds < 2 + 8
         (line,) = worker.lines("outcome.unwritten")
         (call,) = scene.gateway.calls()
-        assert (line["key"], line["attempt"], line["outcome"], line["voice_id"]) == (key, 1, "accepted", call.voice_id)
+        assert (line["key"], line["attempt"], line["outcome"], line["voice_id"]) == (
+            key,
+            1,
+            "accepted",
+            call.voice_id,
+        )
 
 
 def test_a_worker_that_waits_for_redis_ends_when_it_is_asked_to(scene: Scene) -> None:

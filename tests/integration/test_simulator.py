@@ -67,7 +67,9 @@ def reply_code(simulator: RunningSimulator, form: dict[str, str], *, method: str
 
 
 @pytest.mark.parametrize("play", REPLIES, ids=lambda play: play.name)
-def test_each_reply_code_is_sent_with_the_gateways_own_text_in_both_formats(simulator: RunningSimulator, play: object) -> None:
+def test_each_reply_code_is_sent_with_the_gateways_own_text_in_both_formats(
+    simulator: RunningSimulator, play: object
+) -> None:
     play = PLAYS[getattr(play, "name", "")]
     status, body = submit(simulator, magic_number(play.name))
     flat = json.loads(body)
@@ -79,7 +81,9 @@ def test_each_reply_code_is_sent_with_the_gateways_own_text_in_both_formats(simu
 
 
 @pytest.mark.parametrize("play", [form.name for form in FORMS if form.name != "slow"])
-def test_each_form_of_an_accepted_reply_says_2_and_counts_as_a_call(simulator: RunningSimulator, play: str) -> None:
+def test_each_form_of_an_accepted_reply_says_2_and_counts_as_a_call(
+    simulator: RunningSimulator, play: str
+) -> None:
     _status, body = submit(simulator, magic_number(play))
     assert re.search(rb'(code"?[:>]"?)2\b', body), body
     assert [PLAYS[play].name] == [call.play for call in simulator.client.calls(magic_number(play))]
@@ -105,7 +109,9 @@ def test_each_form_of_an_accepted_reply_says_2_and_counts_as_a_call(simulator: R
         ("xml_gbk", b'encoding="gbk"(?s:.)*' + re.escape("提交成功".encode("gbk"))),
     ],
 )
-def test_a_form_has_the_bytes_that_it_is_named_after(simulator: RunningSimulator, play: str, said: bytes) -> None:
+def test_a_form_has_the_bytes_that_it_is_named_after(
+    simulator: RunningSimulator, play: str, said: bytes
+) -> None:
     assert re.search(said, submit(simulator, magic_number(play))[1])
 
 
@@ -134,7 +140,8 @@ def test_each_http_status_is_sent_and_calls_nobody(simulator: RunningSimulator, 
 
 
 @pytest.mark.parametrize(
-    ("play", "called"), [("reset_before_reading", False), ("reset_after_reading", False), ("accepted_then_reset", True)]
+    ("play", "called"),
+    [("reset_before_reading", False), ("reset_after_reading", False), ("accepted_then_reset", True)],
 )
 def test_a_reset_is_a_reset_and_the_book_knows_whether_a_call_was_placed(
     simulator: RunningSimulator,
@@ -146,7 +153,9 @@ def test_a_reset_is_a_reset_and_the_book_knows_whether_a_call_was_placed(
     assert [called] == [seen.called for seen in simulator.client.submissions(magic_number(play))]
 
 
-@pytest.mark.parametrize(("play", "called"), [("closed_without_reply", False), ("accepted_then_closed", True)])
+@pytest.mark.parametrize(
+    ("play", "called"), [("closed_without_reply", False), ("accepted_then_closed", True)]
+)
 def test_a_connection_is_closed_without_a_byte(
     simulator: RunningSimulator,
     play: str,
@@ -209,7 +218,9 @@ def test_a_truncated_body_is_shorter_than_its_header_says(simulator: RunningSimu
         ("entity_bomb", lambda body: body.count(b"<!ENTITY") == 10),
     ],
 )
-def test_rubbish_comes_with_status_200_and_calls_nobody(simulator: RunningSimulator, play: str, test: object) -> None:
+def test_rubbish_comes_with_status_200_and_calls_nobody(
+    simulator: RunningSimulator, play: str, test: object
+) -> None:
     status, body = submit(simulator, magic_number(play))
     assert status == 200
     assert callable(test)
@@ -251,7 +262,10 @@ def test_rates_are_drawn_alike_for_the_same_seed(simulator: RunningSimulator) ->
 
 def test_the_account_plays_one_thing_until_it_is_mended(simulator: RunningSimulator) -> None:
     simulator.client.account("4050")
-    assert [reply_code(simulator, signed_form(mobile)) for mobile in (PLAIN, magic_number("0"))] == [4050, 4050]
+    assert [reply_code(simulator, signed_form(mobile)) for mobile in (PLAIN, magic_number("0"))] == [
+        4050,
+        4050,
+    ]
     simulator.client.account(None)
     assert reply_code(simulator, signed_form(PLAIN)) == 2
 
@@ -272,7 +286,11 @@ def balance_form(asked_format: str = "json") -> dict[str, str]:
 
 def test_getnum_tells_how_many_calls_are_left(simulator: RunningSimulator) -> None:
     simulator.client.balance(1)
-    assert json.loads(post(simulator, balance_form(), method="GetNum")[1]) == {"code": 2, "msg": "提交成功", "num": 1}
+    assert json.loads(post(simulator, balance_form(), method="GetNum")[1]) == {
+        "code": 2,
+        "msg": "提交成功",
+        "num": 1,
+    }
     reply_code(simulator, signed_form(PLAIN))
     text = post(simulator, balance_form("xml"), method="GetNum")[1].decode()
     assert "<GetNumResult" in text
@@ -280,8 +298,12 @@ def test_getnum_tells_how_many_calls_are_left(simulator: RunningSimulator) -> No
     assert len(simulator.client.submissions()) == 1
 
 
-@pytest.mark.parametrize(("account", "code"), [("4050", 4050), ("408", 4050), ("4051", 2), ("405", 405), ("4052", 400)])
-def test_getnum_answers_with_the_codes_that_it_knows(simulator: RunningSimulator, account: str, code: int) -> None:
+@pytest.mark.parametrize(
+    ("account", "code"), [("4050", 4050), ("408", 4050), ("4051", 2), ("405", 405), ("4052", 400)]
+)
+def test_getnum_answers_with_the_codes_that_it_knows(
+    simulator: RunningSimulator, account: str, code: int
+) -> None:
     simulator.client.account(account)
     assert code == reply_code(simulator, balance_form(), method="GetNum")
 
@@ -318,7 +340,9 @@ def test_a_form_with_wrong_credentials_is_refused_as_the_gateway_would(
         (PLAIN, "000042", 2),
     ],
 )
-def test_number_and_code_are_checked(simulator: RunningSimulator, mobile: str, content: str, code: int) -> None:
+def test_number_and_code_are_checked(
+    simulator: RunningSimulator, mobile: str, content: str, code: int
+) -> None:
     assert code == reply_code(simulator, signed_form(mobile, content))
 
 
@@ -349,7 +373,9 @@ def test_get_is_answered_and_recorded_as_such(simulator: RunningSimulator) -> No
     assert [call.method for call in simulator.client.calls()] == ["GET"]
 
 
-def test_a_connection_is_kept_for_the_next_request_even_when_both_come_at_once(simulator: RunningSimulator) -> None:
+def test_a_connection_is_kept_for_the_next_request_even_when_both_come_at_once(
+    simulator: RunningSimulator,
+) -> None:
     with connect(simulator) as connection:
         connection.sendall(encode_post(signed_form(PLAIN), close=False) + encode_post(signed_form(PLAIN)))
         assert read_all(connection).count(b'"code":2') == 2
@@ -445,5 +471,9 @@ def test_submissions_can_be_followed_from_where_one_stopped(simulator: RunningSi
         submit(simulator, mobile)
     client = simulator.client
     assert [seen.mobile for seen in client.submissions(after=1)] == [magic_number("0"), PLAIN]
-    assert [len(client.calls()), len(client.submissions(PLAIN)), len(client.submissions(after=3))] == [2, 2, 0]
+    assert [len(client.calls()), len(client.submissions(PLAIN)), len(client.submissions(after=3))] == [
+        2,
+        2,
+        0,
+    ]
     assert len({call.voice_id for call in client.calls()}) == 2

@@ -47,7 +47,11 @@ def test_more_than_ten_in_a_minute_freeze_the_account_until_it_is_mended() -> No
 def test_many_wrong_keys_in_a_row_freeze_the_account_where_asked_for() -> None:
     with start_simulator(extra=["--wrong-keys", "3"]) as simulator:
         wrong = {"password": "0" * 32}
-        assert [submit(simulator, **wrong), submit(simulator, **wrong), submit(simulator)] == [40502, 40502, 2]
+        assert [submit(simulator, **wrong), submit(simulator, **wrong), submit(simulator)] == [
+            40502,
+            40502,
+            2,
+        ]
         assert [submit(simulator, **wrong) for _ in range(3)] == [40502] * 3
         assert submit(simulator) == 4050
 
@@ -65,7 +69,11 @@ def test_what_was_called_survives_a_kill_and_the_next_one_goes_on(tmp_path: Path
         simulator.restart()
         assert simulator.client.submissions() == before
         assert simulator.client.state()["account"] == {"play": None, "balance": 2}
-        assert [submit(simulator, twice), submit(simulator, twice), submit(simulator, "13800138001")] == [0, 2, 4086]
+        assert [submit(simulator, twice), submit(simulator, twice), submit(simulator, "13800138001")] == [
+            0,
+            2,
+            4086,
+        ]
         assert len({call.voice_id for call in simulator.client.calls()}) == 2
     assert journal.stat().st_mode & 0o077 == 0
 
@@ -110,7 +118,10 @@ def test_it_tells_of_each_submission_with_the_number_masked() -> None:
         submit(simulator)
         submit(simulator, magic_number("4050"))
         simulator.stop()
-        assert list(simulator.told) == ["called 138****8000 play=2 by=none", "not called 199****4050 play=4050 by=number"]
+        assert list(simulator.told) == [
+            "called 138****8000 play=2 by=none",
+            "not called 199****4050 play=4050 by=number",
+        ]
 
 
 def test_https_takes_the_key_itself(tmp_path: Path) -> None:
@@ -163,7 +174,9 @@ def test_it_ends_when_its_parent_was_killed() -> None:
         "import time\nfrom tests.support.simulator import start_simulator\n"
         "s = start_simulator()\nprint(s.pid, s.port, flush=True)\ntime.sleep(600)\n"
     )
-    parent = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2])
+    parent = subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]
+    )
     assert parent.stdout is not None
     with parent.stdout:
         pid, port = map(int, parent.stdout.readline().split())
@@ -184,5 +197,7 @@ def test_nothing_of_celery_or_redis_is_imported() -> None:
     """It starts in a fraction of a second, and has no part in what it tests."""
     program = "import sys, worker.simulator.__main__ as m; print([n for n in ('celery', 'kombu', 'redis', 'requests', 'pydantic') if n in sys.modules])"
     root = Path(__file__).parents[2]
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=root)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=root
+    )
     assert done.stdout.strip() == "[]"

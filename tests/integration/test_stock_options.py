@@ -16,7 +16,9 @@ from worker.simulator.process import RunningSimulator
 
 
 @pytest.fixture(scope="module")
-def scene(scene_server: Server, scene_simulator: RunningSimulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+def scene(
+    scene_server: Server, scene_simulator: RunningSimulator, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Scene]:
     scene_server.flush()
     scene_simulator.client.reset()
     with Scene(scene_server, scene_simulator, tmp_path_factory.mktemp("options")) as scene:
@@ -36,7 +38,9 @@ class Sent:
         app.conf.task_protocol = protocol
         kwargs = {"key": self.key, **options.pop("kwargs", {})}
         with app:
-            app.send_task(names.SEND_TASK, args=[self.mobile, "0042"], kwargs=kwargs, queue=names.QUEUE, **options)
+            app.send_task(
+                names.SEND_TASK, args=[self.mobile, "0042"], kwargs=kwargs, queue=names.QUEUE, **options
+            )
 
     def ends(self, state: str) -> dict[str, str]:
         self.scene.wait_state(self.key, state)

@@ -42,7 +42,11 @@ def test_the_same_scene_loses_nothing_with_our_own(scene: Scene) -> None:
 
 def test_two_codes_with_one_delivery_tag_are_both_called(scene: Scene) -> None:
     for key in ("one", "two"):
-        scene.push(message(key, mobile=f"1380013800{len(key)}" if key == "one" else "13800138009", delivery_tag="same"))
+        scene.push(
+            message(
+                key, mobile=f"1380013800{len(key)}" if key == "one" else "13800138009", delivery_tag="same"
+            )
+        )
     scene.worker()
     scene.wait_state(["one", "two"])
     scene.wait_empty()
@@ -102,7 +106,9 @@ def leave_in_unacked(scene: Scene, worker: RunningWorker, count: int) -> list[st
     with frozen(scene.simulator.pid):
         sent = scene.send_all(count)
         wait_for(
-            lambda: scene.redis.hlen(names.UNACKED) == count and all(scene.states(sent)), 10, "all to be fetched and claimed"
+            lambda: scene.redis.hlen(names.UNACKED) == count and all(scene.states(sent)),
+            10,
+            "all to be fetched and claimed",
         )
         worker.kill()
     return sent
@@ -118,7 +124,9 @@ def test_switching_the_transport_by_a_restart_loses_nothing(scene: Scene, before
     with_priority = [f"p{priority}" for priority in (3, 6, 9)]
     for priority, key in zip((3, 6, 9), with_priority, strict=True):
         args = [f"1380013888{priority}", "0042"]
-        scene.producer().send_task(names.SEND_TASK, args=args, kwargs={"key": key}, queue=names.QUEUE, priority=priority)
+        scene.producer().send_task(
+            names.SEND_TASK, args=args, kwargs={"key": key}, queue=names.QUEUE, priority=priority
+        )
     assert {name: scene.standing().get(name) for name in STOCK_UNACKED} == dict.fromkeys(STOCK_UNACKED, 3)
     scene.worker(transport=after)
     scene.wait_state(in_unacked + in_list + with_priority, seconds=15)

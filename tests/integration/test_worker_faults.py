@@ -45,7 +45,11 @@ def test_a_bug_at_any_step_loses_nothing(buggy: Stage, step: str, attempts: list
     assert buggy.calls(mobile) == calls <= 1 + record.ambiguous
     assert record.ambiguous == sum(row in {"crash_after_send", "lease_over"} for row in attempts)
     buggy.wait_idle()
-    crashes = [line for line in buggy.worker.lines() if "exception" in line and f"bug in {step}:" in line["exception"]]
+    crashes = [
+        line
+        for line in buggy.worker.lines()
+        if "exception" in line and f"bug in {step}:" in line["exception"]
+    ]
     assert [(line["level"], line["alert"]) for line in crashes] == [("error", "page")]
     assert mobile not in buggy.worker.text()
     assert CODE not in buggy.worker.text()
@@ -53,9 +57,14 @@ def test_a_bug_at_any_step_loses_nothing(buggy: Stage, step: str, attempts: list
 
 @pytest.mark.parametrize(
     ("step", "row", "reason", "attempts"),
-    [("form", "crash_before_send", "exhausted", TIMES["max_attempts"]), ("read", "crash_after_send", "ambiguous", 2)],
+    [
+        ("form", "crash_before_send", "exhausted", TIMES["max_attempts"]),
+        ("read", "crash_after_send", "ambiguous", 2),
+    ],
 )
-def test_a_bug_that_stays_ends_as_its_row_says(buggy: Stage, step: str, row: str, reason: str, attempts: int) -> None:
+def test_a_bug_that_stays_ends_as_its_row_says(
+    buggy: Stage, step: str, row: str, reason: str, attempts: int
+) -> None:
     key = fresh()
     buggy.send(number(), CODE, key=key, purpose=f"bug-{step}-always")
     record = buggy.ended(key)
@@ -66,7 +75,9 @@ def test_a_bug_that_stays_before_the_claim_keeps_the_message(buggy: Stage) -> No
     """It comes back once in a visibility time-out: neither lost, nor a hot loop, until a worker without the bug takes it."""
     key = fresh()
     task_id = buggy.send(number(), CODE, key=key, purpose="bug-claim-always")
-    crashed = wait_for(lambda: len(buggy.lines("task.crashed", task_id=task_id)) >= 2 and buggy.left(), 10, "a second look")
+    crashed = wait_for(
+        lambda: len(buggy.lines("task.crashed", task_id=task_id)) >= 2 and buggy.left(), 10, "a second look"
+    )
     assert set(crashed) <= {"queue", "unacked"}
     assert len(buggy.lines("task.crashed", task_id=task_id)) == 2
     buggy.redis.delete(names.UNACKED, names.UNACKED_INDEX, names.QUEUE)
@@ -107,7 +118,9 @@ def test_a_message_is_left_when_redis_is_away_before_the_claim_and_delivered_lat
     assert buggy.submissions(mobile) == 1
 
 
-def test_a_code_whose_record_a_failover_took_in_mid_call_is_taken_up_again_from_its_message(buggy: Stage) -> None:
+def test_a_code_whose_record_a_failover_took_in_mid_call_is_taken_up_again_from_its_message(
+    buggy: Stage,
+) -> None:
     key, mobile = fresh(), number()
     buggy.simulator.client.script(mobile, ["0"])
     buggy.send(mobile, CODE, key=key, purpose="slow-finish")

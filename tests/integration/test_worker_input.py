@@ -115,7 +115,9 @@ def test_one_key_for_two_codes_is_a_dead_letter_and_an_error_in_the_log(stage: S
     key, mobile = fresh(), number()
     stage.send(mobile, "0042", key=key)
     first = stage.ended(key)
-    task_id = stage.send(number() if change == "mobile" else mobile, "0043" if change == "code" else "0042", key=key)
+    task_id = stage.send(
+        number() if change == "mobile" else mobile, "0043" if change == "code" else "0042", key=key
+    )
     record = stage.ended(task_id)
     assert (record.state, record.reason) == ("dead", "key_conflict")
     assert stage.record(key) == first

@@ -44,7 +44,12 @@ def attempts_expected(row: Row) -> int:
     return 2 if row.kind is Kind.AMBIGUOUS else 1
 
 
-REASONS: Final = {Kind.ACCEPTED: "", Kind.TRANSIENT: "exhausted", Kind.AMBIGUOUS: "ambiguous", Kind.PERMANENT: "permanent"}
+REASONS: Final = {
+    Kind.ACCEPTED: "",
+    Kind.TRANSIENT: "exhausted",
+    Kind.AMBIGUOUS: "ambiguous",
+    Kind.PERMANENT: "permanent",
+}
 LEVELS: Final = {Alert.NONE: "info", Alert.WARN: "warning", Alert.PAGE: "error"}
 
 
@@ -59,7 +64,9 @@ def check(record: Record, row: Row) -> None:
         assert record.sendable
 
 
-@pytest.mark.parametrize("play", [play for play in PLAYS.values() if play.name not in NOT_ENDING], ids=lambda play: play.name)
+@pytest.mark.parametrize(
+    "play", [play for play in PLAYS.values() if play.name not in NOT_ENDING], ids=lambda play: play.name
+)
 def test_a_play_ends_as_its_row_says(stage: Stage, played: dict[str, str], play: Play) -> None:
     """State, reason, scope, attempts, what was submitted, and how loudly the log speaks."""
     row, key = ROW[play.row], played[play.name]

@@ -27,7 +27,12 @@ _HASHES: Final = (names.UNACKED, names.FETCHED)
 _ZSETS: Final = (names.UNACKED_INDEX, names.DUE, names.EXPIRY)
 _SURVIVED: Final = ("raise", "lose", "stall", "freeze")
 SOCKET_SECONDS: Final = 0.4
-PATIENT: Final = {"attempt_deadline_seconds": 4, "lease_seconds": 5, "hold_seconds": 5, "visibility_timeout_seconds": 6}
+PATIENT: Final = {
+    "attempt_deadline_seconds": 4,
+    "lease_seconds": 5,
+    "hold_seconds": 5,
+    "visibility_timeout_seconds": 6,
+}
 """Nothing is to be brought back by time alone where Redis is frozen for a moment."""
 
 
@@ -127,11 +132,15 @@ class CrashRunner:
             if crash.freezes:
                 wait_for(lambda: FROZEN in log.read_text(), 10, "the worker to be frozen")
                 workers.append(self._nursery.worker(log.with_suffix(".other.log"), env))
-            wait_for(lambda: self._settled(scene, key), END_SECONDS, f"the end of {crash}: {self._left(scene)}")
+            wait_for(
+                lambda: self._settled(scene, key), END_SECONDS, f"the end of {crash}: {self._left(scene)}"
+            )
             if crash.freezes:
                 workers[0].signal(signal.SIGCONT)
                 wait_for(lambda: Event.ATTEMPT_FINISHED in log.read_text(), 10, "the frozen worker's own end")
-                wait_for(lambda: self._settled(scene, key), END_SECONDS, f"the end of {crash}: {self._left(scene)}")
+                wait_for(
+                    lambda: self._settled(scene, key), END_SECONDS, f"the end of {crash}: {self._left(scene)}"
+                )
             return self._end(crash, scene, key, log)
         except AssertionError as error:
             message = f"{error}\n{self._left(scene)}\n{log.read_text()[-3000:] if log.exists() else ''}"
@@ -157,7 +166,10 @@ class CrashRunner:
         prefix = len(names.RECORD_PREFIX)
         return End(
             key=key,
-            records={name[prefix:]: scene.redis.hgetall(name) for name in scene.redis.scan_iter(names.RECORD_PREFIX + "*")},
+            records={
+                name[prefix:]: scene.redis.hgetall(name)
+                for name in scene.redis.scan_iter(names.RECORD_PREFIX + "*")
+            },
             submissions=self._simulator.client.submissions(scene.code.mobile),
             dead=scene.redis.zrange(names.DEAD, 0, -1),
             log=log.read_text(),

@@ -92,7 +92,9 @@ class Scene:
     def claim(self, offset: float = 0.0, *, expires_at: float | None = None, **values: Any) -> Claim:
         """Claim the code as a worker that is no more."""
         code = dataclasses.replace(self.code, expires_at=expires_at)
-        return self.ledger(offset, **values).claim(code, token="former-token", worker="former", task_id="former")
+        return self.ledger(offset, **values).claim(
+            code, token="former-token", worker="former", task_id="former"
+        )
 
     def finish(self, claim: Claim, reply_code: int, decision: Decision, offset: float = 0.0) -> None:
         """Finish it as that worker."""
@@ -112,7 +114,13 @@ def settings_for(url: str, **values: Any) -> Settings:
 def outcome(claim: Claim, reply_code: int, decision: Decision) -> Outcome:
     """Return how an attempt ended."""
     row = _REPLIES.of_code(reply_code, "")
-    return Outcome(claim=claim, reply=Reply(code=reply_code, message=row.message), row=row, decision=decision, worker="former")
+    return Outcome(
+        claim=claim,
+        reply=Reply(code=reply_code, message=row.message),
+        row=row,
+        decision=decision,
+        worker="former",
+    )
 
 
 def _replayed(scene: Scene) -> str:

@@ -13,7 +13,9 @@ from worker.message import digest
 from worker.store import keys, scripts
 
 
-def dead_letter(number: int, *, died_at: float, expires_at: float, **fields: Any) -> tuple[str, dict[str, str]]:
+def dead_letter(
+    number: int, *, died_at: float, expires_at: float, **fields: Any
+) -> tuple[str, dict[str, str]]:
     """Return key and record of a code that died with 4051; `fields` change it."""
     mobile, code = f"13{number % 10**9:09d}", f"{number % 10**4:04d}"
     attempt = {
@@ -53,7 +55,9 @@ def dead_letter(number: int, *, died_at: float, expires_at: float, **fields: Any
     return f"login:{number:08d}", {**record, **{name: str(value) for name, value in fields.items()}}
 
 
-def load(client: redis.Redis, letters: Iterator[tuple[str, dict[str, str]]] | list[tuple[str, dict[str, str]]]) -> int:
+def load(
+    client: redis.Redis, letters: Iterator[tuple[str, dict[str, str]]] | list[tuple[str, dict[str, str]]]
+) -> int:
     """Put dead letters into the failure queue and return how many."""
     restore, count = scripts.load(client, "failure_queue/restore"), 0
     for batch in batched(letters, 200):
@@ -99,7 +103,13 @@ return redis.status_reply('OK')
 
 
 def load_mixed(  # noqa: PLR0913 - one argument per property of the night
-    client: redis.Redis, count: int, *, now: float, span_seconds: float, sendable: int, only_4051: bool = False
+    client: redis.Redis,
+    count: int,
+    *,
+    now: float,
+    span_seconds: float,
+    sendable: int,
+    only_4051: bool = False,
 ) -> None:
     """Fill the failure queue within the server, through the functions by which the scripts index."""
     fill = client.register_script(PRELUDE + MIXED)

@@ -5,7 +5,13 @@ import signal
 import time
 from typing import Any
 
-from tests.support.signs import DIES_BEFORE_CLAIM, DIES_IN_CALL, EXIT_STATUS, FREEZES_BEFORE_POST, FULL_AT_CLAIM
+from tests.support.signs import (
+    DIES_BEFORE_CLAIM,
+    DIES_IN_CALL,
+    EXIT_STATUS,
+    FREEZES_BEFORE_POST,
+    FULL_AT_CLAIM,
+)
 from worker.app import app
 from worker.gateway import client as gateway
 from worker.ledger import Ledger

@@ -51,7 +51,9 @@ class Faults:
 
     def __init__(self, text: str) -> None:
         points = (point.split(":") for point in text.split(",") if point)
-        self._wanted = {(step, moment, int(nth)): (*action, "exit")[0] for step, moment, nth, *action in points}
+        self._wanted = {
+            (step, moment, int(nth)): (*action, "exit")[0] for step, moment, nth, *action in points
+        }
         self._passed: collections.Counter[tuple[str, str]] = collections.Counter()
         self._lock = threading.Lock()
 

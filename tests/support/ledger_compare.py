@@ -44,7 +44,11 @@ class Stored:
         named = {name: value for name, _ttl, value in entries}
         self.ttl = {name: ttl for name, ttl, _value in entries}
         prefix = names.RECORD_PREFIX
-        self.records = {name.removeprefix(prefix): _pairs(value) for name, value in named.items() if name.startswith(prefix)}
+        self.records = {
+            name.removeprefix(prefix): _pairs(value)
+            for name, value in named.items()
+            if name.startswith(prefix)
+        }
         zsets = {
             name: {key: float(score) for key, score in _pairs(named.get(name, [])).items()}
             for name in (names.DUE, names.EXPIRY, names.DEAD)
@@ -55,12 +59,17 @@ class Stored:
         self.counts = {name: int(count) for name, count in _pairs(beside.pop("counts", [])).items()}
         self.expires = _pairs(beside.pop("expires", []))
         self.numbers = {
-            name.removeprefix("numbers:"): _pairs(value) for name, value in beside.items() if name.startswith("numbers:")
+            name.removeprefix("numbers:"): _pairs(value)
+            for name, value in beside.items()
+            if name.startswith("numbers:")
         }
         skipped = ("numbers:", "newest:", "discarded:")
-        self.indexes = {name: set(_pairs(value)) for name, value in beside.items() if not name.startswith(skipped)}
+        self.indexes = {
+            name: set(_pairs(value)) for name, value in beside.items() if not name.startswith(skipped)
+        }
         self.hints = [
-            json.loads(json.loads(item)["body"])[0][0] for item in [*named.get(names.QUEUE, []), *named.get(names.HINTS, [])]
+            json.loads(json.loads(item)["body"])[0][0]
+            for item in [*named.get(names.QUEUE, []), *named.get(names.HINTS, [])]
         ]
 
 
@@ -118,4 +127,6 @@ def check_indexes(stored: Stored, model: Model) -> None:
     assert stored.dead.keys() == dead.keys() == stored.expires.keys()
     assert stored.indexes == indexes
     assert stored.numbers == numbers
-    assert {name: count for name, count in stored.counts.items() if count} == counts | ({"numbers": distinct} if distinct else {})
+    assert {name: count for name, count in stored.counts.items() if count} == counts | (
+        {"numbers": distinct} if distinct else {}
+    )

@@ -51,7 +51,12 @@ class Code:
     def indexes(self) -> list[str]:
         """Return the failure queue's indexes that it belongs into."""
         rung = "yes" if self.ambiguous_total else "no"
-        found = [f"reason:{self.reason}", f"code:{self.row or 'none'}", f"scope:{self.scope or 'none'}", f"ambiguous:{rung}"]
+        found = [
+            f"reason:{self.reason}",
+            f"code:{self.row or 'none'}",
+            f"scope:{self.scope or 'none'}",
+            f"ambiguous:{rung}",
+        ]
         return found + ([f"ends:{self.mobile[-4:]}"] if self.mobile else [])
 
 
@@ -128,9 +133,17 @@ class Model:
             return "done"
         if outcome["word"] == "accepted":
             if code is None:
-                code = self.codes[key] = Code(digest=outcome["digest"], mobile="", purpose="", expires_at=0, attempt=attempt)
+                code = self.codes[key] = Code(
+                    digest=outcome["digest"], mobile="", purpose="", expires_at=0, attempt=attempt
+                )
             self._forget(key)
-            code.state, code.row, code.reason, code.died_at, code.sendable = "accepted", outcome["row"], None, None, False
+            code.state, code.row, code.reason, code.died_at, code.sendable = (
+                "accepted",
+                outcome["row"],
+                None,
+                None,
+                False,
+            )
             code.told[attempt] = token
             code.calls += 1
             return "accepted" if code.calls == 1 else "doubled"
@@ -186,7 +199,9 @@ class Model:
             if code and code.digest == digest:
                 return False, key
             if code is None:
-                self.codes[key] = Code(digest=digest, mobile=mobile, purpose="", expires_at=0, scope="message", sendable=False)
+                self.codes[key] = Code(
+                    digest=digest, mobile=mobile, purpose="", expires_at=0, scope="message", sendable=False
+                )
                 self._bury(key, self.codes[key], "bad_input", "")
                 return True, key
         return False, candidates[-1]
@@ -257,7 +272,13 @@ class Model:
 
     def _bury(self, key: str, code: Code, reason: str, token: str) -> None:
         self._forget(key)
-        code.state, code.reason, code.died_at, code.token, code.discarded = "dead", reason, self.now, token, False
+        code.state, code.reason, code.died_at, code.token, code.discarded = (
+            "dead",
+            reason,
+            self.now,
+            token,
+            False,
+        )
 
     @staticmethod
     def _count_death(code: Code) -> None:

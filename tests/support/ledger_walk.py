@@ -99,7 +99,11 @@ class Walk:
 
     def dead(self, *, discarded: bool = False) -> Any:
         """Return a key, most likely a dead one's."""
-        return self.likely(key for key, code in self.model.codes.items() if code.state == "dead" and code.discarded == discarded)
+        return self.likely(
+            key
+            for key, code in self.model.codes.items()
+            if code.state == "dead" and code.discarded == discarded
+        )
 
     def latest(self, found: list[Any]) -> Any:
         """Return one of the last few, most often the last."""
@@ -118,7 +122,9 @@ class Walk:
         else:
             claim = self.ledger.claim(message["voice_code"], token=token, worker="w", task_id="t")
         expected, attempt = self.model.claim(key, token, message)
-        self.said("claim", claim.answer.value, expected, key, token, "by hint" if message is None else message)
+        self.said(
+            "claim", claim.answer.value, expected, key, token, "by hint" if message is None else message
+        )
         self.claims.append((key, token, message))
         if claim.answer is Answer.CALL:
             code = self.model.codes[key]
@@ -177,9 +183,19 @@ class Walk:
         delay, spends = self.one(0, 10, 30), self.one("", "", "40501")
         row: Row = RESET if ambiguous and word != "accepted" else ROWS[word]
         reason = Reason.AMBIGUOUS if row.kind is Kind.AMBIGUOUS else Reason.PERMANENT
-        decisions: dict[str, Decision] = {"accepted": Done(), "retry": RetryIn(delay, spends), "dead": GiveUp(reason)}
-        reply = Reply(symptom=row.symptom) if row.symptom else Reply(code=row.code, voice_id="1" if word == "accepted" else None)
-        answer = self.ledger.finish(Outcome(claim=claim, reply=reply, row=row, decision=decisions[word], worker="w"))
+        decisions: dict[str, Decision] = {
+            "accepted": Done(),
+            "retry": RetryIn(delay, spends),
+            "dead": GiveUp(reason),
+        }
+        reply = (
+            Reply(symptom=row.symptom)
+            if row.symptom
+            else Reply(code=row.code, voice_id="1" if word == "accepted" else None)
+        )
+        answer = self.ledger.finish(
+            Outcome(claim=claim, reply=reply, row=row, decision=decisions[word], worker="w")
+        )
         outcome = {
             "word": word,
             "row": row.name,
@@ -191,7 +207,12 @@ class Walk:
             "digest": claim.voice_code.digest if claim.voice_code else "",
         }
         self.said(
-            "finish", answer, self.model.finish(claim.key, claim.token, claim.attempt, outcome), claim.key, claim.token, word
+            "finish",
+            answer,
+            self.model.finish(claim.key, claim.token, claim.attempt, outcome),
+            claim.key,
+            claim.token,
+            word,
         )
 
     # -- time, upkeep
@@ -221,7 +242,9 @@ class Walk:
     def refuse(self) -> None:
         """Look at a message that cannot be called."""
         which, key, own = self.one(*range(4)), self.one("a", "d", "d", "d"), self.one("own1", "own2")
-        refused = Refused(key=key, reason="wrong", mobile=MOBILES[key] if which % 2 else "", raw=f"raw {which}")
+        refused = Refused(
+            key=key, reason="wrong", mobile=MOBILES[key] if which % 2 else "", raw=f"raw {which}"
+        )
         answer = self.ledger.refuse(refused, own_id=own, task_id=own, reason="bad_input")
         expected = self.model.refuse([key, own, "id:" + refused.digest], refused.digest, refused.mobile)
         self.said("refuse", answer[0], expected[0], answer[1])
@@ -255,7 +278,9 @@ class Walk:
         """Purge it, as it was seen or after it changed."""
         key, as_seen = self.dead(), self.chance(0.5)
         died_at = float(self.client.zscore(names.DEAD, key) or 0)
-        words = self.removal.remove([(died_at if as_seen else died_at - 1, key)], run="r", operator="o", action="purge")
+        words = self.removal.remove(
+            [(died_at if as_seen else died_at - 1, key)], run="r", operator="o", action="purge"
+        )
         self.said("remove", words, [self.model.remove(key, as_seen=as_seen)], key)
 
 

@@ -47,23 +47,33 @@ class Walk:
         return f"t{next(self._numbers):015}"
 
     def code(self, key: str = "k", code: str = "0042", *, life: float | None = 300, **more: Any) -> VoiceCode:
-        return VoiceCode(key=key, mobile=MOBILE, code=code, expires_at=None if life is None else self.now + life, **more)
+        return VoiceCode(
+            key=key, mobile=MOBILE, code=code, expires_at=None if life is None else self.now + life, **more
+        )
 
-    def claim(self, key: str = "k", *, token: str | None = None, code: VoiceCode | None = None, **more: Any) -> Claim:
+    def claim(
+        self, key: str = "k", *, token: str | None = None, code: VoiceCode | None = None, **more: Any
+    ) -> Claim:
         """Claim as a message does."""
-        return self.ledger.claim(code or self.code(key, **more), token=token or self.token(), worker="w1", task_id=f"task-{key}")
+        return self.ledger.claim(
+            code or self.code(key, **more), token=token or self.token(), worker="w1", task_id=f"task-{key}"
+        )
 
     def resume(self, key: str = "k", *, token: str | None = None) -> Claim:
         """Claim as a hint does."""
         return self.ledger.resume(key, token=token or self.token(), worker="w2")
 
     def finish(self, claim: Claim, reply: Reply, decision: Decision) -> str:
-        return self.ledger.finish(Outcome(claim=claim, reply=reply, row=reply.row(REPLIES), decision=decision, worker="w1"))
+        return self.ledger.finish(
+            Outcome(claim=claim, reply=reply, row=reply.row(REPLIES), decision=decision, worker="w1")
+        )
 
     def accept(self, claim: Claim) -> str:
         return self.finish(claim, Reply(code=2, message="提交成功", voice_id="16842079209571524017"), Done())
 
-    def retry(self, claim: Claim, seconds: float = 5, *, symptom: Symptom = Symptom.HTTP_503, spends: str = "") -> str:
+    def retry(
+        self, claim: Claim, seconds: float = 5, *, symptom: Symptom = Symptom.HTTP_503, spends: str = ""
+    ) -> str:
         return self.finish(claim, Reply(symptom=symptom), RetryIn(seconds, spends=spends))
 
     def bury(self, claim: Claim, code: int = 4050) -> str:

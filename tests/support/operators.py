@@ -15,7 +15,9 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 VOICECODE: Final = (sys.executable, "-m", "worker.cli")
 
 
-def in_pipe(env: Mapping[str, str], *words: str, command: tuple[str, ...] = VOICECODE) -> subprocess.CompletedProcess[str]:
+def in_pipe(
+    env: Mapping[str, str], *words: str, command: tuple[str, ...] = VOICECODE
+) -> subprocess.CompletedProcess[str]:
     """Run `voicecode WORDS` without a terminal."""
     return subprocess.run(
         [*command, *words],
@@ -29,11 +31,15 @@ def in_pipe(env: Mapping[str, str], *words: str, command: tuple[str, ...] = VOIC
     )
 
 
-def at_terminal(env: Mapping[str, str], *words: str, answers: str = "", seconds: float = 60) -> tuple[int, str]:
+def at_terminal(
+    env: Mapping[str, str], *words: str, answers: str = "", seconds: float = 60
+) -> tuple[int, str]:
     """Run `voicecode WORDS` on a terminal, typing `answers` when it asks; return its exit code and what stood on the screen."""
     screen, keyboard = pty.openpty()
     plain = {**env, "TERM": "dumb", "COLUMNS": "118", "LINES": "50", "NO_COLOR": "1"}
-    with subprocess.Popen([*VOICECODE, *words], env=plain, cwd=ROOT, stdin=keyboard, stdout=keyboard, stderr=keyboard) as process:
+    with subprocess.Popen(
+        [*VOICECODE, *words], env=plain, cwd=ROOT, stdin=keyboard, stdout=keyboard, stderr=keyboard
+    ) as process:
         os.close(keyboard)
         seen, typed, end = b"", False, time.monotonic() + seconds
         while time.monotonic() < end:

@@ -34,7 +34,10 @@ class RawServer:
     @property
     def forms(self) -> list[dict[str, str]]:
         """The forms that came in, decoded."""
-        return [dict(parse_qsl(request.partition(b"\r\n\r\n")[2].decode(), keep_blank_values=True)) for request in self.requests]
+        return [
+            dict(parse_qsl(request.partition(b"\r\n\r\n")[2].decode(), keep_blank_values=True))
+            for request in self.requests
+        ]
 
     def receive(self, sock: socket.socket) -> bytes | None:
         """Read one request whole; None where the client closed instead."""
@@ -45,7 +48,9 @@ class RawServer:
                 return None
             data += piece
         head, _, body = data.partition(b"\r\n\r\n")
-        lengths = [line.split(b":")[1] for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
+        lengths = [
+            line.split(b":")[1] for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")
+        ]
         while lengths and len(body) < int(lengths[0]):
             piece = sock.recv(65536)
             if not piece:
@@ -98,9 +103,14 @@ class RawServer:
         plain.close()
 
 
-def http(body: bytes = ACCEPTED, *, status: str = "200 OK", headers: str = "", length: int | None = None) -> bytes:
+def http(
+    body: bytes = ACCEPTED, *, status: str = "200 OK", headers: str = "", length: int | None = None
+) -> bytes:
     """Write a reply; `headers`: whole lines, each with its line end."""
-    return f"HTTP/1.1 {status}\r\nContent-Length: {len(body) if length is None else length}\r\n{headers}\r\n".encode() + body
+    return (
+        f"HTTP/1.1 {status}\r\nContent-Length: {len(body) if length is None else length}\r\n{headers}\r\n".encode()
+        + body
+    )
 
 
 def answer(*replies: bytes) -> Play:

@@ -18,7 +18,10 @@ from tests.support.workers import RunningWorker, enqueue, environment, stock_pro
 from worker.embedded.server import Server
 from worker.simulator.process import RunningSimulator
 
-LISTS: Final = (names.QUEUE, *(f"{names.QUEUE}{names.PRIORITY_SEPARATOR}{priority}" for priority in range(1, 10)))
+LISTS: Final = (
+    names.QUEUE,
+    *(f"{names.QUEUE}{names.PRIORITY_SEPARATOR}{priority}" for priority in range(1, 10)),
+)
 MOBILE: Final = "13800138000"
 CODE: Final = "0042"
 
@@ -26,7 +29,9 @@ CODE: Final = "0042"
 class Scene:
     """Puts the parts together. Workers are ended with SIGKILL when the scene closes."""
 
-    def __init__(self, server: Server, simulator: RunningSimulator, folder: Path, *, url: str | None = None) -> None:
+    def __init__(
+        self, server: Server, simulator: RunningSimulator, folder: Path, *, url: str | None = None
+    ) -> None:
         self.server = server
         self.simulator = simulator
         self.gateway = simulator.client
@@ -39,12 +44,21 @@ class Scene:
         self._producers: dict[str, Celery] = {}
         self._numbers = itertools.count(1)
 
-    def worker(self, *, ready: bool = True, app: str = "worker", options: tuple[str, ...] = (), **values: Any) -> RunningWorker:
+    def worker(
+        self, *, ready: bool = True, app: str = "worker", options: tuple[str, ...] = (), **values: Any
+    ) -> RunningWorker:
         """Start a worker; `values` are settings, `broker_url` and `gateway_url` among them where they differ."""
         name = f"worker{len(self.workers) + 1}"
-        given = {"broker_url": self.url, "gateway_url": self.simulator.url, "heartbeat_file": str(self.heartbeat(name)), **values}
+        given = {
+            "broker_url": self.url,
+            "gateway_url": self.simulator.url,
+            "heartbeat_file": str(self.heartbeat(name)),
+            **values,
+        }
         env = environment(**given)
-        worker = RunningWorker(self._folder / f"{name}.log", env, app=app, options=("-n", f"{name}@tests", *options))
+        worker = RunningWorker(
+            self._folder / f"{name}.log", env, app=app, options=("-n", f"{name}@tests", *options)
+        )
         self.workers.append(worker)
         return worker.wait_ready() if ready else worker
 
@@ -95,9 +109,15 @@ class Scene:
         wanted = [keys] if isinstance(keys, str) else keys
         started = time.monotonic()
         try:
-            wait_for(lambda: all(found == state for found in self.states(wanted)), seconds, f"{len(wanted)} codes to be {state}")
+            wait_for(
+                lambda: all(found == state for found in self.states(wanted)),
+                seconds,
+                f"{len(wanted)} codes to be {state}",
+            )
         except AssertionError as error:
-            left = [(key, found) for key, found in zip(wanted, self.states(wanted), strict=True) if found != state]
+            left = [
+                (key, found) for key, found in zip(wanted, self.states(wanted), strict=True) if found != state
+            ]
             message = f"{error}: {left[:5]} of {len(left)}; {self.standing()}"
             raise AssertionError(message) from None
         return time.monotonic() - started
@@ -105,7 +125,10 @@ class Scene:
     def standing(self) -> dict[str, int]:
         """Return how many messages stand in the queue, the lists beside it, and `unacked`; nothing where they are empty."""
         found = {name: self.redis.llen(name) for name in LISTS}
-        found |= {names.UNACKED: self.redis.hlen(names.UNACKED), names.UNACKED_INDEX: self.redis.zcard(names.UNACKED_INDEX)}
+        found |= {
+            names.UNACKED: self.redis.hlen(names.UNACKED),
+            names.UNACKED_INDEX: self.redis.zcard(names.UNACKED_INDEX),
+        }
         found |= {names.FETCHED: self.redis.hlen(names.FETCHED)}
         return {name: count for name, count in found.items() if count}
 
@@ -144,13 +167,19 @@ class Scene:
 
     def _blocked(self) -> int:
         clients = self.redis.client_list()
-        return sum("b" in client["flags"] and client["cmd"].lower() in {"blmove", "brpop"} for client in clients)
+        return sum(
+            "b" in client["flags"] and client["cmd"].lower() in {"blmove", "brpop"} for client in clients
+        )
 
 
 def message(key: str, mobile: str = MOBILE, code: str = CODE, **properties: Any) -> str:
     """Return a code's message as text, written by hand in kombu's format."""
     body = [[mobile, code], {"key": key}, {"callbacks": None, "errbacks": None, "chain": None, "chord": None}]
-    about = {"delivery_tag": f"tag-{key}", "delivery_mode": 2, "delivery_info": {"exchange": "", "routing_key": names.QUEUE}}
+    about = {
+        "delivery_tag": f"tag-{key}",
+        "delivery_mode": 2,
+        "delivery_info": {"exchange": "", "routing_key": names.QUEUE},
+    }
     return json.dumps(
         {
             "body": json.dumps(body),

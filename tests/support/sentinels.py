@@ -59,7 +59,9 @@ class Sentinels:
 
     def wait_master(self, other_than: Server, seconds: float = 20) -> Server:
         """Wait until every sentinel names another node, which takes writes; return it."""
-        self._wait(lambda: self._agreed(other_than) and self._writable(self.master), "another master", seconds)
+        self._wait(
+            lambda: self._agreed(other_than) and self._writable(self.master), "another master", seconds
+        )
         return self.master
 
     def close(self) -> None:
@@ -85,12 +87,24 @@ class Sentinels:
         config = folder / "sentinel.conf"
         config.write_text(_CONFIG.format(port=port, folder=folder, name=MASTER, master=self.nodes[0].port))
         with (folder / "log").open("wb") as log:
-            command = [sys.executable, "-I", "-S", die_with_parent.__file__, find_binary(), str(config), "--sentinel"]
-            watcher = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True)
+            command = [
+                sys.executable,
+                "-I",
+                "-S",
+                die_with_parent.__file__,
+                find_binary(),
+                str(config),
+                "--sentinel",
+            ]
+            watcher = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True
+            )
         self._watchers.append((watcher, port))
 
     def _ask(self, number: int) -> Any:
-        return redis.Redis(port=self._watchers[number][1], socket_timeout=1, socket_connect_timeout=1, decode_responses=True)
+        return redis.Redis(
+            port=self._watchers[number][1], socket_timeout=1, socket_connect_timeout=1, decode_responses=True
+        )
 
     def _state(self, number: int = 0) -> dict[str, Any]:
         with self._ask(number) as client:

@@ -23,13 +23,19 @@ def start_simulator(  # noqa: PLR0913 - one argument per option
     extra: Sequence[str] = (),
 ) -> RunningSimulator:
     """Start a simulator; `.url` is the setting `gateway_url`, `.client` its control API. A context manager."""
-    return start(account=account, apikey=apikey, journal=journal, latency_seconds=latency, strict=strict, extra=extra)
+    return start(
+        account=account, apikey=apikey, journal=journal, latency_seconds=latency, strict=strict, extra=extra
+    )
 
 
-def signed_form(mobile: str, code: str = "0042", *, asked_format: str = "json", at: float | None = None) -> dict[str, str]:
+def signed_form(
+    mobile: str, code: str = "0042", *, asked_format: str = "json", at: float | None = None
+) -> dict[str, str]:
     """Return the form of a Submit with a dynamic password, as the provider describes it."""
     moment = str(int(time.time() if at is None else at))
-    signature = hashlib.md5(f"{ACCOUNT}{APIKEY}{mobile}{code}{moment}".encode(), usedforsecurity=False).hexdigest()
+    signature = hashlib.md5(
+        f"{ACCOUNT}{APIKEY}{mobile}{code}{moment}".encode(), usedforsecurity=False
+    ).hexdigest()
     return {
         "account": ACCOUNT,
         "password": signature,

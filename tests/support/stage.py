@@ -54,7 +54,9 @@ class Stage:
 
     def send(self, /, *args: Any, headers: dict[str, Any] | None = None, **kwargs: Any) -> str:
         """Enqueue as a web app does and return the task id; `headers`: further arguments of `send_task`."""
-        sent = self.producer.send_task(names.SEND_TASK, args=args, kwargs=kwargs, queue=names.QUEUE, **(headers or {}))
+        sent = self.producer.send_task(
+            names.SEND_TASK, args=args, kwargs=kwargs, queue=names.QUEUE, **(headers or {})
+        )
         return str(sent.id)
 
     def record(self, key: str) -> Record | None:
@@ -112,7 +114,9 @@ def staged(
     """Set a stage. `data`: the server keeps what it has over a restart. `values`: settings of the worker."""
     with ExitStack() as stack:
         server = stack.enter_context(start_server(data_dir=folder / "redis" if data else None))
-        simulator = stack.enter_context(start_simulator(apikey=values.get("apikey", APIKEY), journal=folder / "journal"))
+        simulator = stack.enter_context(
+            start_simulator(apikey=values.get("apikey", APIKEY), journal=folder / "journal")
+        )
         given = {"broker_url": server.url, "gateway_url": simulator.url, **TIMES, **values}
         worker = RunningWorker(folder / "worker.log", environment(**given), app=app, options=options)
         stage = Stage(server, simulator, stack.enter_context(worker))

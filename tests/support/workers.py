@@ -39,8 +39,19 @@ SHORT_TIMES: Final[Mapping[str, Any]] = {
 
 def environment(*, broker_url: str, gateway_url: str, **values: Any) -> dict[str, str]:
     """Return the environment of a worker process; `values` are settings by their names in lower case."""
-    given = {"broker_url": broker_url, "gateway_url": gateway_url, "account": ACCOUNT, "apikey": APIKEY, **SHORT_TIMES, **values}
-    ours = {f"VOICECODE_{name.upper()}": v if isinstance(v, str) else json.dumps(v) for name, v in given.items() if v is not None}
+    given = {
+        "broker_url": broker_url,
+        "gateway_url": gateway_url,
+        "account": ACCOUNT,
+        "apikey": APIKEY,
+        **SHORT_TIMES,
+        **values,
+    }
+    ours = {
+        f"VOICECODE_{name.upper()}": v if isinstance(v, str) else json.dumps(v)
+        for name, v in given.items()
+        if v is not None
+    }
     # Names first, then each by itself: pytest changes a variable of its own between tests, while threads of ours get here.
     names = [name for name in list(os.environ) if not name.startswith(("VOICECODE_", "PYTEST_"))]
     theirs = {name: value for name in names if (value := os.environ.get(name)) is not None}
@@ -50,7 +61,9 @@ def environment(*, broker_url: str, gateway_url: str, **values: Any) -> dict[str
 class RunningWorker:
     """One worker process; its log goes to a file. `app`: what stands behind `celery -A`."""
 
-    def __init__(self, log: Path, env: Mapping[str, str], *, app: str = "worker", options: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, log: Path, env: Mapping[str, str], *, app: str = "worker", options: tuple[str, ...] = ()
+    ) -> None:
         self.log = log
         self._command = [sys.executable, "-m", "celery", "-A", app, "worker", *options]
         self._env = dict(env)
@@ -71,7 +84,11 @@ class RunningWorker:
 
     def wait_ready(self, seconds: float = 20) -> Self:
         """Wait until the worker says that it has started."""
-        wait_for(lambda: not self.running or Event.WORKER_STARTED in self.text(self._from), seconds, "the worker to start")
+        wait_for(
+            lambda: not self.running or Event.WORKER_STARTED in self.text(self._from),
+            seconds,
+            "the worker to start",
+        )
         if not self.running:
             raise AssertionError(self.text(self._from))
         return self
@@ -106,7 +123,11 @@ class RunningWorker:
 
     def lines(self, event: str | None = None) -> list[dict[str, Any]]:
         """Return its log lines, of one event where it is named."""
-        found = [json.loads(line) for line in self.text().splitlines() if line.startswith("{") and line.endswith("}")]
+        found = [
+            json.loads(line)
+            for line in self.text().splitlines()
+            if line.startswith("{") and line.endswith("}")
+        ]
         return [line for line in found if event is None or line.get("event") == event]
 
     def __enter__(self) -> Self:
@@ -119,7 +140,9 @@ class RunningWorker:
 def stock_producer(broker_url: str) -> Celery:
     """Return a Celery app that knows nothing of ours, as a web app would have it."""
     app = Celery("web", broker=broker_url)
-    app.conf.update(task_publish_retry=False, broker_transport_options={"socket_timeout": 2, "socket_connect_timeout": 1})
+    app.conf.update(
+        task_publish_retry=False, broker_transport_options={"socket_timeout": 2, "socket_connect_timeout": 1}
+    )
     return app
 
 

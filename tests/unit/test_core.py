@@ -110,7 +110,9 @@ class Machine:
         counts = [self.at.count(core) for core in range(self.cores)]
         busy = {core: min(count, 1.0) for core, count in enumerate(counts)}
         here = self.at[number]
-        chosen = choose(here, home=self.homes[number], own=1 / counts[here], busy=busy, draw=self.random.choice)
+        chosen = choose(
+            here, home=self.homes[number], own=1 / counts[here], busy=busy, draw=self.random.choice
+        )
         assert chosen is not None
         self.moves += chosen != here
         self.at[number] = chosen

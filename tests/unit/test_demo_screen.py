@@ -11,7 +11,12 @@ KEY = "demo-0000:short-lived"
 
 
 def row(number: int, state: str = "dead", **more: object) -> Row:
-    values: dict[str, object] = {"key": KEY, "story": "HTTP 503 once: come back in 2 s", "mobile": "138****8000", "sent_at": 0.0}
+    values: dict[str, object] = {
+        "key": KEY,
+        "story": "HTTP 503 once: come back in 2 s",
+        "mobile": "138****8000",
+        "sent_at": 0.0,
+    }
     values |= {
         "state": state,
         "reply": "the number is on a list " * 5,

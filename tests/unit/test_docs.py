@@ -25,7 +25,9 @@ def text(name: str) -> str:
 
 def anchors(markdown: str) -> set[str]:
     """Return the anchors that a reader's browser knows: headings as GitHub writes them."""
-    headings = re.findall(r"^#+ (.+)$", re.sub(r"^```.*?^```$", "", markdown, flags=re.MULTILINE | re.DOTALL), re.MULTILINE)
+    headings = re.findall(
+        r"^#+ (.+)$", re.sub(r"^```.*?^```$", "", markdown, flags=re.MULTILINE | re.DOTALL), re.MULTILINE
+    )
     return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
 
 
@@ -33,7 +35,11 @@ def runbooks_in_code() -> Iterator[str]:
     for layer in ("config", "worker", "tasks"):
         for path in (ROOT / layer).rglob("*.py"):
             for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-                if isinstance(node, ast.keyword) and node.arg == "runbook" and isinstance(node.value, ast.Constant):
+                if (
+                    isinstance(node, ast.keyword)
+                    and node.arg == "runbook"
+                    and isinstance(node.value, ast.Constant)
+                ):
                     yield str(node.value.value)
 
 
@@ -99,7 +105,9 @@ def test_every_command_that_a_page_shows_is_there_with_its_options(path: Path) -
         while words and isinstance(command, click.Group):
             assert words[0] in command.commands, line
             command = command.commands[words.pop(0)]
-        known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
+        known = {
+            option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)
+        }
         assert {word for word in words if word.startswith("--")} <= known, line
 
 
@@ -125,4 +133,7 @@ def test_every_python_snippet_can_be_compiled(path: Path) -> None:
 
 def test_the_picture_of_the_demo_asks_no_other_server_for_anything() -> None:
     picture = text("docs/demo.svg")
-    assert set(re.findall(r"https?://[^\s\"'<)]+", picture)) <= {"http://www.w3.org/2000/svg", "https://www.textualize.io"}
+    assert set(re.findall(r"https?://[^\s\"'<)]+", picture)) <= {
+        "http://www.w3.org/2000/svg",
+        "https://www.textualize.io",
+    }

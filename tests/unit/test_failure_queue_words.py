@@ -8,7 +8,9 @@ from worker.failure_queue import Choice, Filter
 from worker.failure_queue.moments import iso, moment, seconds
 
 
-@pytest.mark.parametrize(("text", "expected"), [("90s", 90), ("30m", 1800), ("2h", 7200), ("1.5h", 5400), ("7d", 604_800)])
+@pytest.mark.parametrize(
+    ("text", "expected"), [("90s", 90), ("30m", 1800), ("2h", 7200), ("1.5h", 5400), ("7d", 604_800)]
+)
 def test_a_length_of_time_is_written_with_its_unit(text: str, expected: float) -> None:
     assert seconds(text) == expected
 
@@ -42,7 +44,9 @@ def test_the_end_of_a_number_is_its_last_four_digits(digits: str) -> None:
 
 
 def test_a_filter_says_what_it_means() -> None:
-    wanted = Filter(reason="permanent", codes=("4051", "4050", "4051"), mobile_ends="8000", ambiguous=False, sendable=True)
+    wanted = Filter(
+        reason="permanent", codes=("4051", "4050", "4051"), mobile_ends="8000", ambiguous=False, sendable=True
+    )
     assert str(wanted) == "reason=permanent code=4051|code=4050 ends=8000 ambiguous=no sendable"
     assert str(Filter()) == "all"
     assert str(Filter(keys=("a",))) == "key=a"

@@ -39,7 +39,12 @@ def test_the_dynamic_password_signs_account_key_number_code_and_time() -> None:
 
 def test_the_dynamic_password_of_a_balance_query_signs_account_key_and_time() -> None:
     fields = _fields(Forms("api", SecretStr("key"), dynamic=True).balance(now=NOW))
-    assert fields == {"account": ["api"], "password": [_signed("apikey1760000000")], "time": ["1760000000"], "format": ["json"]}
+    assert fields == {
+        "account": ["api"],
+        "password": [_signed("apikey1760000000")],
+        "time": ["1760000000"],
+        "format": ["json"],
+    }
 
 
 def test_a_signature_is_made_afresh() -> None:
@@ -48,7 +53,10 @@ def test_a_signature_is_made_afresh() -> None:
 
 
 def test_what_was_sent_is_taken_out_of_a_text() -> None:
-    assert Forms("api", SecretStr("key"), dynamic=False).hide("key for 0042 is wrong", "0042") == "**** for **** is wrong"
+    assert (
+        Forms("api", SecretStr("key"), dynamic=False).hide("key for 0042 is wrong", "0042")
+        == "**** for **** is wrong"
+    )
 
 
 def test_nothing_secret_shows_in_repr() -> None:

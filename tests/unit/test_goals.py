@@ -38,7 +38,9 @@ def test_what_was_not_measured_is_neither_met_nor_failed(figures: dict[str, dict
 
 
 def test_a_goal_may_compare_two_measures_of_ours() -> None:
-    goal = Goal(text="crowd", measure="crowded", bound=Bound.AT_LEAST, limit=0.9, base="alone", against=(OURS,))
+    goal = Goal(
+        text="crowd", measure="crowded", bound=Bound.AT_LEAST, limit=0.9, base="alone", against=(OURS,)
+    )
     assert judge({"crowded": {OURS: 89.0}, "alone": {OURS: 100.0}}, (goal,))[0].failed
 
 
@@ -49,13 +51,17 @@ def test_a_goal_without_rivals_is_absolute() -> None:
 
 
 def test_the_moonshot_is_told_and_does_not_fail() -> None:
-    goal = Goal(text="moon", measure="speed", bound=Bound.AT_LEAST, limit=1, against=("quick",), moonshot=True)
+    goal = Goal(
+        text="moon", measure="speed", bound=Bound.AT_LEAST, limit=1, against=("quick",), moonshot=True
+    )
     verdict = judge({"speed": {OURS: 50.0, "quick": 100.0}}, (goal,))[0]
     assert (verdict.ratio, verdict.met, verdict.failed) == (0.5, False, False)
 
 
 def test_a_single_lost_code_fails() -> None:
-    assert [v.goal.text for v in judge({"lost_or_doubled": {OURS: 1.0}}) if v.failed] == ["codes that ours lost or called twice"]
+    assert [v.goal.text for v in judge({"lost_or_doubled": {OURS: 1.0}}) if v.failed] == [
+        "codes that ours lost or called twice"
+    ]
 
 
 def test_the_goals_name_contestants_that_are_there() -> None:
@@ -90,7 +96,9 @@ def test_the_picture_shows_every_contestant_that_was_measured() -> None:
     assert "a &lt;caption&gt;" in picture
 
 
-@pytest.mark.parametrize("lock", sorted((Path(__file__).parents[2] / "benchmarks" / "peers").glob("*.txt")), ids=lambda p: p.stem)
+@pytest.mark.parametrize(
+    "lock", sorted((Path(__file__).parents[2] / "benchmarks" / "peers").glob("*.txt")), ids=lambda p: p.stem
+)
 def test_a_lock_of_a_peer_names_no_host_and_has_hashes(lock: Path) -> None:
     text = lock.read_text()
     assert "://" not in text

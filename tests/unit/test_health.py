@@ -47,7 +47,9 @@ def test_a_worker_that_never_began_is_unhealthy(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("limit", ["soon", "nan"])
-def test_a_limit_that_is_no_number_is_never_healthy(limit: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_limit_that_is_no_number_is_never_healthy(
+    limit: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = tmp_path / "heartbeat"
     file.touch()
     monkeypatch.setenv("VOICECODE_HEARTBEAT_FILE", str(file))

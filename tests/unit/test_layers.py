@@ -52,6 +52,17 @@ def test_benchmarks_stand_above_the_layers(path: Path) -> None:
 def test_the_top_level_is_the_promised_one() -> None:
     """The layout is a promise to those who look for things: nothing of it missing, no other package beside the three."""
     names = {path.name for path in ROOT.iterdir()}
-    promised = {"pyproject.toml", "worker", "tasks", "config", "tests", "docker-compose.yml", "Dockerfile", "README.md"}
+    promised = {
+        "pyproject.toml",
+        "worker",
+        "tasks",
+        "config",
+        "tests",
+        "docker-compose.yml",
+        "Dockerfile",
+        "README.md",
+    }
     assert names >= promised | {"LICENSE", "docs", "run", ".ci", "requirements"}
-    assert {path.parent.name for path in ROOT.glob("*/__init__.py") if not path.parent.name.startswith(".")} == set(LAYERS)
+    assert {
+        path.parent.name for path in ROOT.glob("*/__init__.py") if not path.parent.name.startswith(".")
+    } == set(LAYERS)

@@ -31,7 +31,9 @@ class Chain:
         """Call this in the test itself: pytest changes stderr and the handlers between fixture and test."""
         self._monkeypatch.setattr(sys, "stderr", self._stream)
         given = {"apikey": APIKEY, "broker_url": "redis://:hush-%40password@h/0", "log_format": "json"}
-        logs.configure(Settings(_env_file=None, log_level="DEBUG", celery_log_level="DEBUG", **{**given, **values}))
+        logs.configure(
+            Settings(_env_file=None, log_level="DEBUG", celery_log_level="DEBUG", **{**given, **values})
+        )
         return self
 
     @property
@@ -46,7 +48,11 @@ class Chain:
 
 @pytest.fixture
 def chain(monkeypatch: pytest.MonkeyPatch) -> Iterator[Chain]:
-    root, level, hooks = logging.getLogger(), logging.getLogger().level, (sys.excepthook, threading.excepthook)
+    root, level, hooks = (
+        logging.getLogger(),
+        logging.getLogger().level,
+        (sys.excepthook, threading.excepthook),
+    )
     handlers = list(root.handlers)
     yield Chain(monkeypatch)
     logging.captureWarnings(capture=False)
@@ -59,7 +65,9 @@ def chain(monkeypatch: pytest.MonkeyPatch) -> Iterator[Chain]:
 
 def test_a_line_of_ours_is_one_json_object_with_its_facts(chain: Chain) -> None:
     chain.configure()
-    structlog.get_logger("voicecode.x").info("attempt.finished", key="k:1", attempt=2, mobile=MOBILE, elapsed_seconds=0.25)
+    structlog.get_logger("voicecode.x").info(
+        "attempt.finished", key="k:1", attempt=2, mobile=MOBILE, elapsed_seconds=0.25
+    )
     (line,) = chain.lines
     assert line.pop("timestamp").endswith("Z")
     assert line == {
@@ -90,7 +98,9 @@ def test_lines_of_libraries_go_through_the_same_chain_with_less_trust(chain: Cha
     assert (line["level"], line["logger"]) == ("warning", "celery.x")
 
 
-@pytest.mark.parametrize("argument", [[MOBILE, CODE], (MOBILE, CODE), {"code": CODE}, f"{MOBILE}{CODE}".encode(), {CODE}])
+@pytest.mark.parametrize(
+    "argument", [[MOBILE, CODE], (MOBILE, CODE), {"code": CODE}, f"{MOBILE}{CODE}".encode(), {CODE}]
+)
 def test_whole_structures_in_a_librarys_line_are_left_out(chain: Chain, argument: Any) -> None:
     chain.configure()
     logging.getLogger("kombu.x").debug("message %r of %s", argument, "queue")
@@ -102,7 +112,9 @@ def test_a_traceback_tells_the_place_and_hides_the_values(chain: Chain) -> None:
 
     def fail() -> None:
         local = MOBILE + CODE
-        message = f"no call to {MOBILE} with 验证码{CODE}: mobile=+86 137-0013-7001&content={CODE} key {APIKEY}."
+        message = (
+            f"no call to {MOBILE} with 验证码{CODE}: mobile=+86 137-0013-7001&content={CODE} key {APIKEY}."
+        )
         raise ValueError(message, local[:0])
 
     for log in (structlog.get_logger("voicecode.x"), logging.getLogger("celery.x")):
@@ -119,9 +131,13 @@ def test_a_traceback_tells_the_place_and_hides_the_values(chain: Chain) -> None:
 
 
 @pytest.mark.parametrize("secret", [APIKEY, "hush%2Fkey%2B1", "hush-%40password", "hush-@password"])
-def test_secrets_are_removed_as_they_are_and_as_a_form_or_an_address_spells_them(chain: Chain, secret: str) -> None:
+def test_secrets_are_removed_as_they_are_and_as_a_form_or_an_address_spells_them(
+    chain: Chain, secret: str
+) -> None:
     chain.configure()
-    structlog.get_logger("voicecode.x").error("x", key=secret, detail=f"a {secret} b", more={"deep": [secret], secret: 1})
+    structlog.get_logger("voicecode.x").error(
+        "x", key=secret, detail=f"a {secret} b", more={"deep": [secret], secret: 1}
+    )
     logging.getLogger("redis").error("wrong: %s", secret)
     assert secret not in chain.text
     assert chain.text.count("[redacted]") == 5
@@ -130,14 +146,21 @@ def test_secrets_are_removed_as_they_are_and_as_a_form_or_an_address_spells_them
 def test_values_deep_inside_a_field_are_masked(chain: Chain) -> None:
     chain.configure()
     structlog.get_logger("voicecode.x").info(
-        "x", more={"a": [MOBILE, (MOBILE,)], MOBILE: int(MOBILE), "f": float(MOBILE)}, other=ValueError(MOBILE)
+        "x",
+        more={"a": [MOBILE, (MOBILE,)], MOBILE: int(MOBILE), "f": float(MOBILE)},
+        other=ValueError(MOBILE),
     )
     assert MOBILE not in chain.text
 
 
 def test_keys_and_ids_stay_whole(chain: Chain) -> None:
     chain.configure()
-    facts = {"key": "login:48291", "task_id": "9" * 32, "voice_id": "16842079209571524017", "worker": "celery@h-10234"}
+    facts = {
+        "key": "login:48291",
+        "task_id": "9" * 32,
+        "voice_id": "16842079209571524017",
+        "worker": "celery@h-10234",
+    }
     structlog.get_logger("voicecode.x").info("x", **facts)
     assert chain.lines[0].items() >= facts.items()
 

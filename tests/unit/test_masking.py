@@ -24,7 +24,9 @@ def test_a_number_shows_its_first_three_and_last_four_digits(mobile: str) -> Non
     assert mask_mobile(mobile) == f"{mobile[:3]}****{mobile[7:]}"
 
 
-@pytest.mark.parametrize(("text", "shown"), [("", ""), ("1380013800", REDACTED), ("12800138000", REDACTED), ("0042", REDACTED)])
+@pytest.mark.parametrize(
+    ("text", "shown"), [("", ""), ("1380013800", REDACTED), ("12800138000", REDACTED), ("0042", REDACTED)]
+)
 def test_what_is_no_number_is_removed_whole(text: str, shown: str) -> None:
     assert mask_mobile(text) == shown
 
@@ -36,7 +38,9 @@ def test_what_is_no_number_is_removed_whole(text: str, shown: str) -> None:
     after=SURROUNDINGS.filter(lambda text: not text[:1].isdecimal()),
     gaps=st.lists(GAPS, min_size=10, max_size=10),
 )
-def test_no_number_survives_in_any_surrounding(mobile: str, prefix: str, before: str, after: str, gaps: list[str]) -> None:
+def test_no_number_survives_in_any_surrounding(
+    mobile: str, prefix: str, before: str, after: str, gaps: list[str]
+) -> None:
     """However it is spaced, with or without the country code."""
     spaced = mobile[0] + "".join(gap + digit for gap, digit in zip(gaps, mobile[1:], strict=True))
     masked = mask_text(f"{before}{prefix}{spaced}{after}")
@@ -85,9 +89,29 @@ def test_ids_times_and_masked_numbers_stay_as_they_are(text: str) -> None:
 @given(
     code=CODES,
     before=st.sampled_from(
-        ["", " ", "'", '"', "=", "(", "[", ":", "_", "+", "code ", "验证码", "，", r"a\n", r"a\t", r"\u624a", "a."]
+        [
+            "",
+            " ",
+            "'",
+            '"',
+            "=",
+            "(",
+            "[",
+            ":",
+            "_",
+            "+",
+            "code ",
+            "验证码",
+            "，",
+            r"a\n",
+            r"a\t",
+            r"\u624a",
+            "a.",
+        ]
     ),
-    after=st.sampled_from(["", " ", "'", '"', "&", ")", "]", ",", ".", ". ", "_", "!", "已发送", "。", "\n", r"\n"]),
+    after=st.sampled_from(
+        ["", " ", "'", '"', "&", ")", "]", ",", ".", ". ", "_", "!", "已发送", "。", "\n", r"\n"]
+    ),
 )
 def test_a_free_standing_code_is_removed_from_the_texts_of_others(code: str, before: str, after: str) -> None:
     assert mask_foreign_text(f"{before}{code}{after}") == f"{before}****{after}"

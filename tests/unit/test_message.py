@@ -10,7 +10,16 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from config.settings import Settings
-from worker.message import RAW_CAP_BYTES, BadInput, VoiceCode, is_key, normalise_mobile, parse, refuse, safe_id
+from worker.message import (
+    RAW_CAP_BYTES,
+    BadInput,
+    VoiceCode,
+    is_key,
+    normalise_mobile,
+    parse,
+    refuse,
+    safe_id,
+)
 
 NOW: Final = 1_800_000_000.0
 SETTINGS: Final = Settings(_env_file=None)
@@ -19,7 +28,12 @@ CODES: Final = st.from_regex(r"[0-9]{4,6}", fullmatch=True)
 
 
 def documented(
-    mobile: str, code: str, *, key: str | None = None, expires_at: float | None = None, purpose: str | None = None
+    mobile: str,
+    code: str,
+    *,
+    key: str | None = None,
+    expires_at: float | None = None,
+    purpose: str | None = None,
 ) -> None:
     """Stand for the task's signature."""
 
@@ -53,10 +67,15 @@ def test_a_number_is_read_however_people_write_it(written: str) -> None:
 
 
 @given(mobile=MOBILES, prefix=st.sampled_from(["", "+86", "86", "0086", "+86 ", "0086-"]), data=st.data())
-def test_spaces_dashes_and_the_prefix_never_change_a_number(mobile: str, prefix: str, data: st.DataObject) -> None:
+def test_spaces_dashes_and_the_prefix_never_change_a_number(
+    mobile: str, prefix: str, data: st.DataObject
+) -> None:
     """Also a number whose own digits read `86` or `0086` somewhere."""
     gaps = data.draw(st.lists(st.sampled_from(["", "", " ", "-"]), min_size=11, max_size=11))
-    assert normalise_mobile(prefix + "".join(gap + digit for gap, digit in zip(gaps, mobile, strict=True))) == mobile
+    assert (
+        normalise_mobile(prefix + "".join(gap + digit for gap, digit in zip(gaps, mobile, strict=True)))
+        == mobile
+    )
 
 
 @pytest.mark.parametrize("mobile", ["13800860086", "18600861234", "15086008613"])
@@ -92,7 +111,14 @@ def test_what_is_no_mainland_number_is_refused(written: str) -> None:
 
 @pytest.mark.parametrize(
     ("value", "kind"),
-    [(13800138000, "int"), (None, "null"), (True, "bool"), (["13800138000"], "list"), (1.5, "float"), ({}, "dict")],
+    [
+        (13800138000, "int"),
+        (None, "null"),
+        (True, "bool"),
+        (["13800138000"], "list"),
+        (1.5, "float"),
+        ({}, "dict"),
+    ],
 )
 def test_a_number_of_another_type_is_refused_by_the_name_of_its_type(value: Any, kind: str) -> None:
     assert why(value, "0042") == f"mobile must be a string, not {kind}"
@@ -104,7 +130,8 @@ def test_a_code_keeps_its_leading_zeros(code: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "code", ["", "123", "1234567", "12a4", " 1234", "1234 ", "12 34", "1234\n", "-1234", "١٢٣٤", "１２３４", "0x12"]
+    "code",
+    ["", "123", "1234567", "12a4", " 1234", "1234 ", "12 34", "1234\n", "-1234", "١٢٣٤", "１２３４", "0x12"],
 )
 def test_what_is_not_four_to_six_digits_is_refused(code: str) -> None:
     assert why("13800138000", code) == "code must be 4 to 6 digits"
@@ -134,7 +161,9 @@ def test_a_code_of_another_type_is_refused(value: Any, text: str) -> None:
         (("13800138000", "0042"), {"secret48291": 1}, "an unexpected keyword argument"),
     ],
 )
-def test_wrong_arguments_are_named_and_the_right_ones_shown(args: tuple[Any, ...], kwargs: dict[str, Any], text: str) -> None:
+def test_wrong_arguments_are_named_and_the_right_ones_shown(
+    args: tuple[Any, ...], kwargs: dict[str, Any], text: str
+) -> None:
     reason = why(*args, **kwargs)
     assert reason.startswith(f"wrong arguments: {text}; expected (mobile: str, code: str, *, key")
     assert "48291" not in reason
@@ -166,7 +195,9 @@ def test_a_key_of_the_right_form_is_taken_as_it_is(key: str) -> None:
     assert parsed("13800138000", "0042", key=key).key == key
 
 
-@pytest.mark.parametrize("identity", ["f2a1c0de-0000-4000-8000-a13800138000", "F2A1C0DE-0000-4000-8000-13800138000A"])
+@pytest.mark.parametrize(
+    "identity", ["f2a1c0de-0000-4000-8000-a13800138000", "F2A1C0DE-0000-4000-8000-13800138000A"]
+)
 def test_a_uuid_that_looks_as_if_it_held_a_number_is_a_key(identity: str) -> None:
     """One UUID in some thousands does; a web app whose session ids are UUIDs must not lose a code to it."""
     for key in (identity, f"login:{identity}:1", identity.replace("-", "")):
@@ -252,7 +283,10 @@ def test_whatever_arrives_is_a_voice_code_or_bad_input(args: list[Any], kwargs: 
 
 
 @pytest.mark.parametrize("field", ["mobile", "code", "key", "expires_at", "purpose"])
-@given(digits=st.from_regex(r"[5-9]{7,10}", fullmatch=True), shape=st.sampled_from(["{}", "x{}", "{} ", "+{}", "[{}]"]))
+@given(
+    digits=st.from_regex(r"[5-9]{7,10}", fullmatch=True),
+    shape=st.sampled_from(["{}", "x{}", "{} ", "+{}", "[{}]"]),
+)
 def test_a_reason_never_repeats_a_value(field: str, digits: str, shape: str) -> None:
     values: dict[str, Any] = {"mobile": "13800138000", "code": "0042", "key": "k", "purpose": "p"}
     values[field] = shape.format(digits) if field not in {"key", "purpose"} else shape.format(digits) + "\x00"
@@ -262,13 +296,18 @@ def test_a_reason_never_repeats_a_value(field: str, digits: str, shape: str) -> 
 
 
 def test_a_refused_message_keeps_what_could_be_read_of_it() -> None:
-    refused = refuse(documented, ("+86 138 0013 8000", 1234), {"key": "login:7"}, task_id="task-1", reason="r")
+    refused = refuse(
+        documented, ("+86 138 0013 8000", 1234), {"key": "login:7"}, task_id="task-1", reason="r"
+    )
     assert (refused.key, refused.mobile) == ("login:7", "13800138000")
     assert json.loads(refused.raw) == [["+86 138 0013 8000", 1234], {"key": "login:7"}]
 
 
 def test_a_refused_message_with_a_bad_key_is_filed_under_its_task_id() -> None:
-    assert refuse(documented, ("13800138000", "0042"), {"key": "13800138000"}, task_id="task-1", reason="r").key == "task-1"
+    assert (
+        refuse(documented, ("13800138000", "0042"), {"key": "13800138000"}, task_id="task-1", reason="r").key
+        == "task-1"
+    )
 
 
 def test_neither_number_nor_code_shows_in_a_repr() -> None:

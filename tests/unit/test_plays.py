@@ -58,7 +58,9 @@ def test_a_code_without_a_row_has_a_magic_number_too() -> None:
     assert find("4999")[0].row == "unknown"
 
 
-@pytest.mark.parametrize("mobile", ["13800138000", "19930000000", "19919999999", "19920009999", "19900999999", "1990000405", ""])
+@pytest.mark.parametrize(
+    "mobile", ["13800138000", "19930000000", "19919999999", "19920009999", "19900999999", "1990000405", ""]
+)
 def test_any_other_number_is_not_magic(mobile: str) -> None:
     assert of_number(mobile) is None
 

@@ -39,7 +39,11 @@ def test_a_lock_names_no_host_and_no_path(name: str) -> None:
     """It holds on every machine, whatever registry that machine asks."""
     text = lock_text(name)
     assert "://" not in text
-    assert [line for line in text.splitlines() if line.startswith(("-", "/", ".")) or " @ " in line or "file:" in line] == []
+    assert [
+        line
+        for line in text.splitlines()
+        if line.startswith(("-", "/", ".")) or " @ " in line or "file:" in line
+    ] == []
 
 
 @pytest.mark.parametrize("name", LOCKS)

@@ -66,7 +66,9 @@ SYMPTOMS = {
 
 
 @pytest.mark.parametrize(("code", "expected"), CONTRACT.items())
-def test_each_reply_code_has_the_class_and_scope_of_the_contract(code: int, expected: tuple[Kind, Scope]) -> None:
+def test_each_reply_code_has_the_class_and_scope_of_the_contract(
+    code: int, expected: tuple[Kind, Scope]
+) -> None:
     row = Replies().of_code(code, "")
     assert expected == (row.kind, row.scope)
 
@@ -138,7 +140,9 @@ def test_whatever_fails_the_whole_account_wakes_somebody() -> None:
     quiet = {
         row.name
         for row in ROWS
-        if row.kind is Kind.PERMANENT and row.scope in {Scope.ACCOUNT, Scope.HOST} and row.alert is not Alert.PAGE
+        if row.kind is Kind.PERMANENT
+        and row.scope in {Scope.ACCOUNT, Scope.HOST}
+        and row.alert is not Alert.PAGE
     }
     assert quiet == set()
 
@@ -184,7 +188,13 @@ def test_two_submissions_in_one_second_wait_a_minute_once() -> None:
 def test_an_override_changes_its_row_and_no_other() -> None:
     changed = Replies({"4085": {"kind": "transient", "action": "wait", "delay_seconds": 60, "times": 1}})
     row = changed.of_code(4085, "")
-    assert (row.kind, row.action, row.delay_seconds, row.times, row.scope) == (Kind.TRANSIENT, Action.WAIT, 60.0, 1, Scope.NUMBER)
+    assert (row.kind, row.action, row.delay_seconds, row.times, row.scope) == (
+        Kind.TRANSIENT,
+        Action.WAIT,
+        60.0,
+        1,
+        Scope.NUMBER,
+    )
     assert [r for r in changed.rows if r.name != "4085"] == [r for r in ROWS if r.name != "4085"]
 
 
@@ -195,7 +205,10 @@ def test_an_override_gives_a_code_without_a_row_one() -> None:
 
 def test_an_override_may_tell_a_code_apart_by_its_text() -> None:
     changed = Replies({"4050/number": {"text": "号码", "scope": "number"}})
-    assert [changed.of_code(4050, text).name for text in ("号码被冻结", "账号被冻结")] == ["4050/number", "4050"]
+    assert [changed.of_code(4050, text).name for text in ("号码被冻结", "账号被冻结")] == [
+        "4050/number",
+        "4050",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,9 @@ def test_the_first_attempt_is_followed_by_what_the_row_says(row: Row) -> None:
     since=st.none() | st.integers(0, 4),
     left=st.floats(-10, 3600),
 )
-def test_a_permanent_reply_is_never_tried_again(row: Row, attempt: int, since: int | None, left: float) -> None:
+def test_a_permanent_reply_is_never_tried_again(
+    row: Row, attempt: int, since: int | None, left: float
+) -> None:
     assert decide(row, attempt=attempt, since_ambiguous=since, seconds_left=left) == GiveUp(Reason.PERMANENT)
 
 
@@ -86,7 +88,11 @@ def test_the_jitter_is_full_it_begins_at_nothing() -> None:
     assert delay(FAILED, by=policy(uniform=SHORTEST, gap_seconds=0.0), attempt=4) == 0.0
 
 
-NUMBERS: Final = {"base_seconds": st.floats(0.01, 60), "cap_seconds": st.floats(0.01, 600), "gap_seconds": st.floats(0, 60)}
+NUMBERS: Final = {
+    "base_seconds": st.floats(0.01, 60),
+    "cap_seconds": st.floats(0.01, 600),
+    "gap_seconds": st.floats(0, 60),
+}
 
 
 @given(
@@ -124,13 +130,17 @@ def test_a_retry_after_beyond_the_codes_life_ends_it() -> None:
 
 @pytest.mark.parametrize(("since", "reason"), [(None, Reason.EXPIRED), (0, Reason.AMBIGUOUS)])
 def test_a_code_that_may_have_rung_does_not_die_as_merely_expired(since: int | None, reason: Reason) -> None:
-    assert decide(FAILED, since_ambiguous=since, seconds_left=1.0, by=policy(ambiguous_retries=4)) == GiveUp(reason)
+    assert decide(FAILED, since_ambiguous=since, seconds_left=1.0, by=policy(ambiguous_retries=4)) == GiveUp(
+        reason
+    )
 
 
 def test_the_last_attempt_is_the_last() -> None:
     assert isinstance(decide(FAILED, attempt=4), RetryIn)
     assert decide(FAILED, attempt=5) == GiveUp(Reason.EXHAUSTED)
-    assert decide(FAILED, attempt=5, since_ambiguous=1, by=policy(ambiguous_retries=4)) == GiveUp(Reason.AMBIGUOUS)
+    assert decide(FAILED, attempt=5, since_ambiguous=1, by=policy(ambiguous_retries=4)) == GiveUp(
+        Reason.AMBIGUOUS
+    )
 
 
 @pytest.mark.parametrize("budget", range(5))
@@ -177,7 +187,13 @@ def test_the_numbers_come_from_the_settings() -> None:
             ambiguous_retries=4,
         )
     )
-    assert (by.base_seconds, by.cap_seconds, by.gap_seconds, by.max_attempts, by.ambiguous_retries) == (3, 4, 5, 6, 4)
+    assert (by.base_seconds, by.cap_seconds, by.gap_seconds, by.max_attempts, by.ambiguous_retries) == (
+        3,
+        4,
+        5,
+        6,
+        4,
+    )
 
 
 def test_the_jitter_is_real() -> None:

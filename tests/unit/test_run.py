@@ -49,7 +49,9 @@ def steps(copy: Path, *, last: str = "pass") -> list[list[str]]:
 
 def start(copy: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "run", *arguments]
-    return subprocess.run(command, cwd=copy, env={"PATH": str(copy), **environment}, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        command, cwd=copy, env={"PATH": str(copy), **environment}, capture_output=True, text=True, check=False
+    )
 
 
 def test_the_environment_is_made_once(run: ModuleType, copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,7 +62,9 @@ def test_the_environment_is_made_once(run: ModuleType, copy: Path, monkeypatch: 
 
 
 @pytest.mark.parametrize("changed", ["requirements/dev.txt", "pyproject.toml"])
-def test_a_changed_lock_makes_it_afresh(changed: str, run: ModuleType, copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_changed_lock_makes_it_afresh(
+    changed: str, run: ModuleType, copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(run, "set_up_steps", lambda: steps(copy))
     run.set_up()
     (copy / ".venv" / "old").touch()
@@ -71,8 +75,12 @@ def test_a_changed_lock_makes_it_afresh(changed: str, run: ModuleType, copy: Pat
     assert not (copy / ".venv" / "old").exists()
 
 
-def test_a_set_up_that_broke_off_starts_over(run: ModuleType, copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run, "set_up_steps", lambda: steps(copy, last="raise SystemExit('no route to the registry')"))
+def test_a_set_up_that_broke_off_starts_over(
+    run: ModuleType, copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        run, "set_up_steps", lambda: steps(copy, last="raise SystemExit('no route to the registry')")
+    )
     with pytest.raises(SystemExit, match=r"(?s)Is the network up\?.*no route to the registry"):
         run.set_up()
     assert not run.is_fresh()
@@ -81,7 +89,9 @@ def test_a_set_up_that_broke_off_starts_over(run: ModuleType, copy: Path, monkey
     assert run.is_fresh()
 
 
-def test_an_environment_whose_python_is_gone_is_made_afresh(run: ModuleType, copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_environment_whose_python_is_gone_is_made_afresh(
+    run: ModuleType, copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(run, "set_up_steps", lambda: steps(copy))
     run.set_up()
     python = copy / ".venv" / "bin" / "python"
@@ -110,7 +120,10 @@ def test_an_old_python_names_the_cure_or_hands_over_to_a_newer_one(copy: Path) -
     newer = copy / "python3.12"
     newer.write_text('#!/bin/sh\n[ "$1" = -c ] && exit 0\necho "newer: $@"\n')
     newer.chmod(0o755)
-    assert start(copy, "check", "--now", PATH=f"{copy}:{os.defpath}").stdout == f"newer: {copy / 'run'} check --now\n"
+    assert (
+        start(copy, "check", "--now", PATH=f"{copy}:{os.defpath}").stdout
+        == f"newer: {copy / 'run'} check --now\n"
+    )
 
 
 def test_help_needs_no_environment(copy: Path) -> None:

@@ -37,7 +37,9 @@ def test_nothing_set_is_a_good_start() -> None:
 
 
 @pytest.mark.parametrize("name", ["account", "apikey"])
-def test_a_worker_without_an_account_is_told_the_variables_name(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_a_worker_without_an_account_is_told_the_variables_name(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
     other = {"account": "apikey", "apikey": "account"}[name]
     with pytest.raises(SettingsError, match=f"^VOICECODE_{name.upper()} is not set: [^\n]*$"):
         load(monkeypatch, **{other: "x"}).require_gateway()
@@ -45,7 +47,13 @@ def test_a_worker_without_an_account_is_told_the_variables_name(monkeypatch: pyt
 
 def test_every_wrong_value_is_listed_by_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     lines = problems(
-        monkeypatch, log_level="LOUD", concurrency="0", lease_seconds="nan", gateway_url="ftp://x", ca_bundle="/none", apikey=""
+        monkeypatch,
+        log_level="LOUD",
+        concurrency="0",
+        lease_seconds="nan",
+        gateway_url="ftp://x",
+        ca_bundle="/none",
+        apikey="",
     )
     named = {line.partition(":")[0] for line in lines}
     wanted = ("LOG_LEVEL", "CONCURRENCY", "LEASE_SECONDS", "GATEWAY_URL", "CA_BUNDLE", "APIKEY")
@@ -59,9 +67,15 @@ def test_every_wrong_value_is_listed_by_its_variable(monkeypatch: pytest.MonkeyP
         ({"connect_timeout_seconds": "10"}, "VOICECODE_CONNECT_TIMEOUT_SECONDS must be below"),
         ({"read_timeout_seconds": "10.1"}, "VOICECODE_READ_TIMEOUT_SECONDS must not be above"),
         ({"lease_seconds": "10"}, "VOICECODE_LEASE_SECONDS must be above VOICECODE_ATTEMPT_DEADLINE_SECONDS"),
-        ({"visibility_timeout_seconds": "15"}, "VOICECODE_VISIBILITY_TIMEOUT_SECONDS must be above VOICECODE_LEASE_SECONDS"),
+        (
+            {"visibility_timeout_seconds": "15"},
+            "VOICECODE_VISIBILITY_TIMEOUT_SECONDS must be above VOICECODE_LEASE_SECONDS",
+        ),
         ({"backoff_base_seconds": "31"}, "VOICECODE_BACKOFF_BASE_SECONDS must not be above"),
-        ({"code_ttl_seconds": "3601"}, "VOICECODE_CODE_TTL_SECONDS must not be above VOICECODE_MAX_TTL_SECONDS"),
+        (
+            {"code_ttl_seconds": "3601"},
+            "VOICECODE_CODE_TTL_SECONDS must not be above VOICECODE_MAX_TTL_SECONDS",
+        ),
         ({"accepted_ttl_seconds": "469"}, "VOICECODE_ACCEPTED_TTL_SECONDS must be at least"),
     ],
 )
@@ -73,25 +87,38 @@ def test_settings_that_contradict_each_other_are_refused(
 
 
 def test_all_contradictions_are_listed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert len(problems(monkeypatch, lease_seconds="9", visibility_timeout_seconds="8", gateway_url="http://g/v")) == 3
+    assert (
+        len(
+            problems(monkeypatch, lease_seconds="9", visibility_timeout_seconds="8", gateway_url="http://g/v")
+        )
+        == 3
+    )
 
 
 def test_http_is_allowed_with_the_dynamic_password(monkeypatch: pytest.MonkeyPatch) -> None:
     assert load(monkeypatch, gateway_url="http://g/v", dynamic_password="true").dynamic_password
 
 
-@pytest.mark.parametrize("name", ["lease_seconds", "reconnect_grace_seconds", "retry_gap_seconds", "accepted_ttl_seconds"])
+@pytest.mark.parametrize(
+    "name", ["lease_seconds", "reconnect_grace_seconds", "retry_gap_seconds", "accepted_ttl_seconds"]
+)
 @pytest.mark.parametrize("value", ["nan", "inf", "-inf", "-1", "soon"])
-def test_a_duration_is_a_number_that_can_be_waited_for(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+def test_a_duration_is_a_number_that_can_be_waited_for(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
     assert problems(monkeypatch, **{name: value})[0].startswith(f"VOICECODE_{name.upper()}: ")
 
 
 @pytest.mark.parametrize("url", ["amqp://h/", "http://h/", "h:6379", "/run/redis.sock", ""])
 def test_a_broker_that_is_no_redis_is_refused(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
-    assert problems(monkeypatch, broker_url=url)[0].startswith("VOICECODE_BROKER_URL: must be a Redis address")
+    assert problems(monkeypatch, broker_url=url)[0].startswith(
+        "VOICECODE_BROKER_URL: must be a Redis address"
+    )
 
 
-@pytest.mark.parametrize("url", ["rediss://:p@h:6379/1", "redis+socket:///run/r.sock", "sentinel://a:26379;sentinel://b:26379"])
+@pytest.mark.parametrize(
+    "url", ["rediss://:p@h:6379/1", "redis+socket:///run/r.sock", "sentinel://a:26379;sentinel://b:26379"]
+)
 def test_every_kind_of_redis_address_is_taken(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     assert load(monkeypatch, broker_url=url).broker_url.get_secret_value() == url
 
@@ -124,7 +151,9 @@ def test_secrets_show_in_no_error(monkeypatch: pytest.MonkeyPatch, values: dict[
     assert "hush" not in " ".join(seen)
 
 
-def test_the_environment_comes_before_dotenv_before_secret_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_environment_comes_before_dotenv_before_secret_files(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     secrets = tmp_path / "secrets"
     secrets.mkdir()
     for name in ("account", "apikey", "sentinel_master"):
@@ -133,7 +162,11 @@ def test_the_environment_comes_before_dotenv_before_secret_files(monkeypatch: py
     monkeypatch.setenv("VOICECODE_SECRETS_DIR", str(secrets))
     loaded = load(monkeypatch, sentinel_master="from-environment")
     account, apikey = loaded.require_gateway()
-    assert (loaded.sentinel_master, account, apikey.get_secret_value()) == ("from-environment", "from-dotenv", "from-file")
+    assert (loaded.sentinel_master, account, apikey.get_secret_value()) == (
+        "from-environment",
+        "from-dotenv",
+        "from-file",
+    )
     assert settings.load(account="from-argument").account == "from-argument"
 
 
@@ -143,7 +176,9 @@ def test_a_directory_of_secrets_that_is_not_there_is_named(monkeypatch: pytest.M
 
 
 def test_an_override_is_read_as_json(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert load(monkeypatch, reply_overrides='{"4085": {"alert": "warn"}}').reply_overrides == {"4085": {"alert": "warn"}}
+    assert load(monkeypatch, reply_overrides='{"4085": {"alert": "warn"}}').reply_overrides == {
+        "4085": {"alert": "warn"}
+    }
 
 
 @pytest.mark.parametrize(
@@ -152,7 +187,10 @@ def test_an_override_is_read_as_json(monkeypatch: pytest.MonkeyPatch) -> None:
         ("{not json", "VOICECODE_REPLY_OVERRIDES: must be a JSON object"),
         ("[1]", "VOICECODE_REPLY_OVERRIDES: "),
         ('{"4085": 1}', "VOICECODE_REPLY_OVERRIDES.4085: "),
-        ('{"4085": {"alert": "loud"}}', "row '4085', column 'alert': 'loud' is not possible; allowed: none, warn, page"),
+        (
+            '{"4085": {"alert": "loud"}}',
+            "row '4085', column 'alert': 'loud' is not possible; allowed: none, warn, page",
+        ),
         ('{"4085": {"colour": "red"}}', "row '4085' has no column 'colour'"),
         ('{"never": {}}', "no row is called 'never'"),
         ('{"405": {"kind": "transient"}, "0": {"action": "wait"}}', "action 'wait' needs delay_seconds"),
@@ -163,7 +201,9 @@ def test_an_override_is_read_as_json(monkeypatch: pytest.MonkeyPatch) -> None:
         ('{"408": {"text": "("}}', "row '408', column 'text'"),
     ],
 )
-def test_an_override_that_cannot_be_is_refused_at_the_start(monkeypatch: pytest.MonkeyPatch, text: str, words: str) -> None:
+def test_an_override_that_cannot_be_is_refused_at_the_start(
+    monkeypatch: pytest.MonkeyPatch, text: str, words: str
+) -> None:
     assert words in "\n".join(problems(monkeypatch, reply_overrides=text))
 
 

@@ -36,7 +36,9 @@ class Running:
     def __init__(self, folder: Path, program: str) -> None:
         self.folder = folder
         command = [sys.executable, "-c", SUPERVISE, str(folder), BEAT + program]
-        self.process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE)
+        self.process = subprocess.Popen(
+            command, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE
+        )
 
     def pids(self, name: str) -> list[int]:
         file = self.folder / name

@@ -149,7 +149,8 @@ def test_any_bytes_become_a_reply_with_either_a_code_or_a_symptom(body: bytes, c
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=12),
     lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["code", "msg", "smsid", "num", SUBMIT_RESULT]), inner)
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["code", "msg", "smsid", "num", SUBMIT_RESULT]), inner)
     ),
     max_leaves=8,
 )
@@ -161,9 +162,15 @@ def test_any_json_becomes_a_reply_with_either_a_code_or_a_symptom(value: object)
     assert (reply.code is None) != (reply.symptom is None)
 
 
-@given(st.dictionaries(st.sampled_from(["code", "msg", "smsid", "voiceid", "num", "x"]), st.text(max_size=12)))
+@given(
+    st.dictionaries(st.sampled_from(["code", "msg", "smsid", "voiceid", "num", "x"]), st.text(max_size=12))
+)
 def test_any_xml_becomes_a_reply_with_either_a_code_or_a_symptom(fields: dict[str, str]) -> None:
-    body = "<SubmitResult>" + "".join(f"<{name}>{text}</{name}>" for name, text in fields.items()) + "</SubmitResult>"
+    body = (
+        "<SubmitResult>"
+        + "".join(f"<{name}>{text}</{name}>" for name, text in fields.items())
+        + "</SubmitResult>"
+    )
     reply = parse(body.encode())
     assert (reply.code is None) != (reply.symptom is None)
 

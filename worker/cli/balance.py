@@ -20,9 +20,14 @@ def balance(*, as_json: bool) -> None:
     known = row.kind is Kind.ACCEPTED and reply.balance is not None
     if as_json:
         balance_ = reply.balance if known else None
-        say_json({"balance": balance_, "row": row.name, "reply_message": reply.message, "meaning": row.meaning})
+        say_json(
+            {"balance": balance_, "row": row.name, "reply_message": reply.message, "meaning": row.meaning}
+        )
     elif known:
         click.echo(f"{reply.balance:,} calls left")
     if not known:
         detail = " ".join(part for part in (row.name, reply.message, reply.detail) if part)
-        end(FAILED, "" if as_json else f"No balance: {row.meaning} ({detail}). See docs/operating.md#{row.runbook}")
+        end(
+            FAILED,
+            "" if as_json else f"No balance: {row.meaning} ({detail}). See docs/operating.md#{row.runbook}",
+        )

@@ -17,8 +17,12 @@ USAGE: Final = 2
 NOTHING: Final = 3
 NO_REDIS: Final = 4
 
-json_option: Callable[..., Any] = click.option("--json", "as_json", is_flag=True, help="For programs: one JSON object a line.")
-yes_option: Callable[..., Any] = click.option("--yes", is_flag=True, help="Do not ask. Needed where there is no terminal.")
+json_option: Callable[..., Any] = click.option(
+    "--json", "as_json", is_flag=True, help="For programs: one JSON object a line."
+)
+yes_option: Callable[..., Any] = click.option(
+    "--yes", is_flag=True, help="Do not ask. Needed where there is no terminal."
+)
 
 
 class Edge(click.Group):

@@ -45,7 +45,11 @@ def list_(wanted: Any, limit: int, cursor: str | None, *, as_json: bool) -> None
 
 @dead.command()
 @click.argument("key")
-@click.option("--unmasked", is_flag=True, help="Show the number, and the bytes of a message that nobody could read, in full.")
+@click.option(
+    "--unmasked",
+    is_flag=True,
+    help="Show the number, and the bytes of a message that nobody could read, in full.",
+)
 @json_option
 def show(key: str, *, unmasked: bool, as_json: bool) -> None:
     """Show one dead letter: the timeline of its attempts, replays included."""

@@ -25,7 +25,9 @@ def discard(wanted: Any, *, everything: bool, dry_run: bool, yes: bool, as_json:
     if not keys:
         end(NOTHING, "" if as_json else "No dead letter matches.")
     if dry_run:
-        say_json({"matching": len(keys)}) if as_json else click.echo(f"{len(keys):,} dead letters would be discarded.")
+        say_json({"matching": len(keys)}) if as_json else click.echo(
+            f"{len(keys):,} dead letters would be discarded."
+        )
         return
     agree(f"Discard {len(keys):,} dead letters?", yes=yes)
     run = queue.new_run()

@@ -9,7 +9,12 @@ import click
 
 _OPTIONS = (
     click.option("--reason", help="Why it died: permanent, exhausted, expired, ambiguous, bad_input, ..."),
-    click.option("--code", "codes", multiple=True, help="Reply code or symptom, as `dead stats` names them; may be repeated."),
+    click.option(
+        "--code",
+        "codes",
+        multiple=True,
+        help="Reply code or symptom, as `dead stats` names them; may be repeated.",
+    ),
     click.option("--scope", help="What was at fault: account, host, number, message, none."),
     click.option("--since", help="Died at or after: 2h (ago), or 2026-01-31T03:00."),
     click.option("--until", help="Died at or before: 2h (ago), or 2026-01-31T03:00."),

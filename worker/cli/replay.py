@@ -13,7 +13,11 @@ from worker.cli.filters import all_option, chosen, filter_options
 @filter_options
 @all_option
 @click.option("--include-ambiguous", is_flag=True, help="Also those whose phone may have rung already.")
-@click.option("--include-superseded", is_flag=True, help="Also those for whose number and purpose a newer code was asked for.")
+@click.option(
+    "--include-superseded",
+    is_flag=True,
+    help="Also those for whose number and purpose a newer code was asked for.",
+)
 @click.option(
     "--expires-in",
     type=click.FloatRange(min=0, min_open=True),
@@ -21,10 +25,16 @@ from worker.cli.filters import all_option, chosen, filter_options
 )
 @click.option("--rate", help="At most so many a second: 20 or 20/s.")
 @click.option(
-    "--canary", is_flag=True, help="1 first, then 10, then the rest; stop when the account or the host is still at fault."
+    "--canary",
+    is_flag=True,
+    help="1 first, then 10, then the rest; stop when the account or the host is still at fault.",
 )
 @click.option(
-    "--canary-seconds", default=30.0, show_default=True, type=click.FloatRange(min=0.1), help="Patience with the canary."
+    "--canary-seconds",
+    default=30.0,
+    show_default=True,
+    type=click.FloatRange(min=0.1),
+    help="Patience with the canary.",
 )
 @click.option("--dry-run", is_flag=True, help="Only tell what would be done.")
 @yes_option
@@ -71,12 +81,20 @@ def replay(  # noqa: PLR0913 - one argument per option
     left = progress.total - progress.replayed
     if as_json:
         words = dict(progress.words)
-        result = {"run": progress.run, "replayed": progress.replayed, "left": left, "words": words, "stopped": progress.stopped}
+        result = {
+            "run": progress.run,
+            "replayed": progress.replayed,
+            "left": left,
+            "words": words,
+            "stopped": progress.stopped,
+        }
         say_json({"plan": plan.as_dict(), **result})
     else:
         click.echo(f"Replayed {progress.replayed:,} of {progress.total:,}. Run {progress.run}.")
     if left:
-        why = progress.stopped or ", ".join(f"{word} {count}" for word, count in progress.words.items() if word != "replayed")
+        why = progress.stopped or ", ".join(
+            f"{word} {count}" for word, count in progress.words.items() if word != "replayed"
+        )
         end(FAILED, "" if as_json else f"Left as they were: {left:,}. {why or 'interrupted'}")
     end(FAILED if plan.counts["missing"] else DONE)
 

@@ -99,14 +99,25 @@ def _attempt(attempt: "Attempt") -> tuple[Any, ...]:
     rung = "maybe" if attempt.ambiguous else "yes" if attempt.kind == "accepted" else "no"
     message = mask_text(attempt.reply_message or attempt.detail)
     started = iso(attempt.started_at)
-    return attempt.number, started, seconds, attempt.http_status, attempt.row or "running", message, rung, attempt.worker
+    return (
+        attempt.number,
+        started,
+        seconds,
+        attempt.http_status,
+        attempt.row or "running",
+        message,
+        rung,
+        attempt.worker,
+    )
 
 
 def show_stats(stats: "Stats") -> None:
     """Print the queue at a glance."""
     click.echo(f"{stats.total:,} dead letters of {stats.distinct_numbers:,} numbers")
     click.echo(f"oldest {iso(stats.oldest) or '-'}   newest {iso(stats.newest) or '-'}")
-    click.echo(f"{stats.sendable:,} still sendable, {stats.expired:,} not; {stats.ambiguous:,} may have rung already")
+    click.echo(
+        f"{stats.sendable:,} still sendable, {stats.expired:,} not; {stats.ambiguous:,} may have rung already"
+    )
     for title, counts in (("reason", stats.by_reason), ("code", stats.by_code), ("scope", stats.by_scope)):
         click.echo(f"\nby {title}")
         for name, count in counts.items():
@@ -155,13 +166,26 @@ def carry_out(run: "Replay", *, quiet: bool) -> None:
 def show_audit(lines: Sequence["AuditLine"]) -> None:
     """Print the audit trail."""
     columns = ("at", "action", "key", "operator", "run", "reason", "row", "detail")
-    _print(columns, ((iso(a.at), a.action, a.key, a.operator, a.run, a.reason, a.row, a.detail) for a in lines))
+    _print(
+        columns, ((iso(a.at), a.action, a.key, a.operator, a.run, a.reason, a.row, a.detail) for a in lines)
+    )
 
 
 def show_settings(explained: "Explained") -> None:
     """Print every setting."""
-    rows = [(s.variable, json.dumps(s.value) if isinstance(s.value, dict) else s.value, s.source) for s in explained.settings]
+    rows = [
+        (s.variable, json.dumps(s.value) if isinstance(s.value, dict) else s.value, s.source)
+        for s in explained.settings
+    ]
     _print(("setting", "value", "from"), rows)
 
 
-__all__ = ["carry_out", "show_audit", "show_entries", "show_plan", "show_record", "show_settings", "show_stats"]
+__all__ = [
+    "carry_out",
+    "show_audit",
+    "show_entries",
+    "show_plan",
+    "show_record",
+    "show_settings",
+    "show_stats",
+]

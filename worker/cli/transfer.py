@@ -6,12 +6,24 @@ from typing import Any
 
 import click
 
-from worker.cli.common import FAILED, NOTHING, USAGE, agree, end, json_option, open_queue, say_json, yes_option
+from worker.cli.common import (
+    FAILED,
+    NOTHING,
+    USAGE,
+    agree,
+    end,
+    json_option,
+    open_queue,
+    say_json,
+    yes_option,
+)
 from worker.cli.filters import filter_options
 
 
 @click.command()
-@click.option("--to", "path", required=True, type=click.Path(path_type=Path, dir_okay=False), help="A new file.")
+@click.option(
+    "--to", "path", required=True, type=click.Path(path_type=Path, dir_okay=False), help="A new file."
+)
 @filter_options
 @click.option("--unmasked", is_flag=True, help="Numbers and codes in full, so that `import` can read it.")
 @json_option

@@ -9,7 +9,9 @@ from worker.cli.common import settings as read_settings
 
 
 @click.command()
-@click.option("--processes", type=click.IntRange(1, 256), help="How many. Default: one for each core that may be used.")
+@click.option(
+    "--processes", type=click.IntRange(1, 256), help="How many. Default: one for each core that may be used."
+)
 def worker(processes: int | None) -> None:
     """Run worker processes, VOICECODE_CONCURRENCY calls in flight in each, until SIGTERM.
 
@@ -22,5 +24,7 @@ def worker(processes: int | None) -> None:
     loaded = read_settings()
     loaded.require_gateway()
     logs.configure(loaded)
-    supervisor = Supervisor(processes or cores(), heartbeat_file=loaded.heartbeat_file, environment=os.environ)
+    supervisor = Supervisor(
+        processes or cores(), heartbeat_file=loaded.heartbeat_file, environment=os.environ
+    )
     end(supervisor.run())

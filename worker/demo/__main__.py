@@ -24,7 +24,15 @@ from worker.ledger import Ledger, LedgerUnavailable
 from worker.simulator.process import RunningSimulator, SimulatorNotStartedError
 from worker.store.client import Outage, connect
 
-TROUBLE = (stage.StageError, SettingsError, ServerError, SimulatorNotStartedError, LedgerUnavailable, redis.RedisError, OSError)
+TROUBLE = (
+    stage.StageError,
+    SettingsError,
+    ServerError,
+    SimulatorNotStartedError,
+    LedgerUnavailable,
+    redis.RedisError,
+    OSError,
+)
 
 
 def main() -> int:
@@ -50,8 +58,14 @@ def _arguments() -> argparse.Namespace:
         description="Watch voice codes of every fate go from a producer through Redis and a worker to the gateway (its simulator).",
         epilog="VOICECODE_BROKER_URL: use that Redis (a database without voice codes; what the demo writes there stays, under keys demo-...). VOICECODE_ACCOUNT and VOICECODE_APIKEY: place one real call, after asking.",
     )
-    parser.add_argument("--json", action="store_true", help="no live table; the last line is one JSON object of figures")
-    parser.add_argument("--keep", action="store_true", help="leave everything running until Ctrl-C, and say how to go on by hand")
+    parser.add_argument(
+        "--json", action="store_true", help="no live table; the last line is one JSON object of figures"
+    )
+    parser.add_argument(
+        "--keep",
+        action="store_true",
+        help="leave everything running until Ctrl-C, and say how to go on by hand",
+    )
     parser.add_argument("--svg", type=Path, metavar="FILE", help="write the tables as a picture")
     return parser.parse_args()
 
@@ -79,8 +93,17 @@ def _run(given: argparse.Namespace, screen: Screen) -> Figures:
             simulator = None
         else:
             simulator, account = stack.enter_context(stage.simulator())
-            worker = stack.enter_context(stage.worker({**stage.SHORT_TIMES, **redis_address, **account}, logs=logs, clean=True))
-            story = Story(screen=screen, ledger=ledger, app=app, gateway=simulator.client, worker=worker, started=started)
+            worker = stack.enter_context(
+                stage.worker({**stage.SHORT_TIMES, **redis_address, **account}, logs=logs, clean=True)
+            )
+            story = Story(
+                screen=screen,
+                ledger=ledger,
+                app=app,
+                gateway=simulator.client,
+                worker=worker,
+                started=started,
+            )
             figures = story.tell()
         if given.svg:
             screen.save(given.svg, "./run demo")

@@ -22,7 +22,9 @@ def connect(broker_url: str, sentinel_master: str = "mymaster") -> Celery:
     return app
 
 
-def enqueue(app: Celery, args: Sequence[Any], kwargs: Mapping[str, Any], *, task_id: str | None = None) -> str:
+def enqueue(
+    app: Celery, args: Sequence[Any], kwargs: Mapping[str, Any], *, task_id: str | None = None
+) -> str:
     """Send one message and return its task id. The headers get no copy of number and code."""
     sent = app.send_task(
         "send_voice_code",

@@ -39,7 +39,9 @@ def ask(settings: Settings, screen: Screen) -> tuple[str, str]:
     except BadInput as error:
         raise StageError(str(error)) from error
     code = f"{secrets.randbelow(10_000):04}"
-    answer = screen.console.input(f"{mask_mobile(mobile)} will hear the code {code}. Type '{CONSENT}' to place the call: ")
+    answer = screen.console.input(
+        f"{mask_mobile(mobile)} will hear the code {code}. Type '{CONSENT}' to place the call: "
+    )
     if answer.strip().lower() != CONSENT:
         message = "no call was placed"
         raise StageError(message)
@@ -53,7 +55,12 @@ def place(  # noqa: PLR0913 - the parts of a run
     key = f"demo-{secrets.token_hex(4)}:real"
     watch = Watch(ledger)
     watch.add(key, "a real call", mobile)
-    producer.enqueue(app, [mobile, code], {"key": key, "expires_at": time.time() + _LIFE_SECONDS, "purpose": "demo"}, task_id=key)
+    producer.enqueue(
+        app,
+        [mobile, code],
+        {"key": key, "expires_at": time.time() + _LIFE_SECONDS, "purpose": "demo"},
+        task_id=key,
+    )
     screen.follow(watch, lambda: watch.rows[0].over, _LIFE_SECONDS + 30)
     screen.table(lambda width: codes_table(watch.rows, "What became of it", width))
     row = watch.rows[0]

@@ -19,7 +19,13 @@ _NARROW: Final = 90
 _PLAIN_WIDTH: Final = 150
 _PICTURE_WIDTH: Final = 132
 _LOOK_SECONDS: Final = 0.08
-_COLOURS: Final = {"accepted": "green", "dead": "red", "waiting": "yellow", "calling": "cyan", "replayed": "magenta"}
+_COLOURS: Final = {
+    "accepted": "green",
+    "dead": "red",
+    "waiting": "yellow",
+    "calling": "cyan",
+    "replayed": "magenta",
+}
 _REMOTE_FONT: Final = re.compile(r"@font-face\s*\{.*?\}\s*", re.DOTALL)
 _FRAME_LINES: Final = 6
 _REPLY: Final = "last reply"
@@ -35,7 +41,11 @@ class Screen:
         self.live: Final = self.console.is_terminal and not plain
         if not self.live:
             self.console.width = max(self.console.width, _PLAIN_WIDTH)
-        self._picture = Console(record=True, width=_PICTURE_WIDTH, file=io.StringIO(), force_terminal=True) if picture else None
+        self._picture = (
+            Console(record=True, width=_PICTURE_WIDTH, file=io.StringIO(), force_terminal=True)
+            if picture
+            else None
+        )
 
     def say(self, text: str, style: str = "bold") -> None:
         """Tell what happens next."""
@@ -86,7 +96,17 @@ def codes_table(rows: Sequence[Row], title: str, width: int) -> Table:
         story = [Text(row.story, style=_PALE)] if wide else []
         state = Text(row.state, style=_COLOURS.get(row.state, _PALE))
         tries = str(row.attempts or "")
-        lines.append([Text(row.key), Text(row.mobile), *story, state, Text(tries), Text(row.reply), Text(f"{row.seconds:.1f} s")])
+        lines.append(
+            [
+                Text(row.key),
+                Text(row.mobile),
+                *story,
+                state,
+                Text(tries),
+                Text(row.reply),
+                Text(f"{row.seconds:.1f} s"),
+            ]
+        )
     names = ["key", "number", *(["what happens to it"] if wide else []), "state", "tries", _REPLY, "time"]
     return _table(title, names, lines, width)
 
@@ -98,7 +118,9 @@ def failures_table(rows: Sequence[Row], width: int) -> Table:
     for row in rows:
         rung = Text(f"{row.ambiguous} x", style="yellow") if row.ambiguous else Text("no")
         tries = [Text(str(row.attempts))] if wide else []
-        lines.append([Text(row.key), Text(row.mobile), Text(row.reason, style="red"), *tries, Text(row.reply), rung])
+        lines.append(
+            [Text(row.key), Text(row.mobile), Text(row.reason, style="red"), *tries, Text(row.reply), rung]
+        )
     names = ["key", "number", "reason", *(["tries"] if wide else []), _REPLY, "rang?"]
     return _table("The failure queue", names, lines, width)
 
@@ -106,11 +128,25 @@ def failures_table(rows: Sequence[Row], width: int) -> Table:
 def _table(title: str, names: Sequence[str], lines: Sequence[Sequence[Text]], width: int) -> Table:
     """Return a table of one-line cells in which only the reply is cut where room is short."""
     table = Table(title=title, title_justify="left", title_style="bold")
-    needed = [max(len(name), *(len(line[n]) for line in lines)) if lines else len(name) for n, name in enumerate(names)]
-    reply = width - sum(room for room, name in zip(needed, names, strict=True) if name != _REPLY) - 3 * len(names) - 1
+    needed = [
+        max(len(name), *(len(line[n]) for line in lines)) if lines else len(name)
+        for n, name in enumerate(names)
+    ]
+    reply = (
+        width
+        - sum(room for room, name in zip(needed, names, strict=True) if name != _REPLY)
+        - 3 * len(names)
+        - 1
+    )
     for name, room in zip(names, needed, strict=True):
         most = min(room, max(reply, len(_REPLY))) if name == _REPLY else room
-        table.add_column(name, no_wrap=True, justify="right" if name in _NUMBERS else "left", min_width=most, max_width=most)
+        table.add_column(
+            name,
+            no_wrap=True,
+            justify="right" if name in _NUMBERS else "left",
+            min_width=most,
+            max_width=most,
+        )
     for line in lines:
         table.add_row(*line)
     return table
@@ -120,10 +156,14 @@ def _fitting(rows: Sequence[Row], height: int) -> Sequence[Row]:
     """Return the rows that a small terminal can hold: those on their way first."""
     if len(rows) <= height:
         return rows
-    chosen = sorted(rows, key=lambda row: (row.over, row.state == QUEUED, -(row.ended_at or 0)))[: max(height, 1)]
+    chosen = sorted(rows, key=lambda row: (row.over, row.state == QUEUED, -(row.ended_at or 0)))[
+        : max(height, 1)
+    ]
     return [row for row in rows if row in chosen]
 
 
 def _line(row: Row) -> Text:
     attempts = f"{row.attempts} attempt{'s' if row.attempts != 1 else ''}" if row.attempts else ""
-    return Text(f"{row.seconds:6.2f} s  {row.key:24} {row.mobile:12} {row.state:9} {attempts:11} {row.reply}".rstrip())
+    return Text(
+        f"{row.seconds:6.2f} s  {row.key:24} {row.mobile:12} {row.state:9} {attempts:11} {row.reply}".rstrip()
+    )

@@ -52,7 +52,18 @@ class Worker:
 
     def __init__(self, env: Mapping[str, str], *, folder: Path, cwd: Path) -> None:
         self.log: Final = folder / "worker.log"
-        command = [sys.executable, "-I", "-S", die_with_parent.__file__, sys.executable, "-m", "celery", "-A", "worker", "worker"]
+        command = [
+            sys.executable,
+            "-I",
+            "-S",
+            die_with_parent.__file__,
+            sys.executable,
+            "-m",
+            "celery",
+            "-A",
+            "worker",
+            "worker",
+        ]
         with self.log.open("wb") as file:
             self._process = subprocess.Popen(  # noqa: S603 - our own words
                 command,
@@ -80,7 +91,9 @@ class Worker:
     def lines(self, event: str) -> list[dict[str, Any]]:
         """Return its log lines of one event."""
         marked = f'"event": "{event}"'
-        return [json.loads(line) for line in self._text().splitlines() if marked in line and line.endswith("}")]
+        return [
+            json.loads(line) for line in self._text().splitlines() if marked in line and line.endswith("}")
+        ]
 
     def _text(self) -> str:
         return self.log.read_text("utf-8", errors="replace")
@@ -114,7 +127,10 @@ def simulator() -> Iterator[tuple[RunningSimulator, Mapping[str, Any]]]:
     """Give a simulator and the settings of a worker that calls through it."""
     apikey = secrets.token_hex(16)
     with process.start(account=ACCOUNT, apikey=apikey, latency_seconds=_GATEWAY_SECONDS) as running:
-        yield running, {"account": ACCOUNT, "apikey": apikey, "gateway_url": running.url, "dynamic_password": True}
+        yield (
+            running,
+            {"account": ACCOUNT, "apikey": apikey, "gateway_url": running.url, "dynamic_password": True},
+        )
 
 
 @contextlib.contextmanager
@@ -122,7 +138,10 @@ def worker(values: Mapping[str, Any], *, logs: Path, clean: bool) -> Iterator[Wo
     """Give a worker that consumes. `values`: settings by name. `clean`: it sees no other setting, neither set nor in `.env`."""
     inherited = {name: value for name, value in os.environ.items() if not (clean and name.startswith(PREFIX))}
     given = {**values, "log_format": "json", "log_level": "DEBUG", "heartbeat_file": str(logs / "heartbeat")}
-    ours = {PREFIX + name.upper(): value if isinstance(value, str) else json.dumps(value) for name, value in given.items()}
+    ours = {
+        PREFIX + name.upper(): value if isinstance(value, str) else json.dumps(value)
+        for name, value in given.items()
+    }
     running = Worker({**inherited, **ours}, folder=logs, cwd=logs if clean else Path.cwd())
     try:
         running.wait_ready()

@@ -29,7 +29,11 @@ def check_alone(ledger: Ledger) -> None:
     client = ledger.client
     waiting = client.exists(names.QUEUE, names.DUE)
     ours = names.RECORD_PREFIX + RUN_PREFIX
-    strangers = (key for key in client.scan_iter(f"{names.RECORD_PREFIX}*", count=_SCAN) if not str(key).startswith(ours))
+    strangers = (
+        key
+        for key in client.scan_iter(f"{names.RECORD_PREFIX}*", count=_SCAN)
+        if not str(key).startswith(ours)
+    )
     if waiting or next(strangers, None) is not None:
         message = "this Redis holds voice codes that are not the demo's: its worker would take them. Name an empty database, e.g. redis://HOST:6379/15"
         raise StageError(message)
@@ -39,7 +43,14 @@ class Story:
     """One run. `gateway`: the simulator's control; `worker`: for what it says of duplicates."""
 
     def __init__(  # noqa: PLR0913 - the parts of a run
-        self, *, screen: Screen, ledger: Ledger, app: Celery, gateway: SimulatorClient, worker: Worker, started: float
+        self,
+        *,
+        screen: Screen,
+        ledger: Ledger,
+        app: Celery,
+        gateway: SimulatorClient,
+        worker: Worker,
+        started: float,
     ) -> None:
         self.run: Final = RUN_PREFIX + secrets.token_hex(2)
         self._screen = screen
@@ -94,7 +105,9 @@ class Story:
             producer.enqueue(self._app, [part.mobile, part.code], kwargs, task_id=own)
 
     def _until_over(self) -> None:
-        if not self._screen.follow(self._watch, lambda: all(row.over for row in self._watch.rows), _PATIENCE_SECONDS):
+        if not self._screen.follow(
+            self._watch, lambda: all(row.over for row in self._watch.rows), _PATIENCE_SECONDS
+        ):
             waiting = sum(not row.over for row in self._watch.rows)
             message = f"{waiting} codes did not end within {_PATIENCE_SECONDS:g} s"
             raise self._worker.trouble(message)
@@ -108,7 +121,10 @@ class Story:
         self._screen.say(
             f"The operator tops the account up, has it unfrozen, and replays the {len(died_of_account)} codes that died of it"
         )
-        answers = {row.key: self._ledger.replay(row.key, token=secrets.token_hex(8), operator="demo") for row in died_of_account}
+        answers = {
+            row.key: self._ledger.replay(row.key, token=secrets.token_hex(8), operator="demo")
+            for row in died_of_account
+        }
         back = [key for key, answer in answers.items() if answer == "replayed"]
         for key, answer in answers.items():
             if answer != "replayed":
@@ -144,5 +160,7 @@ class Story:
         def passed_over() -> set[str]:
             return {line["task_id"] for line in self._worker.lines(Event.ATTEMPT_SKIPPED)} & self._duplicates
 
-        self._screen.follow(self._watch, lambda: len(passed_over()) == len(self._duplicates), _PATIENCE_SECONDS)
+        self._screen.follow(
+            self._watch, lambda: len(passed_over()) == len(self._duplicates), _PATIENCE_SECONDS
+        )
         return len(passed_over())

@@ -176,7 +176,9 @@ class Server:
 
 
 def _client(port: int, **options: Any) -> redis.Redis:
-    return redis.Redis(**{"host": "127.0.0.1", "port": port, "socket_timeout": 5, "socket_connect_timeout": 5, **options})
+    return redis.Redis(
+        **{"host": "127.0.0.1", "port": port, "socket_timeout": 5, "socket_connect_timeout": 5, **options}
+    )
 
 
 def _free_port() -> int:
@@ -188,7 +190,9 @@ def _free_port() -> int:
     raise ServerError(message)
 
 
-def start_server(*, data_dir: Path | None = None, port: int | None = None, extra: Sequence[str] = ()) -> Server:
+def start_server(
+    *, data_dir: Path | None = None, port: int | None = None, extra: Sequence[str] = ()
+) -> Server:
     """Start a server and return it when it answers. Raises ServerError.
 
     With `data_dir` it keeps an append-only file there, flushed each second; without, it forgets everything at its end.

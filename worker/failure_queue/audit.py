@@ -58,10 +58,22 @@ def write(  # noqa: PLR0913 - one argument per field
     client: redis.Redis, *, action: str, operator: str, run: str, detail: str, cap: int, key: str = ""
 ) -> None:
     """Add a line about a run."""
-    fields: Any = {"action": action, "key": key, "operator": operator, "run": run, "reason": "", "row": "", "detail": detail}
+    fields: Any = {
+        "action": action,
+        "key": key,
+        "operator": operator,
+        "run": run,
+        "reason": "",
+        "row": "",
+        "detail": detail,
+    }
     client.xadd(names.AUDIT, fields, maxlen=cap, approximate=True)
 
 
 def _line(identity: str, fields: dict[str, str]) -> AuditLine:
-    known = {field.name: fields.get(field.name, "") for field in dataclasses.fields(AuditLine) if field.name != "at"}
+    known = {
+        field.name: fields.get(field.name, "")
+        for field in dataclasses.fields(AuditLine)
+        if field.name != "at"
+    }
     return AuditLine(at=int(identity.partition("-")[0]) / 1000, **known)

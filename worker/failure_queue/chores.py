@@ -59,7 +59,9 @@ class Chores:
             return
         self._next = time.monotonic() + self._interval
         with contextlib.suppress(redis.RedisError):
-            mine = self._client.set(names.CHORES, self._queue.operator, nx=True, px=max(1, int(self._interval * 1000)))
+            mine = self._client.set(
+                names.CHORES, self._queue.operator, nx=True, px=max(1, int(self._interval * 1000))
+            )
             if mine:
                 self._retain()
                 self._bound()
@@ -73,7 +75,9 @@ class Chores:
         if not self._client.zcount(names.DEAD, "-inf", f"({before!r}"):
             return
         run = self._queue.new_run()
-        gone = sum(self._queue.removal.purge(before=before, run=run, operator=self._queue.operator, limit=_PURGED))
+        gone = sum(
+            self._queue.removal.purge(before=before, run=run, operator=self._queue.operator, limit=_PURGED)
+        )
         log.info(Event.DEAD_LETTERS_PURGED, count=gone, older_than_days=days, run=run)
 
     def _bound(self) -> None:

@@ -50,7 +50,9 @@ class FailureQueue:
     `client` decodes answers; `operator`: who acts; `clock_offset`: seconds added to the server's clock, for tests only.
     """
 
-    def __init__(self, client: redis.Redis, settings: Settings, *, operator: str, clock_offset: float = 0.0) -> None:
+    def __init__(
+        self, client: redis.Redis, settings: Settings, *, operator: str, clock_offset: float = 0.0
+    ) -> None:
         self.client = client
         self.operator = operator
         self.settings = settings
@@ -78,7 +80,11 @@ class FailureQueue:
         positions = self._scan.positions(wanted, now=now, after=_position(cursor))
         taken = list(itertools.islice(positions, limit + 1))
         entries = tuple(
-            Entry(record=record, cursor=f"{died_at!r}:{key}", sendable=record.sendable and (record.expires_at or 0) > now)
+            Entry(
+                record=record,
+                cursor=f"{died_at!r}:{key}",
+                sendable=record.sendable and (record.expires_at or 0) > now,
+            )
             for (died_at, key), values in self.records(taken[:limit])
             if (record := Record.from_hash(key, values)) is not None
         )
@@ -112,13 +118,22 @@ class FailureQueue:
             counts["missing"] += len(set(wanted.keys)) - counts.total()
         return Plan(keys=tuple(sendable), counts=+counts)
 
-    def replay(self, keys_: Sequence[str], choice: Choice, pace: Pace | None = None, **clockwork: Any) -> Replay:
+    def replay(
+        self, keys_: Sequence[str], choice: Choice, pace: Pace | None = None, **clockwork: Any
+    ) -> Replay:
         """Return a run that puts dead letters back to be called now: iterate to carry it out, `progress` tells how far it is.
 
         Safe to break off and to repeat. `clockwork`: `clock` and `sleep`, for tests.
         """
         run = self.new_run()
-        arguments = [*self._head, names.RECORD_PREFIX, run, self.operator, *choice.arguments, self.settings.audit_entries]
+        arguments = [
+            *self._head,
+            names.RECORD_PREFIX,
+            run,
+            self.operator,
+            *choice.arguments,
+            self.settings.audit_entries,
+        ]
 
         def note(action: str, detail: str) -> None:
             self._note(action, run, f"{detail}; {choice}" if action == "begin" else detail)
@@ -130,7 +145,9 @@ class FailureQueue:
         """Take dead letters out of the queue; `undo` brings them back for VOICECODE_DISCARD_UNDO_HOURS."""
         return self.removal.discard(keys_, run=run or self.new_run(), operator=self.operator)
 
-    def undo(self, *, run: str | None = None, keys_: Iterable[str] = ()) -> Iterator[collections.Counter[str]]:
+    def undo(
+        self, *, run: str | None = None, keys_: Iterable[str] = ()
+    ) -> Iterator[collections.Counter[str]]:
         """Bring back what one run of discard took out, or single keys."""
         chosen = itertools.chain(keys_, self.removal.discarded(run) if run else ())
         return self.removal.undo(chosen, run=self.new_run(), operator=self.operator)
@@ -144,7 +161,9 @@ class FailureQueue:
 
         Raises ValueError for an age at which a late duplicate of the message could still come and be taken for a new code.
         """
-        return self.removal.purge(before=self._before(older_than_seconds), run=self.new_run(), operator=self.operator)
+        return self.removal.purge(
+            before=self._before(older_than_seconds), run=self.new_run(), operator=self.operator
+        )
 
     def export(self, path: Path, wanted: Filter, *, unmasked: bool = False) -> int:
         """Write dead letters to a new file of JSON lines with mode 0600, newest first; return how many. Raises OSError."""
@@ -156,7 +175,9 @@ class FailureQueue:
                 for (_, key), values in self.records(batch):
                     record = Record.from_hash(key, values)
                     if record is not None and record.state == "dead":
-                        file.write(transfer.full_line(key, values) if unmasked else transfer.masked_line(record))
+                        file.write(
+                            transfer.full_line(key, values) if unmasked else transfer.masked_line(record)
+                        )
                         count += 1
             transfer.settle(file, path)
         return count
@@ -195,7 +216,9 @@ class FailureQueue:
 
     def _note(self, action: str, run: str, detail: str, *, key: str = "") -> None:
         cap = self.settings.audit_entries
-        audit.write(self.client, action=action, operator=self.operator, run=run, detail=detail, key=key, cap=cap)
+        audit.write(
+            self.client, action=action, operator=self.operator, run=run, detail=detail, key=key, cap=cap
+        )
 
     @staticmethod
     def new_run() -> str:

@@ -37,7 +37,9 @@ class Removal:
         stay_ms = int(max(s.discard_undo_hours * 3600, dedup_horizon_seconds(s)) * 1000)
         for batch in batched(keys, BATCH):
             names_ = [names.DEAD, names.AUDIT, _discarded(run)]
-            words = self._discard(keys=names_, args=[*self._head, run, operator, stay_ms, s.audit_entries, *batch])
+            words = self._discard(
+                keys=names_, args=[*self._head, run, operator, stay_ms, s.audit_entries, *batch]
+            )
             yield collections.Counter(map(scripts.text, words))
 
     def discarded(self, run: str) -> Iterator[str]:
@@ -48,7 +50,9 @@ class Removal:
         """Bring discarded ones back; yields the answers of each batch."""
         for batch in batched(keys, BATCH):
             args = [*self._head, run, operator, self._settings.audit_entries, *batch]
-            yield collections.Counter(map(scripts.text, self._undo(keys=[names.DEAD, names.AUDIT], args=args)))
+            yield collections.Counter(
+                map(scripts.text, self._undo(keys=[names.DEAD, names.AUDIT], args=args))
+            )
 
     def remove(self, positions: Sequence[Position], *, run: str, operator: str, action: str) -> list[str]:
         """Delete one batch for good, each only as it was seen; returns the script's words in order."""
@@ -60,10 +64,14 @@ class Removal:
         """Delete what died before a moment (epoch seconds), oldest first; yields how many went with each batch."""
         kept = gone = 0
         while limit is None or gone < limit:
-            rows = self._client.zrangebyscore(names.DEAD, "-inf", f"({before!r}", kept, BATCH, withscores=True)
+            rows = self._client.zrangebyscore(
+                names.DEAD, "-inf", f"({before!r}", kept, BATCH, withscores=True
+            )
             if not rows:
                 return
-            words = self.remove([(died_at, key) for key, died_at in rows], run=run, operator=operator, action="purge")
+            words = self.remove(
+                [(died_at, key) for key, died_at in rows], run=run, operator=operator, action="purge"
+            )
             kept += sum(word != "removed" for word in words)
             gone += words.count("removed")
             yield words.count("removed")

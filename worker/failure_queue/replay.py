@@ -128,7 +128,11 @@ class Replay:
     def _put_back(self, chunk: Sequence[str]) -> list[str]:
         pipe = self._client.pipeline(transaction=False)
         for batch in batched(chunk, _BATCH):
-            self._script(keys=[names.DUE, names.EXPIRY, names.DEAD, names.AUDIT], args=[*self._arguments, *batch], client=pipe)
+            self._script(
+                keys=[names.DUE, names.EXPIRY, names.DEAD, names.AUDIT],
+                args=[*self._arguments, *batch],
+                client=pipe,
+            )
         answers = [scripts.text(word) for words in pipe.execute() for word in words]
         self.progress.words.update(answers)
         return [key for key, answer in zip(chunk, answers, strict=True) if answer == "replayed"]

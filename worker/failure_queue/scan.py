@@ -37,7 +37,9 @@ class Scan:
         for page in _growing(source):
             yield from self._matching(page, left, sendable_at=now if wanted.sendable else None)
 
-    def _source(self, wanted: Filter, now: float, after: Position | None) -> tuple[Iterator[Position], list[tuple[str, ...]]]:
+    def _source(
+        self, wanted: Filter, now: float, after: Position | None
+    ) -> tuple[Iterator[Position], list[tuple[str, ...]]]:
         """Choose what to read, and return it with the groups of indexes that are left to check."""
         groups = list(wanted.indexes)
         if wanted.keys:
@@ -50,7 +52,9 @@ class Scan:
         pipe.zcount(_EXPIRES, f"({now!r}", "+inf")
         *sizes, everything, sendable = pipe.execute()
         numbers = iter(sizes)
-        size, best = min(((sum(next(numbers) for _ in group), group) for group in groups), default=(everything, None))
+        size, best = min(
+            ((sum(next(numbers) for _ in group), group) for group in groups), default=(everything, None)
+        )
         if wanted.sendable and sendable <= _GATHERED and sendable < size:
             return self._in_order(self._sendable(now), wanted, after), groups
         if best is None:
@@ -68,7 +72,9 @@ class Scan:
             after = page[-1]
             size = min(size * 2, _LARGEST_PAGE)
 
-    def _page(self, index: str, low: float | str, high: float | str, after: Position | None, size: int) -> list[Position]:
+    def _page(
+        self, index: str, low: float | str, high: float | str, after: Position | None, size: int
+    ) -> list[Position]:
         if after is None:
             return _positions(self._client.zrevrangebyscore(index, high, low, 0, size, withscores=True))
         died_at, key = after
@@ -79,7 +85,9 @@ class Scan:
             return [position for position in page if position[0] >= float(low)]
         # It has left: go on below the place where it stood. Many may have died at the same moment.
         for offset in itertools.count(step=size):
-            page = _positions(self._client.zrevrangebyscore(index, died_at, low, offset, size, withscores=True))
+            page = _positions(
+                self._client.zrevrangebyscore(index, died_at, low, offset, size, withscores=True)
+            )
             below = [position for position in page if position < after]
             if below or not page:
                 return below
@@ -92,7 +100,9 @@ class Scan:
         for chunk in batched(dict.fromkeys(keys), _LARGEST_PAGE):
             scores = self._client.zmscore(names.DEAD, list(chunk))
             found += [
-                (score, key) for score, key in zip(scores, chunk, strict=True) if score is not None and low <= score <= high
+                (score, key)
+                for score, key in zip(scores, chunk, strict=True)
+                if score is not None and low <= score <= high
             ]
         return (position for position in sorted(found, reverse=True) if after is None or position < after)
 
@@ -103,7 +113,9 @@ class Scan:
             if len(page) < _LARGEST_PAGE:
                 return
 
-    def _matching(self, page: Sequence[Position], groups: list[tuple[str, ...]], *, sendable_at: float | None) -> list[Position]:
+    def _matching(
+        self, page: Sequence[Position], groups: list[tuple[str, ...]], *, sendable_at: float | None
+    ) -> list[Position]:
         keys = [key for _, key in page]
         if not keys or (not groups and sendable_at is None):
             return list(page)
@@ -116,7 +128,10 @@ class Scan:
         kept = [sendable_at is None or (at is not None and at > sendable_at) for at in expiries]
         for group in groups:
             columns = list(zip(*(next(rows) for _ in group), strict=True))
-            kept = [keep and any(score is not None for score in column) for keep, column in zip(kept, columns, strict=True)]
+            kept = [
+                keep and any(score is not None for score in column)
+                for keep, column in zip(kept, columns, strict=True)
+            ]
         return [position for position, keep in zip(page, kept, strict=True) if keep]
 
 

@@ -65,5 +65,7 @@ def _candidates(queue: FailureQueue) -> Iterator[Position]:
             return
         deaths = client.zmscore(names.DEAD, keys)
         yield from (
-            (died_at, key) for died_at, key in zip(deaths, keys, strict=True) if died_at is not None and died_at <= latest
+            (died_at, key)
+            for died_at, key in zip(deaths, keys, strict=True)
+            if died_at is not None and died_at <= latest
         )

@@ -54,5 +54,7 @@ def read(client: redis.Redis, *, now: float) -> Stats:
 
 
 def _of(counts: dict[str, str], prefix: str) -> dict[str, int]:
-    found = {name.removeprefix(prefix): int(count) for name, count in counts.items() if name.startswith(prefix)}
+    found = {
+        name.removeprefix(prefix): int(count) for name, count in counts.items() if name.startswith(prefix)
+    }
     return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))

@@ -91,7 +91,9 @@ def _parse(line: str, number: int) -> dict[str, Any]:
 def _check(values: dict[str, Any], number: int) -> None:
     record = values.get("record")
     if not isinstance(record, dict) and "mobile" in values:
-        message = f"line {number} comes from a masked export, which cannot be imported: export with --unmasked"
+        message = (
+            f"line {number} comes from a masked export, which cannot be imported: export with --unmasked"
+        )
         raise BadLine(message)
     key = values.get("key")
     record = record if isinstance(record, dict) else {}

@@ -70,14 +70,18 @@ class Gateway:
 
     def submit(self, code: VoiceCode, *, deadline: float) -> Reply:
         """Ask for one call. `deadline`: on the monotonic clock, for everything from the name lookup on. Never raises."""
-        reply = self._exchange(self._submit, lambda: self._forms.submit(code, now=time.time()), SUBMIT_RESULT, deadline)
+        reply = self._exchange(
+            self._submit, lambda: self._forms.submit(code, now=time.time()), SUBMIT_RESULT, deadline
+        )
         return self._hidden(reply, code.code)
 
     def balance(self, *, deadline: float | None = None) -> Reply:
         """Ask for the number of calls left: places no call and costs nothing. Never raises."""
         if deadline is None:
             deadline = time.monotonic() + self._settings.attempt_deadline_seconds
-        reply = self._exchange(self._balance, lambda: self._forms.balance(now=time.time()), BALANCE_RESULT, deadline)
+        reply = self._exchange(
+            self._balance, lambda: self._forms.balance(now=time.time()), BALANCE_RESULT, deadline
+        )
         return self._hidden(reply)
 
     def close(self) -> None:
@@ -89,7 +93,9 @@ class Gateway:
         message = self._forms.hide(reply.message, *sent)
         return reply if message == reply.message else dataclasses.replace(reply, message=message)
 
-    def _exchange(self, template: requests.PreparedRequest, form: Callable[[], bytes], result: str, deadline: float) -> Reply:
+    def _exchange(
+        self, template: requests.PreparedRequest, form: Callable[[], bytes], result: str, deadline: float
+    ) -> Reply:
         started = time.monotonic()
         if self._process != os.getpid():
             self._open()  # connections inherited over a fork belong to the parent
@@ -138,7 +144,9 @@ def _read(response: requests.Response, result: str) -> Reply:
         detail = reply.detail if reply.code is None else f"reply code {reply.code}"
         reply = Reply(symptom=symptom, detail=detail, message=reply.message)
     header = response.headers.get("Retry-After") if symptom in _TELLS_WHEN else None
-    return dataclasses.replace(reply, http_status=response.status_code, retry_after_seconds=retry_after(header, now=time.time()))
+    return dataclasses.replace(
+        reply, http_status=response.status_code, retry_after_seconds=retry_after(header, now=time.time())
+    )
 
 
 def _parsed(response: requests.Response, result: str) -> Reply:

@@ -125,7 +125,9 @@ class _Deadlined(_ConnectionBase):
             except TimeoutError:
                 problem = Stopped(attempt.stage.timed_out)
             except OSError as error:
-                problem = Stopped(attempt.stage.failed, errno.errorcode.get(error.errno or 0, type(error).__name__))
+                problem = Stopped(
+                    attempt.stage.failed, errno.errorcode.get(error.errno or 0, type(error).__name__)
+                )
         raise problem
 
 

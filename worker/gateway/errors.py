@@ -12,7 +12,13 @@ from urllib3.util.ssl_match_hostname import CertificateError
 from config.replies import Symptom
 from worker.gateway.attempt import Stage, Stopped
 
-FOREIGN: Final = (Stopped, requests.RequestException, urllib3.exceptions.HTTPError, http.client.HTTPException, OSError)
+FOREIGN: Final = (
+    Stopped,
+    requests.RequestException,
+    urllib3.exceptions.HTTPError,
+    http.client.HTTPException,
+    OSError,
+)
 """What a network may raise. Anything else is a bug of ours."""
 
 _BEFORE: Final[tuple[tuple[type[BaseException], Symptom], ...]] = (

@@ -61,7 +61,10 @@ def parse(body: bytes, content_type: str = "", *, result: str = SUBMIT_RESULT) -
             fields = _json_fields(text, result)
         return _reply(fields)
     except (_UnreadableError, ValueError, ET.ParseError, RecursionError) as error:
-        return Reply(symptom=Symptom.UNREADABLE, detail="" if isinstance(error, _UnreadableError) else type(error).__name__)
+        return Reply(
+            symptom=Symptom.UNREADABLE,
+            detail="" if isinstance(error, _UnreadableError) else type(error).__name__,
+        )
 
 
 def retry_after(value: str | None, *, now: float) -> float | None:
@@ -90,7 +93,9 @@ def _decode(body: bytes, content_type: str) -> str:
 
 def _encodings(body: bytes, content_type: str) -> Iterator[str]:
     yield from (encoding for bom, encoding in _BOMS if body.startswith(bom))
-    claims = [m[1].decode() for m in (_XML_CLAIM.match(body),) if m] + [m[1] for m in (_HTTP_CLAIM.search(content_type),) if m]
+    claims = [m[1].decode() for m in (_XML_CLAIM.match(body),) if m] + [
+        m[1] for m in (_HTTP_CLAIM.search(content_type),) if m
+    ]
     yield from (_CLAIMS[claim.lower()] for claim in claims if claim.lower() in _CLAIMS)
     yield "utf-8"
     yield "gb18030"

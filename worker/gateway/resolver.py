@@ -25,7 +25,9 @@ class Resolver:
             lookup = self._lookups.get(key)
             if lookup is None:
                 lookup = concurrent.futures.Future()
-                threading.Thread(target=self._look_up, args=(key, lookup), name="name-lookup", daemon=True).start()
+                threading.Thread(
+                    target=self._look_up, args=(key, lookup), name="name-lookup", daemon=True
+                ).start()
                 self._lookups[key] = lookup
         return lookup.result(seconds)
 
@@ -45,4 +47,7 @@ class Resolver:
 
 
 def _get(host: str, port: int, flags: int) -> list[Address]:
-    return [(family, address) for family, *_, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)]
+    return [
+        (family, address)
+        for family, *_, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)
+    ]

@@ -26,7 +26,9 @@ class Ledger:
     `client`: a redis-py client that decodes answers. `clock_offset`: seconds added to the server's clock, for tests only.
     """
 
-    def __init__(self, client: redis.Redis, settings: Settings, outage: Outage, *, clock_offset: float = 0.0) -> None:
+    def __init__(
+        self, client: redis.Redis, settings: Settings, outage: Outage, *, clock_offset: float = 0.0
+    ) -> None:
         self.client = client
         self.clock_offset = clock_offset
         self._settings = settings
@@ -46,7 +48,16 @@ class Ledger:
         expires_at = "" if code.expires_at is None else f"{code.expires_at:.3f}"
         not_before = "" if code.not_before is None else f"{code.not_before:.3f}"
         life = self._settings.code_ttl_seconds
-        content = [code.digest, code.mobile, code.code, code.purpose or "", task_id, expires_at, life, not_before]
+        content = [
+            code.digest,
+            code.mobile,
+            code.code,
+            code.purpose or "",
+            task_id,
+            expires_at,
+            life,
+            not_before,
+        ]
         content.append(math.ceil(self._settings.max_ttl_seconds))
         return self._ask(code.key, token, worker, tag, content)
 
@@ -92,7 +103,9 @@ class Ledger:
         ]
         # kombu's own transport reads one list only.
         hint_list = names.QUEUE if s.transport == "stock" else names.HINTS
-        return read_tidied(self._run(self._upkeep, [names.DUE, names.EXPIRY, names.DEAD, names.QUEUE, hint_list], args))
+        return read_tidied(
+            self._run(self._upkeep, [names.DUE, names.EXPIRY, names.DEAD, names.QUEUE, hint_list], args)
+        )
 
     def replay(  # noqa: PLR0913 - one argument per choice of the operator
         self,
@@ -105,9 +118,15 @@ class Ledger:
         superseded: bool = False,
     ) -> str:
         """Put a dead letter back, to be called now; return the script's word (`replay.lua`). Raises LedgerUnavailable."""
-        flags = ["" if life_seconds is None else life_seconds, "1" if ambiguous else "0", "1" if superseded else "0"]
+        flags = [
+            "" if life_seconds is None else life_seconds,
+            "1" if ambiguous else "0",
+            "1" if superseded else "0",
+        ]
         args = [names.RECORD_PREFIX, token, operator, *flags, self._settings.audit_entries, key]
-        return scripts.text(self._run(self._replay, [names.DUE, names.EXPIRY, names.DEAD, names.AUDIT], args)[0])
+        return scripts.text(
+            self._run(self._replay, [names.DUE, names.EXPIRY, names.DEAD, names.AUDIT], args)[0]
+        )
 
     def record(self, key: str) -> Record | None:
         """Return what is known of a key, or None. Raises LedgerUnavailable."""

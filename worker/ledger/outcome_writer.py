@@ -44,7 +44,11 @@ class Patience:
                 cause = str(error)
                 if tries == 1:
                     log.warning(
-                        Event.OUTCOME_DELAYED, key=outcome.key, attempt=outcome.claim.attempt, cause=cause, runbook="redis-away"
+                        Event.OUTCOME_DELAYED,
+                        key=outcome.key,
+                        attempt=outcome.claim.attempt,
+                        cause=cause,
+                        runbook="redis-away",
                     )
             else:
                 return word

@@ -117,7 +117,9 @@ class Record:
 
 
 def _attempts(values: Mapping[str, str]) -> tuple[Attempt, ...]:
-    numbered = [(int(name.partition(":")[2]), text) for name, text in values.items() if name.startswith("attempt:")]
+    numbered = [
+        (int(name.partition(":")[2]), text) for name, text in values.items() if name.startswith("attempt:")
+    ]
     return tuple(Attempt.from_json(number, text) for number, text in sorted(numbered))
 
 

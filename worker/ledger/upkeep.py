@@ -34,7 +34,9 @@ def read(answer: list[Any]) -> Tidied:
     flat = [text(part) for part in buried]
     return Tidied(
         hinted=int(hinted),
-        buried=tuple(Buried(key=k, reason=r, mobile=m, task_id=t) for k, r, m, t in zip(*[iter(flat)] * 4, strict=True)),
+        buried=tuple(
+            Buried(key=k, reason=r, mobile=m, task_id=t) for k, r, m, t in zip(*[iter(flat)] * 4, strict=True)
+        ),
         missing=tuple(text(key) for key in missing),
         more=bool(int(more)),
     )

@@ -42,7 +42,12 @@ def wants_core(*, kept: bool, own: float, quiet_seconds: float) -> bool:
 
 
 def choose(
-    core: int | None, *, home: int, own: float, busy: Mapping[int, float], draw: Callable[[Sequence[int]], int] = random.choice
+    core: int | None,
+    *,
+    home: int,
+    own: float,
+    busy: Mapping[int, float],
+    draw: Callable[[Sequence[int]], int] = random.choice,
 ) -> int | None:
     """Return the core to keep to from now on. `core`: the one so far, None: free; `busy`: the use of each allowed core, 0 to 1.
 

@@ -25,7 +25,9 @@ def main() -> int:
     from celery.bin.celery import celery  # noqa: PLC0415 - the pipe is watched from the first moment on
 
     threading.Thread(target=end_with_supervisor, name="voicecode-supervisor", daemon=True).start()
-    return int(celery.main(["-A", "worker", "worker", *sys.argv[1:]], prog_name="celery", standalone_mode=False) or 0)
+    return int(
+        celery.main(["-A", "worker", "worker", *sys.argv[1:]], prog_name="celery", standalone_mode=False) or 0
+    )
 
 
 if __name__ == "__main__":

@@ -34,5 +34,9 @@ class Pulse:
             if not self._failing:
                 self._failing = True
                 log.error(  # noqa: TRY400 - the cause says all
-                    Event.HEARTBEAT_FAILED, file=str(self._file), cause=str(error), alert="warn", runbook="heartbeat"
+                    Event.HEARTBEAT_FAILED,
+                    file=str(self._file),
+                    cause=str(error),
+                    alert="warn",
+                    runbook="heartbeat",
                 )

@@ -68,7 +68,11 @@ class Supervisor:
         self._failed = False
         self._wake = threading.Event()
         self._children = [
-            _Child(f"worker{number}@%h", heartbeat_file.with_name(f"{heartbeat_file.name}.{number}"), pause_seconds)
+            _Child(
+                f"worker{number}@%h",
+                heartbeat_file.with_name(f"{heartbeat_file.name}.{number}"),
+                pause_seconds,
+            )
             for number in range(1, processes + 1)
         ]
 
@@ -129,7 +133,13 @@ class Supervisor:
 
     def _died(self, child: _Child, status: int, now: float) -> None:
         if not self._consumed:
-            log.error(Event.WORKER_DIED, worker=child.name, status=status, cause="before any of them consumed", alert="page")
+            log.error(
+                Event.WORKER_DIED,
+                worker=child.name,
+                status=status,
+                cause="before any of them consumed",
+                alert="page",
+            )
             self._stopping = self._failed = True
             self._end_all()
             return

@@ -18,7 +18,9 @@ _PARENT_CHECK_SECONDS: Final = 0.3
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m worker.simulator", description="A working imitation of the gateway.")
+    parser = argparse.ArgumentParser(
+        prog="python -m worker.simulator", description="A working imitation of the gateway."
+    )
     add = parser.add_argument
     add("--host", default="127.0.0.1")
     add("--port", type=int, default=0, help="0: a free one (default)")
@@ -29,9 +31,23 @@ def _arguments() -> argparse.Namespace:
     add("--latency", type=float, default=0.0, help="seconds before each reply")
     add("--signature-age", type=float, default=300.0, help="seconds that a signature's time may be off")
     add("--per-second", type=int, default=1, help="submissions a second to one number before 4080; 0: any")
-    add("--per-minute", type=int, default=10, help="submissions a minute to one number before the account freezes; 0: any")
-    add("--wrong-keys", type=int, default=0, help="wrong keys in a row before the account freezes; 0: any (default)")
-    add("--allow-plain-http", action="store_true", help="take the APIKEY itself over http; else only signatures")
+    add(
+        "--per-minute",
+        type=int,
+        default=10,
+        help="submissions a minute to one number before the account freezes; 0: any",
+    )
+    add(
+        "--wrong-keys",
+        type=int,
+        default=0,
+        help="wrong keys in a row before the account freezes; 0: any (default)",
+    )
+    add(
+        "--allow-plain-http",
+        action="store_true",
+        help="take the APIKEY itself over http; else only signatures",
+    )
     add("--tls-cert", type=Path, help="serve https with this certificate")
     add("--tls-key", type=Path, help="and its key")
     add("--tell", action="store_true", help="print a line for each submission")
@@ -74,7 +90,9 @@ async def _serve(given: argparse.Namespace, simulator: Simulator) -> int:
     try:
         port = await simulator.listen(given.host, given.port, context)
     except OSError as error:
-        sys.stderr.write(f"simulator: cannot listen on {given.host}:{given.port}: {error.strerror or error}\n")
+        sys.stderr.write(
+            f"simulator: cannot listen on {given.host}:{given.port}: {error.strerror or error}\n"
+        )
         return 1
     if given.parent_pid:
         _watch_parent(given.parent_pid, was_parent=os.getppid() == given.parent_pid, stop=stop)

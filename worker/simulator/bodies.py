@@ -34,10 +34,16 @@ def as_json(fields: dict[str, Any]) -> str:
     return json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
 
 
-def as_xml(answer: Answer, *, namespace: str = NAMESPACES[0], id_name: str = "voiceid", encoding: str = "utf-8") -> str:
+def as_xml(
+    answer: Answer, *, namespace: str = NAMESPACES[0], id_name: str = "voiceid", encoding: str = "utf-8"
+) -> str:
     """Return an XML reply; an empty namespace leaves the attribute out."""
     root = "SubmitResult" if answer.balance is None else "GetNumResult"
-    last = f"<{id_name}>{answer.voice_id}</{id_name}>" if answer.balance is None else f"<num>{answer.balance}</num>"
+    last = (
+        f"<{id_name}>{answer.voice_id}</{id_name}>"
+        if answer.balance is None
+        else f"<num>{answer.balance}</num>"
+    )
     attribute = f' xmlns="{namespace}"' if namespace else ""
     return (
         f'<?xml version="1.0" encoding="{encoding}"?>\n<{root}{attribute}>\n'

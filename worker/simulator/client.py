@@ -75,7 +75,10 @@ class SimulatorClient:
         request = urllib.request.Request(f"{self.address}{PREFIX}{path}", data=data)  # noqa: S310 - an address of our own
         context = ssl.create_default_context(cafile=self.ca_file) if self.ca_file else None
         # No proxy of the environment may stand between us and our own process.
-        handlers = [urllib.request.ProxyHandler({}), *([urllib.request.HTTPSHandler(context=context)] if context else [])]
+        handlers = [
+            urllib.request.ProxyHandler({}),
+            *([urllib.request.HTTPSHandler(context=context)] if context else []),
+        ]
         try:
             with urllib.request.build_opener(*handlers).open(request, timeout=_TIMEOUT_SECONDS) as reply:
                 return dict(json.load(reply))

@@ -107,7 +107,16 @@ def _cells(row: Row, name: str, play: Play | None) -> tuple[str, ...]:
     meaning = row.meaning + (f" (text: {' or '.join(row.text.split('|'))})" if row.text else "")
     number = f"`{magic_number(play.name)}`" if play else "none"
     runbook = f"[{row.runbook}](operating.md#{row.runbook})"
-    return name, meaning, row.kind.value, row.scope.value, _what_follows(row), row.alert.value, runbook, number
+    return (
+        name,
+        meaning,
+        row.kind.value,
+        row.scope.value,
+        _what_follows(row),
+        row.alert.value,
+        runbook,
+        number,
+    )
 
 
 def _reply_rows() -> Iterable[tuple[str, ...]]:
@@ -125,7 +134,14 @@ def _symptom_rows() -> Iterable[tuple[str, ...]]:
 def _plays(plays: Iterable[Play]) -> Iterable[tuple[str, ...]]:
     for index, play in enumerate(plays):
         called = "yes" if play.called else "no"
-        yield str(index), f"`{play.name}`", play.meaning, called, f"`{play.row}`", f"`{magic_number(play.name)}`"
+        yield (
+            str(index),
+            f"`{play.name}`",
+            play.meaning,
+            called,
+            f"`{play.row}`",
+            f"`{magic_number(play.name)}`",
+        )
 
 
 def page() -> str:

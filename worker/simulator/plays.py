@@ -85,11 +85,26 @@ def _without_format(act: Callable[[Answer, float], Performance]) -> Perform:
 
 REPLIES: Final = tuple(_replies())
 INSTEAD: Final = tuple(
-    Play(name=name, meaning=text, row=symptom.value, called=called, number=f"1{index:06}", perform=_without_format(act))
+    Play(
+        name=name,
+        meaning=text,
+        row=symptom.value,
+        called=called,
+        number=f"1{index:06}",
+        perform=_without_format(act),
+    )
     for index, (name, text, symptom, called, act) in enumerate(SYMPTOMS)
 )
 FORMS: Final = tuple(
-    Play(name=name, meaning=text, row=ACCEPTED, code=2, called=True, number=f"2{index:06}", perform=_without_format(shape))
+    Play(
+        name=name,
+        meaning=text,
+        row=ACCEPTED,
+        code=2,
+        called=True,
+        number=f"2{index:06}",
+        perform=_without_format(shape),
+    )
     for index, (name, text, shape) in enumerate(SHAPES)
 )
 PLAYS: Final = {play.name: play for play in (*REPLIES, *INSTEAD, *FORMS)}

@@ -82,7 +82,9 @@ class RunningSimulator:
         self.address = first.removeprefix(_READY).strip()
         self.port = int(self.address.rpartition(":")[2])
         self.client = SimulatorClient(self.address, self._ca_file)
-        self._readers = [threading.Thread(target=self._drain, args=(name,), daemon=True) for name in ("stdout", "stderr")]
+        self._readers = [
+            threading.Thread(target=self._drain, args=(name,), daemon=True) for name in ("stdout", "stderr")
+        ]
         for reader in self._readers:
             reader.start()
 

@@ -14,7 +14,15 @@ from worker.simulator.plays import ACCEPTED, of_number
 _CODE: Final = re.compile(r"[0-9]{4,6}")
 _MOBILE: Final = re.compile(MOBILE_PATTERN)
 _TIME: Final = re.compile(r"[0-9]{10}")
-_BALANCE_PLAYS: Final = {"400": "400", "401": "401", "402": "402", "405": "405", "4050": "4050", "408": "4050", "4052": "400"}
+_BALANCE_PLAYS: Final = {
+    "400": "400",
+    "401": "401",
+    "402": "402",
+    "405": "405",
+    "4050": "4050",
+    "408": "4050",
+    "4052": "400",
+}
 """What a balance query answers while the whole account plays something; it knows fewer codes than Submit."""
 
 
@@ -103,7 +111,10 @@ def _credentials(received: Received, rules: Rules, signed: str) -> tuple[str | N
         return (None if received.secure or rules.plain_key_over_http else "405"), "plain"
     if account != rules.account or not time:
         return "405", "wrong"
-    if not _same(password, hashlib.md5(f"{account}{rules.apikey}{signed}{time}".encode(), usedforsecurity=False).hexdigest()):
+    if not _same(
+        password,
+        hashlib.md5(f"{account}{rules.apikey}{signed}{time}".encode(), usedforsecurity=False).hexdigest(),
+    ):
         return "40502", "wrong"
     fresh = _TIME.fullmatch(time) and abs(received.at - int(time)) <= rules.signature_age_seconds
     return (None if fresh else "40501"), "dynamic"

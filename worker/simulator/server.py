@@ -32,7 +32,12 @@ class Simulator:
     """One gateway: rules, book, outage, and the connections that are open."""
 
     def __init__(
-        self, rules: Rules, book: Book, *, latency_seconds: float = 0.0, tell: Callable[[str], None] | None = None
+        self,
+        rules: Rules,
+        book: Book,
+        *,
+        latency_seconds: float = 0.0,
+        tell: Callable[[str], None] | None = None,
     ) -> None:
         self.rules: Final = rules
         self.book: Final = book
@@ -51,7 +56,9 @@ class Simulator:
         """Listen, and return the port (a free one for 0). Raises OSError where it is taken."""
         self._ssl = context
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: Connection(self), host, port, ssl=context, backlog=1024)
+        self._server = await loop.create_server(
+            lambda: Connection(self), host, port, ssl=context, backlog=1024
+        )
         self._address = host, int(self._server.sockets[0].getsockname()[1])
         return self._address[1]
 

@@ -73,15 +73,27 @@ SHAPES: Final[tuple[tuple[str, str, Shape], ...]] = (
     ("json_wrapped", "JSON inside `SubmitResult`", _wrapped),
     ("json_code_as_string", 'JSON, `"code":"2"`', _code_as_string),
     ("json_id_as_number", "JSON, an id of 20 digits as a number", _id_as_number),
-    ("json_voiceid", "JSON, the id called `voiceid`", lambda a, _s: _one(_json(a, id_name="voiceid").encode(), JSON)),
+    (
+        "json_voiceid",
+        "JSON, the id called `voiceid`",
+        lambda a, _s: _one(_json(a, id_name="voiceid").encode(), JSON),
+    ),
     ("json_no_id", "JSON, `smsid` is 0: no id", _no_id),
-    ("json_bom", "JSON behind a byte order mark", lambda a, _s: _one(b"\xef\xbb\xbf" + _json(a).encode(), JSON)),
+    (
+        "json_bom",
+        "JSON behind a byte order mark",
+        lambda a, _s: _one(b"\xef\xbb\xbf" + _json(a).encode(), JSON),
+    ),
     (
         "json_gbk",
         "JSON in GBK, and the header says so",
         lambda a, _s: _one(_json(a).encode("gbk"), "application/json; charset=gbk"),
     ),
-    ("json_gbk_undeclared", "JSON in GBK, and nothing says so", lambda a, _s: _one(_json(a).encode("gbk"), "application/json")),
+    (
+        "json_gbk_undeclared",
+        "JSON in GBK, and nothing says so",
+        lambda a, _s: _one(_json(a).encode("gbk"), "application/json"),
+    ),
     ("json_as_html", "JSON under `text/html`", lambda a, _s: _one(_json(a).encode(), HTML)),
     ("xml", "XML in the namespace `http://106.ihuyi.com/`", _in_namespace(NAMESPACES[0])),
     ("xml_cn", "XML in the namespace `http://106.ihuyi.cn/`", _in_namespace(NAMESPACES[1])),
@@ -89,7 +101,11 @@ SHAPES: Final[tuple[tuple[str, str, Shape], ...]] = (
     ("xml_bare", "XML without a namespace", _in_namespace("")),
     ("xml_prefixed", "XML, every element with a prefix", _prefixed),
     ("xml_smsid", "XML, the id called `smsid`", lambda a, _s: _one(as_xml(a, id_name="smsid").encode(), XML)),
-    ("xml_bom", "XML behind a byte order mark", lambda a, _s: _one(b"\xef\xbb\xbf" + as_xml(a).encode(), XML)),
+    (
+        "xml_bom",
+        "XML behind a byte order mark",
+        lambda a, _s: _one(b"\xef\xbb\xbf" + as_xml(a).encode(), XML),
+    ),
     (
         "xml_gbk",
         "XML in GBK, and its declaration says so",
@@ -97,7 +113,11 @@ SHAPES: Final[tuple[tuple[str, str, Shape], ...]] = (
     ),
     ("chunked", "JSON, `Transfer-Encoding: chunked`", _chunked),
     ("until_close", "JSON without a length: it ends with the connection", _until_close),
-    ("cookie", "JSON and a cookie", lambda a, _s: _one(_json(a).encode(), JSON, "Set-Cookie: session=1; Path=/")),
+    (
+        "cookie",
+        "JSON and a cookie",
+        lambda a, _s: _one(_json(a).encode(), JSON, "Set-Cookie: session=1; Path=/"),
+    ),
     ("http_500_accepted", "HTTP 500 around an accepted reply", _with_status_500),
     ("slow", f"a JSON reply after {SLOW_SECONDS:g} s (or `slow:SECONDS`)", _slow),
 )

@@ -17,9 +17,7 @@ REDIRECT_PATH: Final = "/moved"
 LARGE_BYTES: Final = 1_048_576
 
 _PAGE: Final = "<html><head><title>网站维护</title></head><body>please come back later</body></html>"
-_DOCTYPE: Final = (
-    '<?xml version="1.0"?><!DOCTYPE SubmitResult SYSTEM "http://127.0.0.1:9/x.dtd"><SubmitResult><code>2</code></SubmitResult>'
-)
+_DOCTYPE: Final = '<?xml version="1.0"?><!DOCTYPE SubmitResult SYSTEM "http://127.0.0.1:9/x.dtd"><SubmitResult><code>2</code></SubmitResult>'
 _BOMB: Final = (
     '<?xml version="1.0"?><!DOCTYPE b [<!ENTITY a0 "ha">'
     + "".join(f'<!ENTITY a{n} "{f"&a{n - 1};" * 10}">' for n in range(1, 10))
@@ -89,8 +87,18 @@ def _http(status: int) -> Act:
 
 
 def _http_row(status: int) -> tuple[str, str, Symptom, bool, Act]:
-    more = f", `Retry-After: {RETRY_AFTER_SECONDS:g}` (or `http_{status}:SECONDS`)" if status in _RETRY_AFTER else ""
-    return f"http_{status}", f"HTTP {status}{more}", symptom_of_http(status) or Symptom.UNREADABLE, False, _http(status)
+    more = (
+        f", `Retry-After: {RETRY_AFTER_SECONDS:g}` (or `http_{status}:SECONDS`)"
+        if status in _RETRY_AFTER
+        else ""
+    )
+    return (
+        f"http_{status}",
+        f"HTTP {status}{more}",
+        symptom_of_http(status) or Symptom.UNREADABLE,
+        False,
+        _http(status),
+    )
 
 
 SYMPTOMS: Final[tuple[tuple[str, str, Symptom, bool, Act], ...]] = (

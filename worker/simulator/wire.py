@@ -66,13 +66,23 @@ def read_head(buffer: bytearray) -> Head | None:
     if length > _BODY_CAP_BYTES:
         raise BadRequest
     return Head(
-        method=method, path=path, query=query, length=length, keep_alive=version == "HTTP/1.1" and not _CLOSE.search(head)
+        method=method,
+        path=path,
+        query=query,
+        length=length,
+        keep_alive=version == "HTTP/1.1" and not _CLOSE.search(head),
     )
 
 
 def head(status: int, content_type: str, *headers: str) -> bytes:
     """Return a reply's head, the empty line included."""
-    lines = (f"HTTP/1.1 {status} {_REASONS.get(status, '')}", f"Content-Type: {content_type}", *headers, "", "")
+    lines = (
+        f"HTTP/1.1 {status} {_REASONS.get(status, '')}",
+        f"Content-Type: {content_type}",
+        *headers,
+        "",
+        "",
+    )
     return "\r\n".join(lines).encode("ascii")
 
 

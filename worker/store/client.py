@@ -21,7 +21,9 @@ HEALTH_CHECK_SECONDS: Final = 5
 """A frozen server was noticed after 46 s with the default of 25, after 8 s with 5."""
 
 
-def connect(settings: Settings, *, retries: int = 1, socket_timeout: float = SOCKET_TIMEOUT_SECONDS) -> redis.Redis:
+def connect(
+    settings: Settings, *, retries: int = 1, socket_timeout: float = SOCKET_TIMEOUT_SECONDS
+) -> redis.Redis:
     """Return a client with its own pool, shared by any number of threads. It connects at its first command.
 
     `retries`: how often a command is repeated by the client itself after a lost connection; every script is safe when

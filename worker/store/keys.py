@@ -18,7 +18,16 @@ def claim(key: str) -> list[str]:
     return [*life(key), names.FETCHED]
 
 
-FETCH = [names.QUEUE, names.UNACKED, names.UNACKED_INDEX, names.FETCHED, names.DUE, names.EXPIRY, names.DEAD, names.HINTS]
+FETCH = [
+    names.QUEUE,
+    names.UNACKED,
+    names.UNACKED_INDEX,
+    names.FETCHED,
+    names.DUE,
+    names.EXPIRY,
+    names.DEAD,
+    names.HINTS,
+]
 GIVE_BACK = [names.QUEUE, names.UNACKED, names.UNACKED_INDEX, names.FETCHED]
 SWEEP = [
     names.QUEUE,

@@ -114,8 +114,12 @@ class Pipeline:
         unknown = [number for number, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
         if unknown:
             # A new master, or SCRIPT FLUSH: these were not executed.
-            self._execute([("SCRIPT", "LOAD", source) for source in {batch[number].source for number in unknown}])
-            for number, answer in zip(unknown, self._execute([batch[number].command for number in unknown]), strict=True):
+            self._execute(
+                [("SCRIPT", "LOAD", source) for source in {batch[number].source for number in unknown}]
+            )
+            for number, answer in zip(
+                unknown, self._execute([batch[number].command for number in unknown]), strict=True
+            ):
                 answers[number] = answer
         return answers
 
@@ -135,7 +139,8 @@ class Pipeline:
             connection.disconnect()
             raise
         if any(
-            isinstance(answer, ResponseError) and not isinstance(answer, NoScriptError | OutOfMemoryError) for answer in answers
+            isinstance(answer, ResponseError) and not isinstance(answer, NoScriptError | OutOfMemoryError)
+            for answer in answers
         ):
             # A master that was demoted, or cut off from its replicas, for one: another one may stand at its address by now.
             connection.disconnect()

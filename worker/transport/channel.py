@@ -45,7 +45,14 @@ class FetchingChannel(redis.Channel):
     on_unreadable: Callable[[str, bytes, str], None]
     """Called with tag, bytes and cause where Celery cannot take a message."""
     instance: str
-    from_transport_options = (*redis.Channel.from_transport_options, "acks", "slots", "pulse", "on_unreadable", "instance")
+    from_transport_options = (
+        *redis.Channel.from_transport_options,
+        "acks",
+        "slots",
+        "pulse",
+        "on_unreadable",
+        "instance",
+    )
 
     _numbers: ClassVar = itertools.count(1)
     _unconfirmed: ClassVar[str | None] = None
@@ -67,13 +74,23 @@ class FetchingChannel(redis.Channel):
         self._brpop_sent_at = time.monotonic()
         if self._list_is_empty:
             self._asked = 0
-            connection.send_command("BLMOVE", names.QUEUE, names.QUEUE, "RIGHT", "RIGHT", timeout or self.brpop_timeout)
+            connection.send_command(
+                "BLMOVE", names.QUEUE, names.QUEUE, "RIGHT", "RIGHT", timeout or self.brpop_timeout
+            )
             return
         self._asked = max(1, self.qos.credit())
         again = FetchingChannel._unconfirmed
         token = again or f"{self.instance}/{next(self._numbers)}"
         FetchingChannel._unconfirmed = token
-        arguments = [0, names.RECORD_VERSION, self._asked, token, "1" if again else "0", names.RECORD_PREFIX, RAW_CAP_BYTES]
+        arguments = [
+            0,
+            names.RECORD_VERSION,
+            self._asked,
+            token,
+            "1" if again else "0",
+            names.RECORD_PREFIX,
+            RAW_CAP_BYTES,
+        ]
         connection.send_command("EVALSHA", self._sha, len(keys.FETCH), *keys.FETCH, *arguments)
 
     def _brpop_read(self, **options: Any) -> bool:
@@ -149,7 +166,10 @@ class FetchingChannel(redis.Channel):
 class FetchingSentinelChannel(FetchingChannel, redis.SentinelChannel):
     """The same, with the master that Sentinel names."""
 
-    from_transport_options = (*redis.SentinelChannel.from_transport_options, *FetchingChannel.from_transport_options[-5:])
+    from_transport_options = (
+        *redis.SentinelChannel.from_transport_options,
+        *FetchingChannel.from_transport_options[-5:],
+    )
 
 
 class Transport(redis.Transport):

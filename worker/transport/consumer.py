@@ -34,7 +34,9 @@ class Consumer(CeleryConsumer):
 
     def ensure_connected(self, conn: Any) -> Any:
         """Knock at least once a second: Celery's own pauses grow to half a minute."""
-        conn.ensure_connection = functools.partial(conn.ensure_connection, interval_start=0.2, interval_step=0.2, interval_max=1)
+        conn.ensure_connection = functools.partial(
+            conn.ensure_connection, interval_start=0.2, interval_step=0.2, interval_max=1
+        )
         return super().ensure_connected(conn)
 
     def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Any], None]:

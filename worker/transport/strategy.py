@@ -61,11 +61,15 @@ def strategy(task: Any, app: Any, consumer: Any) -> Handler:
     hub = consumer.hub
     app.parts.slots.wake = lambda: hub.call_soon(_nothing)
 
-    def hand_over(message: Any, payload: Any, ack: Callable[..., None], _reject: Any, _callbacks: Any) -> None:
+    def hand_over(
+        message: Any, payload: Any, ack: Callable[..., None], _reject: Any, _callbacks: Any
+    ) -> None:
         arguments, named, envelope = unpack(message, payload)
         submit(run, arguments, named, envelope, message.channel.qos, ack)
 
-    def run(arguments: list[Any], named: dict[str, Any], envelope: Envelope, qos: Any, ack: Callable[..., None]) -> None:
+    def run(
+        arguments: list[Any], named: dict[str, Any], envelope: Envelope, qos: Any, ack: Callable[..., None]
+    ) -> None:
         """Deliver one message in a thread of the pool, with a log context of its own."""
         ours = isinstance(qos, QoS)
         if ours:
@@ -89,7 +93,9 @@ def _nothing() -> None:
     """Do nothing: the event loop is only woken."""
 
 
-def _deliver(step: Step, delivery: Delivery, envelope: Envelope, arguments: list[Any], named: dict[str, Any]) -> End:
+def _deliver(
+    step: Step, delivery: Delivery, envelope: Envelope, arguments: list[Any], named: dict[str, Any]
+) -> End:
     """Deliver, and say what becomes of the message: it may be acked only where something was recorded for it."""
     try:
         step(delivery, envelope, arguments, named)

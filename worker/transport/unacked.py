@@ -57,7 +57,9 @@ class Unacked:
         limits = [s.visibility_timeout_seconds, _SWEEP_BATCH, POISON_AFTER_RETURNS, RAW_CAP_BYTES, silence]
         args = [names.RECORD_PREFIX, self._instance, *limits]
         restored, moved, *poison = self._run(self._sweep, keys.SWEEP, args)
-        return Swept(restored=int(restored), moved=int(moved), poison=tuple(scripts.text(key) for key in poison))
+        return Swept(
+            restored=int(restored), moved=int(moved), poison=tuple(scripts.text(key) for key in poison)
+        )
 
     def give_back(self, tags: Sequence[str]) -> int:
         """Put messages back to the front of the queue, the oldest of `tags` first. Raises LedgerUnavailable."""
@@ -139,7 +141,9 @@ class Acks(threading.Thread):
         try:
             self._unacked.give_back(tags)
         except LedgerUnavailable as error:
-            log.warning(Event.MESSAGE_LEFT, count=len(tags), cause=str(error), alert="warn", runbook="redis-away")
+            log.warning(
+                Event.MESSAGE_LEFT, count=len(tags), cause=str(error), alert="warn", runbook="redis-away"
+            )
 
     def stop(self) -> None:
         """Send what is left and end."""
