@@ -29,7 +29,7 @@ DEAD: the failure queue's indexes. + `expires` -> zset key -> expires_at. + `cou
 of the code that was asked for last. + `discarded:<run>` -> set: what one run of discard took out."""
 AUDIT: Final = TAG + ":audit"
 """stream: who replayed, discarded, restored, purged, spilled, imported or unmasked what."""
-CHORES: Final = TAG + ":chores"
+RETENTION_LOCK: Final = TAG + ":retention"
 """Lock: the worker that keeps the failure queue within its bounds."""
 UNACKED: Final = TAG + ":unacked"
 UNACKED_INDEX: Final = TAG + ":unacked_index"

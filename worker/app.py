@@ -1,4 +1,4 @@
-"""Composition root: the Celery app, and the parts of a worker, built once at its start and passed on."""
+"""Composition root: the Celery app, and the components of a worker, built once at its start and passed on."""
 
 import sys
 from typing import Any, NoReturn
@@ -11,7 +11,7 @@ from config import logs, names, settings
 from config.celeryconfig import celery_settings
 from config.names import Event
 from config.settings import Settings, SettingsError
-from worker.components import Parts
+from worker.components import Components
 from worker.transport import channel as transport
 
 log = structlog.get_logger("voicecode.worker")
@@ -21,12 +21,12 @@ class VoiceCodeApp(Celery):
     """The Celery app with what belongs to it."""
 
     settings: Settings
-    parts: Parts
+    components: Components
     """Only in a worker process, from its start on."""
 
 
 class DeliveryStep(bootsteps.StartStopStep):
-    """Builds the parts before Celery connects, and starts their threads with the pool."""
+    """Builds the components before Celery connects, and starts their threads with the pool."""
 
     requires = ("celery.worker.components:Pool",)
 
@@ -35,25 +35,25 @@ class DeliveryStep(bootsteps.StartStopStep):
         app: VoiceCodeApp = parent.app
         if parent.pool_cls.__module__ != "celery.concurrency.thread":
             sys.exit(
-                "Only the threads pool places calls: leave -P and --pool away (the parts of a worker are shared by its threads)."
+                "Only the threads pool places calls: leave -P and --pool away (the components of a worker are shared by its threads)."
             )
         try:
-            app.parts = Parts(app.settings, worker=parent.hostname)
+            app.components = Components(app.settings, worker=parent.hostname)
         except SettingsError as error:
             _refuse_to_start(error)
         if app.settings.transport == "fetching":
             app.conf.broker_transport_options = {
                 **app.conf.broker_transport_options,
-                **app.parts.transport_options(),
+                **app.components.transport_options(),
             }
 
     def start(self, parent: Any) -> None:
         """Celery calls this once the pool is there."""
-        parts: Parts = parent.app.parts
-        parts.start()
-        if parts.settings.transport == "stock":
-            parent.timer.call_repeatedly(1, parts.pulse)
-        s = parts.settings
+        components: Components = parent.app.components
+        components.start()
+        if components.settings.transport == "stock":
+            parent.timer.call_repeatedly(1, components.heartbeat)
+        s = components.settings
         facts = {"concurrency": s.concurrency, "gateway": s.gateway_url, "transport": s.transport}
         log.info(Event.WORKER_STARTED, worker=parent.hostname, queue=names.QUEUE, **facts)
 
@@ -86,14 +86,14 @@ def _configure_logs(**_: Any) -> None:
 @worker_shutting_down.connect
 def _let_outcomes_go(**_: Any) -> None:
     """Bound the wait for Redis from the first signal on: the pool waits for its threads, and they wait for Redis."""
-    if hasattr(app, "parts"):
-        app.parts.patience.stop()
+    if hasattr(app, "components"):
+        app.components.outcome_writer.stop()
 
 
 @worker_shutdown.connect
 def _close(sender: Any, **_: Any) -> None:
-    """Close the parts when the pool is empty."""
-    app.parts.close()
+    """Close the components when the pool is empty."""
+    app.components.close()
     log.info(Event.WORKER_STOPPED, worker=sender.hostname)
 
 

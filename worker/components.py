@@ -1,4 +1,4 @@
-"""Parts: what a worker is made of, put together in one place."""
+"""Components: what a worker is made of, put together in one place."""
 
 import os
 import secrets
@@ -10,58 +10,58 @@ from config.replies import Replies
 from config.settings import Settings
 from worker.delivery import Delivery
 from worker.failure_queue import FailureQueue
-from worker.failure_queue.chores import Chores, check_spill_dir
+from worker.failure_queue.retention import Retention, check_spill_dir
 from worker.gateway.client import Gateway
 from worker.ledger import Ledger
-from worker.ledger.outcome_writer import Patience
-from worker.process.affinity import Core
-from worker.process.heartbeat import Pulse
-from worker.store.client import Outage, connect
-from worker.transport.credit import Slots
+from worker.ledger.outcome_writer import OutcomeWriter
+from worker.process.affinity import CpuAffinity
+from worker.process.heartbeat import Heartbeat
+from worker.store.client import RedisAvailability, connect
+from worker.transport.credit import Credit
 from worker.transport.unacked import Acks, Unacked
-from worker.transport.unreadable import Rubbish
+from worker.transport.unreadable import Unreadable
 from worker.upkeep import Upkeep
 
 
-class Parts:
+class Components:
     """Everything below the Celery app. Raises SettingsError where the account is missing, or a directory cannot be written."""
 
     def __init__(self, settings: Settings, *, worker: str) -> None:
         self.settings = settings
         self.gateway = Gateway(settings)
-        self.outage = Outage(settings.reconnect_grace_seconds, time.monotonic)
+        self.availability = RedisAvailability(settings.reconnect_grace_seconds, time.monotonic)
         self.client = connect(settings)
-        self.outage.reconnect = lambda: self.client.connection_pool.disconnect(inuse_connections=False)
-        self.ledger = Ledger(self.client, settings, self.outage)
-        self.patience = Patience(settings.shutdown_grace_seconds)
+        self.availability.reconnect = lambda: self.client.connection_pool.disconnect(inuse_connections=False)
+        self.ledger = Ledger(self.client, settings, self.availability)
+        self.outcome_writer = OutcomeWriter(settings.shutdown_grace_seconds)
         self.instance = f"{socket.gethostname()}.{os.getpid()}.{secrets.token_hex(4)}"
-        unacked = Unacked(self.client, settings, self.outage, self.instance)
+        unacked = Unacked(self.client, settings, self.availability, self.instance)
         self.acks = Acks(unacked)
-        self.slots = Slots()
-        self.rubbish = Rubbish(self.ledger, self.acks)
-        self.core = Core()
-        self.pulse = Pulse(settings.heartbeat_file)
+        self.credit = Credit()
+        self.unreadable = Unreadable(self.ledger, self.acks)
+        self.affinity = CpuAffinity()
+        self.heartbeat = Heartbeat(settings.heartbeat_file)
         self.delivery = Delivery(
             settings=settings,
             ledger=self.ledger,
             gateway=self.gateway,
             replies=Replies(settings.reply_overrides),
-            patience=self.patience,
+            outcome_writer=self.outcome_writer,
             worker=worker,
         )
         sweeps = settings.transport == "fetching"
         check_spill_dir(settings)
-        chores = Chores(FailureQueue(self.client, settings, operator=f"upkeep@{worker}"))
+        retention = Retention(FailureQueue(self.client, settings, operator=f"upkeep@{worker}"))
         interval = settings.upkeep_interval_seconds
-        self.upkeep = Upkeep(self.ledger, unacked if sweeps else None, interval, chores=chores.look)
+        self.upkeep = Upkeep(self.ledger, unacked if sweeps else None, interval, retention=retention.look)
 
     def transport_options(self) -> dict[str, Any]:
         """Return what `worker/transport/channel.py` is given by way of Celery's `broker_transport_options`."""
         return {
             "acks": self.acks,
-            "slots": self.slots,
-            "pulse": self.pulse,
-            "on_unreadable": self.rubbish.bury_item,
+            "credit": self.credit,
+            "heartbeat": self.heartbeat,
+            "on_unreadable": self.unreadable.bury_item,
             "instance": self.instance,
         }
 
@@ -70,11 +70,11 @@ class Parts:
         self.acks.start()
         self.upkeep.start()
         if self.settings.keep_to_one_core:
-            self.core.start()
+            self.affinity.start()
 
     def close(self) -> None:
         """Send the last acks, end the threads and close the connections."""
-        self.core.stop()
+        self.affinity.stop()
         self.upkeep.stop()
         self.acks.stop()
         self.gateway.close()

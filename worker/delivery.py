@@ -27,7 +27,7 @@ from worker.envelope import Envelope
 from worker.ledger import Ledger, LedgerUnavailable
 from worker.ledger.claim import Answer, Claim
 from worker.ledger.finish import Outcome
-from worker.ledger.outcome_writer import Patience
+from worker.ledger.outcome_writer import OutcomeWriter
 from worker.message import RAW_CAP_BYTES, BadInput, Refused, VoiceCode, is_key, parse, refuse, safe_id
 from worker.reply import Reply
 from worker.retry import Decision, Done, GiveUp, Reason, RetryPolicy
@@ -65,7 +65,7 @@ class Delivery:
         ledger: Ledger,
         gateway: Submits,
         replies: Replies,
-        patience: Patience,
+        outcome_writer: OutcomeWriter,
         worker: str,
     ) -> None:
         self._settings = settings
@@ -73,7 +73,7 @@ class Delivery:
         self._gateway = gateway
         self._replies = replies
         self._policy = RetryPolicy.of(settings)
-        self._patience = patience
+        self._outcome_writer = outcome_writer
         self._worker = worker
 
     def send(
@@ -156,7 +156,7 @@ class Delivery:
             log.exception(Event.ATTEMPT_CRASHED, key=claim.key, alert="page", runbook="worker-bug")
             row, decision = self._without_judgement(reply)
         outcome = Outcome(claim=claim, reply=reply, row=row, decision=decision, worker=self._worker)
-        recorded = self._patience.until_written(lambda: self._ledger.finish(outcome), outcome)
+        recorded = self._outcome_writer.until_written(lambda: self._ledger.finish(outcome), outcome)
         report.attempt(outcome, recorded)
         if recorded == "gone":
             log.error(

@@ -13,7 +13,7 @@ from config.settings import Settings
 from worker.ledger import Ledger
 from worker.ledger.record import Record
 from worker.message import parse
-from worker.store.client import Outage, connect
+from worker.store.client import RedisAvailability, connect
 
 _POLL_SECONDS: Final = 0.1
 _ENDS: Final = ("accepted", "dead")
@@ -50,7 +50,7 @@ class Producer:
         bounded = {"socket_timeout": 2, "socket_connect_timeout": 1, "max_retries": 0, "interval_start": 0}
         options = {**bounded, "master_name": settings.sentinel_master}
         self._celery.conf.update(task_publish_retry=False, broker_transport_options=options)
-        self._ledger = Ledger(connect(settings), settings, Outage(0.0, time.monotonic))
+        self._ledger = Ledger(connect(settings), settings, RedisAvailability(0.0, time.monotonic))
 
     def send(
         self,

@@ -22,7 +22,7 @@ _SWEEPS_AT_ONCE: Final = 20
 
 
 class Upkeep(threading.Thread):
-    """Runs until `stop`. `unacked`: None where kombu's own transport sweeps it. `chores`: done at the end of each look.
+    """Runs until `stop`. `unacked`: None where kombu's own transport sweeps it. `retention`: done at the end of each look.
 
     `interval_seconds` is drawn out and in by a fifth, so that workers do not march in step.
     """
@@ -33,13 +33,13 @@ class Upkeep(threading.Thread):
         unacked: Unacked | None,
         interval_seconds: float,
         *,
-        chores: Callable[[], None] = lambda: None,
+        retention: Callable[[], None] = lambda: None,
     ) -> None:
         super().__init__(name="voicecode-upkeep", daemon=True)
         self._ledger = ledger
         self._unacked = unacked
         self._interval = interval_seconds
-        self._chores = chores
+        self._retention = retention
         self._stopped = threading.Event()
         self._failing = False
 
@@ -88,7 +88,7 @@ class Upkeep(threading.Thread):
         if self._failing:
             self._failing = False
             log.info(Event.UPKEEP_RECOVERED)
-        self._chores()
+        self._retention()
         return tidied.more
 
     def _sweep(self, unacked: Unacked) -> None:

@@ -19,7 +19,7 @@ from tests.chaos.judge import Verdict, judge
 from tests.chaos.plan import Options
 from tests.chaos.stage import Stage
 from worker.ledger import Ledger, LedgerUnavailable
-from worker.store.client import Outage, connect
+from worker.store.client import RedisAvailability, connect
 
 _DRAIN_SECONDS: Final = 30.0
 """Beyond the longest life of a code."""
@@ -66,7 +66,7 @@ class Replayer(threading.Thread):
         self._over = threading.Event()
         self._chance = random.Random(stage.options.seed)
         self._client = connect(stage.settings(), retries=0)
-        self._ledger = Ledger(self._client, stage.settings(), Outage(0, time.monotonic))
+        self._ledger = Ledger(self._client, stage.settings(), RedisAvailability(0, time.monotonic))
 
     def run(self) -> None:
         """Replay one now and then until `stop`."""

@@ -87,10 +87,8 @@ def test_workers_follow_the_master(
             after.wait_state(fresh, seconds=BOUND_SECONDS)
             resumed = time.monotonic() - back
             after.wait_state(keys, seconds=2 * BOUND_SECONDS)
-            print(
-                f"{trouble.__name__}: new master after {back - started:.1f} s, consuming {resumed:.1f} s later,",
-                end=" ",
-            )  # noqa: T201
+            took = f"new master after {back - started:.1f} s, consuming {resumed:.1f} s later"
+            print(f"{trouble.__name__}: {took}", end=", ")  # noqa: T201
             print(f"calls in hand recorded after {time.monotonic() - back:.1f} s")  # noqa: T201
             ambiguous = sum(int(after.record(key).get("ambiguous", 0)) for key in keys)
             assert len(scene.gateway.calls()) <= 9 + ambiguous

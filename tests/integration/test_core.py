@@ -11,7 +11,7 @@ import pytest
 
 from config.settings import load
 from tests.support.workers import ROOT, wait_for
-from worker.components import Parts
+from worker.components import Components
 from worker.embedded.server import Server
 from worker.process.affinity import MARGIN
 from worker.process.cpu import busy_seconds
@@ -37,7 +37,7 @@ def fail(*_, **__):
     raise RuntimeError("a bug")
 def forbid(*_, **__):
     raise PermissionError("not allowed")
-watch = core.Core()
+watch = core.CpuAffinity()
 words = {"burn": go.set, "rest": go.clear, "stop": watch.stop, "break": lambda: setattr(core, "wants_core", fail)}
 words["forbid"] = lambda: setattr(core.Reading, "take", forbid)
 watch.start()
@@ -153,8 +153,8 @@ def test_whatever_ends_the_watch_all_cores_are_free_again(child: Child, how: str
 @pytest.mark.parametrize("keep", [True, False])
 def test_a_worker_watches_as_the_setting_says(server: Server, *, keep: bool) -> None:
     values = {"broker_url": server.url, "account": "C1", "apikey": "made-up", "keep_to_one_core": keep}
-    parts = Parts(load(_env_file=None, **values), worker="worker@tests")
-    parts.start()
-    assert parts.core.is_alive() is keep
-    parts.close()
-    assert not parts.core.is_alive()
+    components = Components(load(_env_file=None, **values), worker="worker@tests")
+    components.start()
+    assert components.affinity.is_alive() is keep
+    components.close()
+    assert not components.affinity.is_alive()

@@ -219,9 +219,8 @@ FREEZES = [
 
 @pytest.fixture(scope="module")
 def runner(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[CrashRunner]:
-    wanted = {
-        item.callspec.params["crash"] for item in request.session.items if item.module is request.module
-    }  # type: ignore[attr-defined]
+    items: list[Any] = request.session.items
+    wanted = {item.callspec.params["crash"] for item in items if item.module is request.module}
     with (
         start_server(extra=("--databases", "200")) as server,
         start_simulator() as simulator,

@@ -12,10 +12,10 @@ from worker.delivery import Delivery, Unfinished
 from worker.embedded.server import Server
 from worker.envelope import Envelope
 from worker.ledger import Ledger
-from worker.ledger.outcome_writer import Patience
+from worker.ledger.outcome_writer import OutcomeWriter
 from worker.message import VoiceCode
 from worker.reply import Reply
-from worker.store.client import Outage, connect
+from worker.store.client import RedisAvailability, connect
 
 
 class NobodyCalls:
@@ -34,11 +34,11 @@ def documented(
 def unfinished(url: str) -> Unfinished:
     settings = load(_env_file=None, broker_url=url)
     client = connect(settings)
-    ledger = Ledger(client, settings, Outage(0, lambda: 0.0))
+    ledger = Ledger(client, settings, RedisAvailability(0, lambda: 0.0))
     parts: dict[str, Any] = {
         "gateway": NobodyCalls(),
         "replies": Replies(),
-        "patience": Patience(0),
+        "outcome_writer": OutcomeWriter(0),
         "worker": "w",
     }
     delivery = Delivery(settings=settings, ledger=ledger, **parts)

@@ -18,7 +18,7 @@ from worker.embedded.server import Server
 from worker.failure_queue import Choice, FailureQueue, Filter, Pace
 from worker.ledger import Ledger
 from worker.message import Refused, VoiceCode
-from worker.store.client import Outage, connect
+from worker.store.client import RedisAvailability, connect
 
 ROWS = (
     ("4051", "permanent", "account"),
@@ -46,7 +46,7 @@ def queue(client: redis.Redis, configuration: Settings) -> FailureQueue:
 
 @pytest.fixture
 def ledger(client: redis.Redis, configuration: Settings) -> Ledger:
-    return Ledger(client, configuration, Outage(0.0, time.monotonic))
+    return Ledger(client, configuration, RedisAvailability(0.0, time.monotonic))
 
 
 def assorted(count: int, *, seed: int = 7, now: float) -> list[tuple[str, dict[str, str]]]:
@@ -267,7 +267,7 @@ def test_a_replay_executed_twice_counts_once_even_when_the_code_has_died_again(
     run = queue.replay(("login:00000001",), Choice())
     list(run)
     later = FailureQueue(client, queue.settings, operator="x", clock_offset=700)
-    Ledger(client, queue.settings, Outage(0.0, time.monotonic), clock_offset=700).upkeep(token="u")
+    Ledger(client, queue.settings, RedisAvailability(0.0, time.monotonic), clock_offset=700).upkeep(token="u")
     record = later.show("login:00000001")
     assert record is not None
     assert (record.state, record.reason) == ("dead", "expired")

@@ -14,8 +14,8 @@ from config import names, settings
 from config.settings import Settings, SettingsError
 from tests.support.deadletters import dead_letter, load
 from worker.embedded.server import Server
-from worker.failure_queue import Choice, FailureQueue, Filter, chores, removal
-from worker.failure_queue.chores import Chores, check_spill_dir
+from worker.failure_queue import Choice, FailureQueue, Filter, removal, retention
+from worker.failure_queue.retention import Retention, check_spill_dir
 from worker.failure_queue.spill import spill
 from worker.failure_queue.transfer import BadLine
 from worker.store.client import connect
@@ -48,7 +48,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         def error(self, event: str, **facts: Any) -> None:
             lines.append(f"{event}: {facts.get('why') or facts.get('cause')}")
 
-    monkeypatch.setattr(chores, "log", Log())
+    monkeypatch.setattr(retention, "log", Log())
     return lines
 
 
@@ -82,7 +82,7 @@ def imported(queue: FailureQueue, path: Path) -> dict[str, int]:
 
 
 def look(queue: FailureQueue) -> None:
-    Chores(queue, interval_seconds=0.001).look()
+    Retention(queue, interval_seconds=0.001).look()
 
 
 def test_what_was_exported_unmasked_comes_back_as_it_was(
@@ -241,7 +241,7 @@ def test_nothing_leaves_redis_before_it_is_on_the_disk(
 
 def test_one_worker_at_a_time_does_the_chores(queue: FailureQueue, tmp_path: Path) -> None:
     old_ones(queue, 25)
-    queue.client.set(names.CHORES, "another worker", px=60_000)
+    queue.client.set(names.RETENTION_LOCK, "another worker", px=60_000)
     look(queue)
     assert queue.stats().total == 25
     assert list(tmp_path.iterdir()) == []

@@ -13,7 +13,7 @@ from config.settings import load
 from tests.support.scene import Scene, message
 from worker.ledger import Ledger
 from worker.store import keys, scripts
-from worker.store.client import Outage, connect
+from worker.store.client import RedisAvailability, connect
 from worker.transport.unacked import Acks, Unacked
 from worker.upkeep import Upkeep
 
@@ -88,7 +88,7 @@ def test_not_a_byte_of_a_message_changes_on_its_way_through_unacked(
 
 def unacked_of(scene: Scene, instance: str = "worker-1") -> Unacked:
     settings = load(_env_file=None, broker_url=scene.url, visibility_timeout_seconds=17)
-    return Unacked(scene.redis, settings, Outage(0, lambda: 0.0), instance)
+    return Unacked(scene.redis, settings, RedisAvailability(0, lambda: 0.0), instance)
 
 
 def test_what_a_stock_transport_left_in_unacked_comes_back_byte_for_byte(scene: Scene) -> None:
@@ -108,7 +108,7 @@ def test_a_message_that_redis_was_away_for_goes_back_to_the_front_as_soon_as_red
         scene.push(message(name))
     fetch(1)
     settings = load(_env_file=None, broker_url="redis://127.0.0.1:1/0")
-    away = Acks(Unacked(connect(settings), settings, Outage(0, lambda: 0.0), "worker-1"))
+    away = Acks(Unacked(connect(settings), settings, RedisAvailability(0, lambda: 0.0), "worker-1"))
     away.give_back_soon("tag-first")
     assert not away.flush()
     assert scene.redis.hlen(names.UNACKED) == 1
@@ -190,7 +190,7 @@ def test_priorities_of_a_busy_producer_are_not_held_to_a_trickle(scene: Scene) -
     for number in range(1000):
         scene.push(f"item {number}", f"{names.QUEUE}{names.PRIORITY_SEPARATOR}5")
     settings = load(_env_file=None, broker_url=scene.url)
-    ledger = Ledger(scene.redis, settings, Outage(0, lambda: 0.0))
+    ledger = Ledger(scene.redis, settings, RedisAvailability(0, lambda: 0.0))
     Upkeep(ledger, unacked_of(scene), interval_seconds=1)._look()
     assert scene.redis.llen(names.QUEUE) == 1000
     assert scene.raw.lindex(names.QUEUE, -1) == b"item 0"

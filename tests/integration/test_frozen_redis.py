@@ -6,6 +6,7 @@ be kept from his call by his own first try.
 
 import hashlib
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -53,9 +54,8 @@ FREEZES = {
 
 @pytest.fixture(scope="module")
 def runner(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[CrashRunner]:
-    wanted = {
-        item.callspec.params["which"] for item in request.session.items if item.module is request.module
-    }  # type: ignore[attr-defined]
+    items: list[Any] = request.session.items
+    wanted = {item.callspec.params["which"] for item in items if item.module is request.module}
     with start_server() as server, start_simulator() as simulator, Nursery() as nursery:
         runner = CrashRunner(server, simulator, nursery, tmp_path_factory.mktemp("freezes"))
         runner.begin(crash for which, crash in FREEZES.items() if which in wanted)

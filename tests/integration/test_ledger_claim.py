@@ -114,8 +114,8 @@ def test_after_an_ambiguous_attempt_so_many_follow_then_it_is_dead(server: Serve
 def test_after_an_outage_a_lease_that_is_over_counts_as_alive_for_a_while(walk: Walk) -> None:
     """The outcomes that wait to be written land first."""
     walk.claim()
-    walk.outage.failed()
-    walk.outage.succeeded()
+    walk.availability.failed()
+    walk.availability.succeeded()
     walk.later(16)
     assert walk.resume().answer is Answer.BUSY
     walk.monotonic += 3.1
@@ -206,7 +206,7 @@ def test_an_error_of_redis_tells_no_value(server: Server) -> None:
         server.restart()
     assert MOBILE not in str(caught.value)
     assert "0042" not in str(caught.value)
-    assert walk.outage.lenience_seconds() == walk.settings.reconnect_grace_seconds
+    assert walk.availability.lenience_seconds() == walk.settings.reconnect_grace_seconds
     walk.close()
 
 

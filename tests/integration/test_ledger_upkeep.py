@@ -90,8 +90,8 @@ def test_a_hint_of_a_finished_code_is_harmless(walk: Walk) -> None:
 
 def test_after_an_outage_no_lease_is_over_for_a_while(walk: Walk) -> None:
     walk.claim()
-    walk.outage.failed()
-    walk.outage.succeeded()
+    walk.availability.failed()
+    walk.availability.succeeded()
     walk.later(15.1)
     assert walk.upkeep().hinted == 0
     assert walk.due() == pytest.approx(2.9, abs=0.5)

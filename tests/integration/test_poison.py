@@ -1,3 +1,4 @@
+from functools import partial
 from typing import Any
 
 from config import names
@@ -66,15 +67,17 @@ def test_a_death_in_mid_call_follows_the_limit_of_ambiguous_attempts(scene: Scen
     assert scene.gateway.submissions() == []
 
 
+def _left_more_than(worker: RunningWorker, times: int) -> bool:
+    return len(worker.lines("message.left")) > times
+
+
 def test_a_message_that_waits_because_redis_is_full_is_not_taken_for_poison(scene: Scene) -> None:
     """Its worker lives: three returns of that kind, and it is called."""
     worker = start(scene)
     key = scene.send(key=f"{FULL_AT_CLAIM}-1")
     try:
         for time in range(3):
-            wait_for(
-                lambda time=time: len(worker.lines("message.left")) > time, 10, "the message to be left alone"
-            )  # type: ignore[misc]
+            wait_for(partial(_left_more_than, worker, time), 10, "the message to be left alone")
             assert scene.redis.hlen(names.RETURNS) == 0
             scene.redis.config_set("maxmemory", 0)
         scene.wait_state(key)

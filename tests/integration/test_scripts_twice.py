@@ -18,7 +18,7 @@ from worker.ledger.finish import Outcome
 from worker.message import Refused
 from worker.retry import Decision, Done, GiveUp, Reason, RetryIn
 from worker.store import keys, scripts
-from worker.store.client import Outage
+from worker.store.client import RedisAvailability
 from worker.transport.unacked import RAW_CAP_BYTES, Unacked
 
 Call = Callable[[], Any]
@@ -142,7 +142,7 @@ def fetch(scene: Scene) -> Call:
 
 def unacked(scene: Scene) -> Unacked:
     MEETINGS["left in unacked"](scene)
-    return Unacked(scene.redis, settings_for(scene.url), Outage(0, time.monotonic), "w")
+    return Unacked(scene.redis, settings_for(scene.url), RedisAvailability(0, time.monotonic), "w")
 
 
 def sweep(scene: Scene) -> Call:

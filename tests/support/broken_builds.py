@@ -22,7 +22,7 @@ def _ack_before_finish() -> None:
 
     def claim_and_ack(ledger: Ledger, *args: Any, **kwargs: Any) -> Claim:
         answer = claim(ledger, *args, **kwargs)
-        app.parts.acks.add(kwargs["tag"])
+        app.components.acks.add(kwargs["tag"])
         ledger.client.zrem(names.DUE, answer.key)
         ledger.client.zrem(names.EXPIRY, answer.key)
         return answer

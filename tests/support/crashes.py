@@ -19,7 +19,7 @@ from worker.message import VoiceCode
 from worker.reply import Reply
 from worker.retry import Decision, Done, GiveUp, Reason, RetryIn
 from worker.store import keys, scripts
-from worker.store.client import Outage, connect
+from worker.store.client import RedisAvailability, connect
 
 TIMES: Final[Mapping[str, Any]] = {
     "connect_timeout_seconds": 0.5,
@@ -87,7 +87,7 @@ class Scene:
     def ledger(self, offset: float = 0.0, **values: Any) -> Ledger:
         """Return a ledger of this database."""
         settings = settings_for(self.url, **values)
-        return Ledger(connect(settings), settings, Outage(0, time.monotonic), clock_offset=offset)
+        return Ledger(connect(settings), settings, RedisAvailability(0, time.monotonic), clock_offset=offset)
 
     def claim(self, offset: float = 0.0, *, expires_at: float | None = None, **values: Any) -> Claim:
         """Claim the code as a worker that is no more."""

@@ -24,7 +24,7 @@ from worker.ledger.finish import Outcome
 from worker.message import Refused, VoiceCode
 from worker.reply import Reply
 from worker.retry import Decision, Done, GiveUp, Reason, RetryIn
-from worker.store.client import Outage
+from worker.store.client import RedisAvailability
 
 KEYS: Final = ("a", "b", "c")
 MOBILES: Final = {"a": "13800000001", "b": "13800000001", "c": "13911110001", "d": "13911110002"}
@@ -46,7 +46,7 @@ SETTINGS: Final = load(
 )
 
 
-class FixedOutage(Outage):
+class FixedAvailability(RedisAvailability):
     """An outage whose lenience is said by the test."""
 
     lenience = 0
@@ -65,8 +65,8 @@ class Walk:
         self.random = random.Random(seed)
         seconds, microseconds = client.time()
         self.base = seconds + microseconds / 1e6
-        self.outage = FixedOutage(0, time.monotonic)
-        self.ledger = Ledger(client, SETTINGS, self.outage)
+        self.availability = FixedAvailability(0, time.monotonic)
+        self.ledger = Ledger(client, SETTINGS, self.availability)
         self.removal = Removal(client, SETTINGS, [0, names.RECORD_VERSION])
         self.model = Model()
         self.numbers = itertools.count(1)
@@ -225,7 +225,7 @@ class Walk:
 
     def outage_ends(self) -> None:
         """Begin or end the while after an outage in which leases hold longer."""
-        self.outage.lenience = self.model.lenience = self.one(0, 0, 10)
+        self.availability.lenience = self.model.lenience = self.one(0, 0, 10)
 
     def upkeep(self) -> None:
         """Look what is due."""

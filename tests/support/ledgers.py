@@ -17,7 +17,7 @@ from worker.ledger.upkeep import Tidied
 from worker.message import Refused, VoiceCode
 from worker.reply import Reply
 from worker.retry import Decision, Done, GiveUp, Reason, RetryIn
-from worker.store.client import Outage, connect
+from worker.store.client import RedisAvailability, connect
 
 REPLIES: Final = Replies()
 MOBILE: Final = "13800138000"
@@ -29,9 +29,9 @@ class Walk:
     def __init__(self, url: str, **values: Any) -> None:
         self.settings = Settings(_env_file=None, broker_url=url, **values)
         self.monotonic = 0.0
-        self.outage = Outage(self.settings.reconnect_grace_seconds, lambda: self.monotonic)
+        self.availability = RedisAvailability(self.settings.reconnect_grace_seconds, lambda: self.monotonic)
         self.client: redis.Redis = connect(self.settings)
-        self.ledger = Ledger(self.client, self.settings, self.outage)
+        self.ledger = Ledger(self.client, self.settings, self.availability)
         self._numbers = itertools.count()
 
     def later(self, seconds: float) -> None:

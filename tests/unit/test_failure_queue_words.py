@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from worker.failure_queue import Choice, Filter
-from worker.failure_queue.moments import iso, moment, seconds
+from worker.failure_queue.timestamps import iso, moment, seconds
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ Exit codes: 0 done, 1 some failed, 2 usage or settings, 3 nothing matched, 4 Red
 import click
 
 from worker.cli.balance import balance
-from worker.cli.common import Edge
+from worker.cli.common import ErrorBoundary
 from worker.cli.dead import dead
 from worker.cli.send import send
 from worker.cli.settings import settings
@@ -14,7 +14,7 @@ from worker.cli.status import status
 from worker.cli.worker import worker
 
 
-@click.group(name="voicecode", cls=Edge, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(name="voicecode", cls=ErrorBoundary, context_settings={"help_option_names": ["-h", "--help"]})
 def voicecode() -> None:
     """Voice codes: send one, see what became of it, and look after the failure queue.
 

@@ -25,7 +25,7 @@ yes_option: Callable[..., Any] = click.option(
 )
 
 
-class Edge(click.Group):
+class ErrorBoundary(click.Group):
     """The outermost group: what goes wrong below becomes one plain line and an exit code."""
 
     def invoke(self, ctx: click.Context) -> Any:

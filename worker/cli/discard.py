@@ -66,7 +66,7 @@ def undo(keys: tuple[str, ...], run: str | None, *, as_json: bool) -> None:
 @json_option
 def purge(older_than: str, *, dry_run: bool, yes: bool, as_json: bool) -> None:
     """Delete old dead letters for good. `discard` can be undone, this cannot."""
-    from worker.failure_queue.moments import seconds  # noqa: PLC0415 - `--help` does without it
+    from worker.failure_queue.timestamps import seconds  # noqa: PLC0415 - `--help` does without it
 
     queue = open_queue()
     try:

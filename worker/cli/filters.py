@@ -43,7 +43,7 @@ def filter_options(command: Callable[..., Any]) -> Callable[..., Any]:
         **more: Any,
     ) -> Any:
         from worker.failure_queue.filters import Filter  # noqa: PLC0415 - `--help` does without it
-        from worker.failure_queue.moments import moment  # noqa: PLC0415 - the same
+        from worker.failure_queue.timestamps import moment  # noqa: PLC0415 - the same
 
         now = time.time()
         try:

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from config.masking import mask_digits, mask_mobile, mask_text
-from worker.failure_queue.moments import iso
+from worker.failure_queue.timestamps import iso
 
 if TYPE_CHECKING:
     from config.explain import Explained

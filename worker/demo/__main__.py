@@ -22,7 +22,7 @@ from worker.demo.story import Story, check_alone
 from worker.embedded.server import ServerError
 from worker.ledger import Ledger, LedgerUnavailable
 from worker.simulator.process import RunningSimulator, SimulatorNotStartedError
-from worker.store.client import Outage, connect
+from worker.store.client import RedisAvailability, connect
 
 TROUBLE = (
     stage.StageError,
@@ -121,7 +121,7 @@ def _ledger(settings: Settings, url: str) -> Iterator[Ledger]:
     settings = settings.model_copy(update={"broker_url": SecretStr(url)})
     with connect(settings) as client:
         client.ping()
-        yield Ledger(client, settings, Outage(0, time.monotonic))
+        yield Ledger(client, settings, RedisAvailability(0, time.monotonic))
 
 
 def _keep(screen: Screen, url: str, simulator: RunningSimulator | None, logs: Path) -> None:

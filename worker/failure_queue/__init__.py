@@ -4,7 +4,7 @@
 2. `stats`             the queue at a glance
 3. `plan`, `replay`, `canary`   back to the queue, with care
 4. `removal`, `transfer`        discard and undo, purge, export and import
-5. `chores`            what upkeep does by itself: retention by age, spill over a bound
+5. `retention`            what upkeep does by itself: retention by age, spill over a bound
 6. `audit`             who did what
 """
 

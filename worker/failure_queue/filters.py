@@ -3,7 +3,7 @@
 import dataclasses
 import re
 
-from worker.failure_queue.moments import iso
+from worker.failure_queue.timestamps import iso
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -53,7 +53,7 @@ class Attempt:
     resolver: Resolver = dataclasses.field(repr=False)
     stage: Stage = Stage.READY
 
-    def patience(self, limit: float | None = None) -> float:
+    def time_left(self, limit: float | None = None) -> float:
         """Return how long the next blocking step may take: `limit`, but never past the deadline. Raises Stopped past it."""
         left = self.deadline - time.monotonic()
         if left <= 0:
@@ -69,7 +69,7 @@ class Attempt:
     def leave(self) -> None:
         """Say that the first byte is about to leave. Raises Stopped where the time is over: then nothing may be written."""
         self.stage = Stage.READY
-        self.patience()
+        self.time_left()
         self.stage = Stage.SENT
 
 

@@ -109,7 +109,7 @@ class Gateway:
         )
         try:
             with running(attempt):
-                attempt.patience()
+                attempt.time_left()
                 reply = self._post(template, form(), result)
         except FOREIGN as error:
             symptom, detail = explain(error, attempt.stage)

@@ -29,7 +29,7 @@ class _Timed(_SocketBase):
 
     def recv_into(self, *args: Any) -> int:
         attempt = _needed()
-        self.settimeout(attempt.patience(attempt.read_seconds))
+        self.settimeout(attempt.time_left(attempt.read_seconds))
         try:
             return super().recv_into(*args)
         except TimeoutError:
@@ -37,7 +37,7 @@ class _Timed(_SocketBase):
 
     def recv(self, *args: Any) -> bytes:
         attempt = _needed()
-        self.settimeout(attempt.patience(attempt.read_seconds))
+        self.settimeout(attempt.time_left(attempt.read_seconds))
         try:
             return super().recv(*args)
         except TimeoutError:
@@ -56,7 +56,7 @@ class TimedTLSSocket(_Timed, ssl.SSLSocket):
         attempt = _needed()
         attempt.stage = Stage.HANDSHAKING
         try:
-            self.settimeout(attempt.patience(attempt.connect_seconds))
+            self.settimeout(attempt.time_left(attempt.connect_seconds))
         except Stopped:
             self.close()
             raise
@@ -89,7 +89,7 @@ class _Deadlined(_ConnectionBase):
             request = b"".join(self._outgoing)
         finally:
             self._outgoing = None
-        self.sock.settimeout(attempt.patience(attempt.read_seconds))
+        self.sock.settimeout(attempt.time_left(attempt.read_seconds))
         attempt.leave()
         try:
             super().send(request)
@@ -111,7 +111,7 @@ class _Deadlined(_ConnectionBase):
         attempt = _needed()
         attempt.stage = Stage.PROXYING if self.proxy else Stage.RESOLVING
         try:
-            addresses = attempt.resolver.addresses(self._dns_host, self.port, seconds=attempt.patience())
+            addresses = attempt.resolver.addresses(self._dns_host, self.port, seconds=attempt.time_left())
         except TimeoutError:
             raise Stopped(attempt.stage.timed_out, "lookup took too long") from None
         except (OSError, UnicodeError) as error:
@@ -158,7 +158,7 @@ def _connect(address: Address, attempt: Attempt) -> socket.socket:
     family, where = address
     sock = TimedSocket(family, socket.SOCK_STREAM)
     try:
-        sock.settimeout(attempt.patience(attempt.connect_seconds))
+        sock.settimeout(attempt.time_left(attempt.connect_seconds))
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.connect(where)
     except BaseException:

@@ -16,7 +16,7 @@ from worker.ledger.upkeep import Tidied
 from worker.ledger.upkeep import read as read_tidied
 from worker.message import Refused, VoiceCode
 from worker.store import keys, scripts
-from worker.store.client import Outage, reaching
+from worker.store.client import RedisAvailability, reaching
 from worker.store.pipeline import Pipeline
 
 
@@ -27,12 +27,17 @@ class Ledger:
     """
 
     def __init__(
-        self, client: redis.Redis, settings: Settings, outage: Outage, *, clock_offset: float = 0.0
+        self,
+        client: redis.Redis,
+        settings: Settings,
+        availability: RedisAvailability,
+        *,
+        clock_offset: float = 0.0,
     ) -> None:
         self.client = client
         self.clock_offset = clock_offset
         self._settings = settings
-        self._outage = outage
+        self._availability = availability
         together = Pipeline(client)
         self._claim = scripts.load(together, "ledger/claim")
         self._finish = scripts.load(together, "ledger/finish")
@@ -67,7 +72,12 @@ class Ledger:
 
     def _ask(self, key: str, token: str, worker: str, tag: str, content: Sequence[Any]) -> Claim:
         s = self._settings
-        numbers = [s.lease_seconds, self._outage.lenience_seconds(), s.ambiguous_retries, s.max_attempts]
+        numbers = [
+            s.lease_seconds,
+            self._availability.lenience_seconds(),
+            s.ambiguous_retries,
+            s.max_attempts,
+        ]
         answer = self._run(self._claim, keys.claim(key), [key, token, worker, *numbers, tag, *content])
         return claims.read([scripts.text(part) for part in answer], key=key, token=token)
 
@@ -96,7 +106,7 @@ class Ledger:
             names.RECORD_PREFIX,
             s.hold_seconds,
             s.upkeep_batch,
-            self._outage.lenience_seconds(),
+            self._availability.lenience_seconds(),
             names.RESUME_TASK,
             s.upkeep_backlog,
             s.upkeep_batch if hints else 0,
@@ -130,10 +140,10 @@ class Ledger:
 
     def record(self, key: str) -> Record | None:
         """Return what is known of a key, or None. Raises LedgerUnavailable."""
-        with reaching(self._outage):
+        with reaching(self._availability):
             values: Any = self.client.hgetall(keys.record(key))
         return Record.from_hash(key, values)
 
     def _run(self, script: Any, names_: list[str], args: list[Any]) -> Any:
-        with reaching(self._outage):
+        with reaching(self._availability):
             return script(keys=names_, args=[self.clock_offset, names.RECORD_VERSION, *args])

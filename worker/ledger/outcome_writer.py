@@ -1,4 +1,4 @@
-"""Patience: an outcome is written however long Redis is away; only the end of the process ends the tries."""
+"""OutcomeWriter: an outcome is written however long Redis is away; only the end of the process ends the tries."""
 
 import threading
 import time
@@ -18,7 +18,7 @@ _LONGEST_PAUSE_SECONDS: Final = 1.0
 UNWRITTEN: Final = "unwritten"
 
 
-class Patience:
+class OutcomeWriter:
     """Shared by all threads of a worker. `grace_seconds`: how long the tries go on once the worker is stopping."""
 
     def __init__(self, grace_seconds: float) -> None:

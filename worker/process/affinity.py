@@ -1,4 +1,4 @@
-"""Core: a process under load keeps to one core; at rest it runs on all that it may.
+"""CpuAffinity: a process under load keeps to one core; at rest it runs on all that it may.
 
 Python computes on one core at a time, but the kernel lets the threads wander, and handing over the interpreter's lock is
 dearer between cores. No setting names the core: two containers, each bound to core 0 of one host, would halve each other.
@@ -62,7 +62,7 @@ def choose(
     return draw(better) if better else here
 
 
-class Core(threading.Thread):
+class CpuAffinity(threading.Thread):
     """Runs until `stop`. Its end frees the process, whatever the cause, and the worker goes on without it."""
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Pulse: the heartbeat file, touched by the consuming loop and by nothing else. `worker/process/health.py` looks at its age."""
+"""Heartbeat: the heartbeat file, touched by the consuming loop and by nothing else. `worker/process/health.py` looks at its age."""
 
 import time
 from pathlib import Path
@@ -8,12 +8,12 @@ import structlog
 
 from config.names import Event
 
-log = structlog.get_logger("voicecode.pulse")
+log = structlog.get_logger("voicecode.heartbeat")
 
 _EVERY_SECONDS: Final = 1.0
 
 
-class Pulse:
+class Heartbeat:
     """Call it whenever consumption has moved; it touches the file at most once a second."""
 
     def __init__(self, file: Path) -> None:

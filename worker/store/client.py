@@ -102,7 +102,7 @@ class LedgerUnavailable(Exception):  # noqa: N818 - a state of the world, not a 
     """It did not answer at all; an answer that refuses would be the same the next time."""
 
 
-class Outage:
+class RedisAvailability:
     """Remembers when Redis was last out of reach: for a while after its return, outcomes wait to be written.
 
     `clock`: monotonic seconds.
@@ -139,17 +139,17 @@ class Outage:
 
 
 @contextlib.contextmanager
-def reaching(outage: Outage) -> Iterator[None]:
-    """Turn redis-py's errors into LedgerUnavailable, and tell the outage's memory how it went."""
+def reaching(availability: RedisAvailability) -> Iterator[None]:
+    """Turn redis-py's errors into LedgerUnavailable, and remember how it went."""
     try:
         yield
     except (redis.RedisError, OSError) as error:
-        outage.failed()
+        availability.failed()
         if isinstance(error, redis.ResponseError) and not isinstance(error, redis.OutOfMemoryError):
-            outage.reconnect()
+            availability.reconnect()
         message = f"{type(error).__name__}: {error}"
         unavailable = LedgerUnavailable(message)
         unavailable.full = isinstance(error, redis.OutOfMemoryError) or "OOM" in str(error)
         unavailable.lost = isinstance(error, redis.ConnectionError | redis.TimeoutError | OSError)
         raise unavailable from error
-    outage.succeeded()
+    availability.succeeded()

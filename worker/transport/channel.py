@@ -23,7 +23,7 @@ from redis.exceptions import NoScriptError, OutOfMemoryError, ResponseError
 from config import names
 from config.names import Event
 from worker.store import keys, scripts
-from worker.transport.credit import Slots
+from worker.transport.credit import Credit
 from worker.transport.qos import QoS, TakesAcks
 from worker.transport.unacked import RAW_CAP_BYTES
 
@@ -39,8 +39,8 @@ class FetchingChannel(redis.Channel):
 
     QoS = QoS
     acks: TakesAcks
-    slots: Slots
-    pulse: Callable[[], None]
+    credit: Credit
+    heartbeat: Callable[[], None]
     """Called whenever the server has answered: consumption goes on."""
     on_unreadable: Callable[[str, bytes, str], None]
     """Called with tag, bytes and cause where Celery cannot take a message."""
@@ -48,8 +48,8 @@ class FetchingChannel(redis.Channel):
     from_transport_options = (
         *redis.Channel.from_transport_options,
         "acks",
-        "slots",
-        "pulse",
+        "credit",
+        "heartbeat",
         "on_unreadable",
         "instance",
     )
@@ -99,7 +99,7 @@ class FetchingChannel(redis.Channel):
             answer = self._answer("EVALSHA" if asked else "BLMOVE", options)
         finally:
             self._in_poll = None
-        self.pulse()
+        self.heartbeat()
         if not asked:
             self._list_is_empty = answer is None
             raise Empty

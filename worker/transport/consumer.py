@@ -10,7 +10,7 @@ from celery.worker.consumer.tasks import Tasks as CeleryTasks
 
 from worker.retry import Reason
 from worker.transport.qos import QoS
-from worker.transport.unreadable import Rubbish
+from worker.transport.unreadable import Unreadable
 
 
 class Tasks(CeleryTasks):
@@ -73,8 +73,8 @@ class Consumer(CeleryConsumer):
         self._bury(message, Reason.UNREADABLE, type(exc).__name__)
 
     def _bury(self, message: Any, reason: Reason, cause: str) -> None:
-        rubbish: Rubbish = self.app.parts.rubbish
-        if rubbish.bury_message(message, reason, cause):
+        unreadable: Unreadable = self.app.components.unreadable
+        if unreadable.bury_message(message, reason, cause):
             message.ack_log_error(None, self.connection_errors)
         elif isinstance(message.channel.qos, QoS):
             message.channel.qos.leave(message.delivery_tag)

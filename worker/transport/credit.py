@@ -1,9 +1,9 @@
-"""Slots: which messages are in hand, and which of them a thread has begun with."""
+"""Credit: which messages are in hand, and which of them a thread has begun with."""
 
 from collections.abc import Callable
 
 
-class Slots:
+class Credit:
     """Shared by the event loop and the pool's threads; each step is one operation on a set, which the interpreter does whole.
 
     It outlives connections: what an earlier one brought and a thread still works on takes a slot.

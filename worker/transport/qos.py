@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 from kombu.transport import redis
 
-from worker.transport.credit import Slots
+from worker.transport.credit import Credit
 
 
 class TakesAcks(Protocol):
@@ -26,8 +26,8 @@ class QoS(redis.QoS):
 
     def credit(self) -> int:
         """Return how many more messages may be fetched."""
-        slots: Slots = self.channel.slots
-        return slots.free(int(self.prefetch_count))
+        credit: Credit = self.channel.credit
+        return credit.free(int(self.prefetch_count))
 
     def can_consume(self) -> bool:
         """Tell whether there is credit."""
@@ -36,31 +36,31 @@ class QoS(redis.QoS):
     def append(self, message: Any, delivery_tag: str) -> None:
         """Take a slot; the fetch has written the message to `unacked`."""
         del message
-        self.channel.slots.take(delivery_tag)
+        self.channel.credit.take(delivery_tag)
 
     def begin(self, delivery_tag: str) -> None:
         """Note that a thread has begun with the message."""
-        self.channel.slots.begin(delivery_tag)
+        self.channel.credit.begin(delivery_tag)
 
     def leave(self, delivery_tag: str) -> None:
         """Give the slot back and leave the message in `unacked`: it comes back by the visibility time-out."""
-        self.channel.slots.release(delivery_tag)
+        self.channel.credit.release(delivery_tag)
 
     def give_back(self, delivery_tag: str) -> None:
         """Give the slot back, and the message to the queue as soon as Redis answers."""
         self.channel.acks.give_back_soon(delivery_tag)
-        self.channel.slots.release(delivery_tag)
+        self.channel.credit.release(delivery_tag)
 
     def ack(self, delivery_tag: str) -> None:
         """Hand the ack over and give the slot back."""
         self.channel.acks.add(delivery_tag)
-        self.channel.slots.release(delivery_tag)
+        self.channel.credit.release(delivery_tag)
 
     def reject(self, delivery_tag: str, requeue: bool = False) -> None:  # noqa: FBT001, FBT002 - kombu's signature
         """Put the message back, or ack it: what is worth keeping of it was recorded before."""
         if requeue:
             self.channel.acks.give_back([delivery_tag])
-            self.channel.slots.release(delivery_tag)
+            self.channel.credit.release(delivery_tag)
         else:
             self.ack(delivery_tag)
 
@@ -69,7 +69,7 @@ class QoS(redis.QoS):
 
     def restore_unacked(self, *_: Any, **__: Any) -> list[Any]:
         """Give back at once what was fetched and not begun; kombu calls this when the channel closes."""
-        self.channel.acks.give_back(self.channel.slots.release_waiting())
+        self.channel.acks.give_back(self.channel.credit.release_waiting())
         return []
 
     def restore_unacked_once(self, stderr: Any = None) -> None:

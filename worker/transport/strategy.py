@@ -56,10 +56,10 @@ class DeliveryTask(Task):  # type: ignore[type-arg]
 
 def strategy(task: Any, app: Any, consumer: Any) -> Handler:
     """Return what Celery's consumer calls with each message for `task`. The handler raises InvalidTaskError."""
-    delivery: Delivery = app.parts.delivery
+    delivery: Delivery = app.components.delivery
     submit = consumer.pool.executor.submit
     hub = consumer.hub
-    app.parts.slots.wake = lambda: hub.call_soon(_nothing)
+    app.components.credit.wake = lambda: hub.call_soon(_nothing)
 
     def hand_over(
         message: Any, payload: Any, ack: Callable[..., None], _reject: Any, _callbacks: Any

@@ -13,7 +13,7 @@ from config import names
 from config.names import Event
 from config.settings import Settings
 from worker.store import keys, scripts
-from worker.store.client import LedgerUnavailable, Outage, reaching
+from worker.store.client import LedgerUnavailable, RedisAvailability, reaching
 
 log = structlog.get_logger("voicecode.unacked")
 
@@ -41,10 +41,12 @@ class Swept:
 class Unacked:
     """What may be done with fetched messages. `instance`: unique to this process."""
 
-    def __init__(self, client: redis.Redis, settings: Settings, outage: Outage, instance: str) -> None:
+    def __init__(
+        self, client: redis.Redis, settings: Settings, availability: RedisAvailability, instance: str
+    ) -> None:
         self._client = client
         self._settings = settings
-        self._outage = outage
+        self._availability = availability
         self._instance = instance
         self._sweep = scripts.load(client, "transport/sweep")
         self._give_back = scripts.load(client, "transport/give_back")
@@ -69,7 +71,7 @@ class Unacked:
         """Forget messages. Raises LedgerUnavailable; acking twice is harmless."""
         if not tags:
             return
-        with reaching(self._outage), self._client.pipeline(transaction=True) as pipe:
+        with reaching(self._availability), self._client.pipeline(transaction=True) as pipe:
             # Removals only: acks go on when Redis is full.
             pipe.zrem(names.UNACKED_INDEX, *tags)
             pipe.hdel(names.UNACKED, *tags)
@@ -78,7 +80,7 @@ class Unacked:
             pipe.execute()
 
     def _run(self, script: Any, names_: list[str], args: list[Any]) -> Any:
-        with reaching(self._outage):
+        with reaching(self._availability):
             return script(keys=names_, args=[0, names.RECORD_VERSION, *args])
 
 

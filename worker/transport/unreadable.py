@@ -1,4 +1,4 @@
-"""Rubbish: what stands on the queue and is no voice code becomes a dead letter with its bytes."""
+"""Unreadable: what stands on the queue and is no voice code becomes a dead letter with its bytes."""
 
 import json
 from typing import Any, Final
@@ -13,7 +13,7 @@ from worker.retry import Reason
 from worker.transport.channel import RAW
 from worker.transport.unacked import RAW_CAP_BYTES, Acks
 
-log = structlog.get_logger("voicecode.rubbish")
+log = structlog.get_logger("voicecode.unreadable")
 
 _DETAILS: Final = {
     Reason.UNREADABLE: "the message cannot be read",
@@ -21,7 +21,7 @@ _DETAILS: Final = {
 }
 
 
-class Rubbish:
+class Unreadable:
     """Buries what Celery cannot take. Where Redis is away the message stays in `unacked` and comes back."""
 
     def __init__(self, ledger: Ledger, acks: Acks) -> None:

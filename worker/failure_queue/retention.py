@@ -1,4 +1,4 @@
-"""Chores: what upkeep does for the failure queue by itself: retention by age, and a bound on its size.
+"""Retention: what upkeep does for the failure queue by itself: retention by age, and a bound on its size.
 
 Every worker comes by; a lock in Redis lets one of them in for each interval. A round is bounded, so that retries are not
 kept waiting; what is left is done in the next one. Should two rounds overlap, each entry still goes once.
@@ -42,7 +42,7 @@ def check_spill_dir(settings: Settings) -> None:
         raise SettingsError(message) from None
 
 
-class Chores:
+class Retention:
     """Call `look` often. `interval_seconds`: at most one round in this time, over all workers."""
 
     def __init__(self, queue: FailureQueue, *, interval_seconds: float = INTERVAL_SECONDS) -> None:
@@ -60,7 +60,7 @@ class Chores:
         self._next = time.monotonic() + self._interval
         with contextlib.suppress(redis.RedisError):
             mine = self._client.set(
-                names.CHORES, self._queue.operator, nx=True, px=max(1, int(self._interval * 1000))
+                names.RETENTION_LOCK, self._queue.operator, nx=True, px=max(1, int(self._interval * 1000))
             )
             if mine:
                 self._retain()
