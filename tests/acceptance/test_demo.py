@@ -17,7 +17,7 @@ import pytest
 
 from tests.support.simulator import ACCOUNT, APIKEY, start_simulator
 from tests.support.workers import ROOT
-from worker.demo.cast import DEAD, PARTS
+from worker.demo.samples import DEAD, SAMPLES
 from worker.embedded.server import Server
 
 COMMAND = (sys.executable, "-m", "worker.demo")
@@ -86,12 +86,12 @@ Told = tuple[dict[str, Any], str, Path]
 def test_every_code_ends_as_it_should_and_nobody_is_called_twice(told: Told) -> None:
     """I1 and I2, as a newcomer meets them: the figures agree with each other and with the gateway's own journal."""
     figures = told[0]
-    duplicates = sum(part.duplicate for part in PARTS)
-    assert figures["enqueued"] == len(PARTS)
+    duplicates = sum(sample.duplicate for sample in SAMPLES)
+    assert figures["enqueued"] == len(SAMPLES)
     assert figures["duplicates_suppressed"] == duplicates == 2
-    assert figures["codes"] == len(PARTS) - duplicates
+    assert figures["codes"] == len(SAMPLES) - duplicates
     assert figures["accepted"] + figures["dead"] == figures["codes"]
-    assert figures["dead"] == sum(part.ends == DEAD for part in PARTS)
+    assert figures["dead"] == sum(sample.ends == DEAD for sample in SAMPLES)
     assert figures["calls"] == figures["accepted"]
     assert (figures["unfinished"], figures["unexpected"]) == (0, [])
 
@@ -113,12 +113,12 @@ def test_it_shows_codes_failure_queue_and_summary_and_no_number_in_full(told: To
         assert title in printed
     assert "138****8000" in printed
     for text in (printed, drawn):
-        assert [part.name for part in PARTS if str(part.mobile) in text] == []
+        assert [sample.name for sample in SAMPLES if str(sample.mobile) in text] == []
     assert "font-face" not in drawn
 
 
 def test_the_producer_is_stock_celery_and_nothing_of_ours() -> None:
-    tree = ast.parse((ROOT / "worker" / "demo" / "producer.py").read_text())
+    tree = ast.parse((ROOT / "worker" / "demo" / "web_app.py").read_text())
     imports = {a.name for node in ast.walk(tree) if isinstance(node, ast.Import) for a in node.names}
     imports |= {str(node.module) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     assert imports == {"celery", "collections.abc", "typing"}

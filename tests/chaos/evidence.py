@@ -10,7 +10,7 @@ import redis
 from config import names
 from tests.chaos.stage import Stage
 from worker.ledger.record import Record
-from worker.simulator.book import Submission
+from worker.simulator.journal import Submission
 
 _BATCH: Final = 1000
 
@@ -45,7 +45,8 @@ class History:
             "acknowledged_at": self.acknowledged_at,
             "expires_at": self.expires_at,
             "submissions": [
-                {"at": s.at, "play": s.play, "source": s.source, "called": s.called} for s in self.submissions
+                {"at": s.at, "scenario": s.scenario, "source": s.source, "called": s.called}
+                for s in self.submissions
             ],
             "record": self.record.shown() if self.record else None,
             "replayed_at": self.replayed_at,

@@ -15,7 +15,7 @@ from tests.support.proxy import Proxy
 from tests.support.simulator import start_simulator
 from tests.support.workers import ROOT, RunningWorker, environment, wait_for
 from worker.embedded.server import start_server
-from worker.simulator.book import Submission
+from worker.simulator.journal import Submission
 from worker.simulator.server import GATEWAY_PATH
 
 LIVES_OF_TESTS: Final = {"max_ttl_seconds": 600, "code_ttl_seconds": 60, "accepted_ttl_seconds": 86_400}

@@ -10,7 +10,7 @@ from tests.chaos.evidence import History
 from tests.chaos.judge import judge
 from tests.chaos.plan import Options
 from worker.ledger.record import Attempt, Record
-from worker.simulator.book import Submission
+from worker.simulator.journal import Submission
 
 
 def submitted(at: float, *, called: bool = True) -> Submission:
@@ -18,7 +18,7 @@ def submitted(at: float, *, called: bool = True) -> Submission:
         at=at,
         mobile="13800138000",
         code="0042",
-        play="2",
+        scenario="2",
         source="none",
         reply=2,
         called=called,

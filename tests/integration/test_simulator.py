@@ -1,4 +1,4 @@
-"""Every play of the simulator, seen over a socket."""
+"""Every scenario of the simulator, seen over a socket."""
 
 import http.client
 import json
@@ -11,8 +11,8 @@ import pytest
 
 from tests.support.simulator import ACCOUNT, APIKEY, encode_post, signed_form, start_simulator
 from worker.simulator.client import SimulatorError
-from worker.simulator.plays import FORMS, PLAYS, REPLIES, magic_number
 from worker.simulator.process import RunningSimulator
+from worker.simulator.scenarios import FORMS, REPLIES, SCENARIOS, magic_number
 from worker.simulator.server import GATEWAY_PATH
 
 PLAIN = "13800138000"
@@ -66,31 +66,33 @@ def reply_code(simulator: RunningSimulator, form: dict[str, str], *, method: str
     return int(json.loads(post(simulator, form, method=method)[1])["code"])
 
 
-@pytest.mark.parametrize("play", REPLIES, ids=lambda play: play.name)
+@pytest.mark.parametrize("scenario", REPLIES, ids=lambda scenario: scenario.name)
 def test_each_reply_code_is_sent_with_the_gateways_own_text_in_both_formats(
-    simulator: RunningSimulator, play: object
+    simulator: RunningSimulator, scenario: object
 ) -> None:
-    play = PLAYS[getattr(play, "name", "")]
-    status, body = submit(simulator, magic_number(play.name))
+    scenario = SCENARIOS[getattr(scenario, "name", "")]
+    status, body = submit(simulator, magic_number(scenario.name))
     flat = json.loads(body)
-    assert (status, flat["code"], flat["msg"]) == (200, play.code, play.message)
-    text = submit(simulator, magic_number(play.name), asked_format="xml")[1].decode()
-    assert f"<code>{play.code}</code>\n<msg>{play.message}</msg>" in text
+    assert (status, flat["code"], flat["msg"]) == (200, scenario.code, scenario.message)
+    text = submit(simulator, magic_number(scenario.name), asked_format="xml")[1].decode()
+    assert f"<code>{scenario.code}</code>\n<msg>{scenario.message}</msg>" in text
     assert 'xmlns="http://106.ihuyi.com/"' in text
-    assert [play.called] * 2 == [seen.called for seen in simulator.client.submissions()]
+    assert [scenario.called] * 2 == [seen.called for seen in simulator.client.submissions()]
 
 
-@pytest.mark.parametrize("play", [form.name for form in FORMS if form.name != "slow"])
+@pytest.mark.parametrize("scenario", [form.name for form in FORMS if form.name != "slow"])
 def test_each_form_of_an_accepted_reply_says_2_and_counts_as_a_call(
-    simulator: RunningSimulator, play: str
+    simulator: RunningSimulator, scenario: str
 ) -> None:
-    _status, body = submit(simulator, magic_number(play))
+    _status, body = submit(simulator, magic_number(scenario))
     assert re.search(rb'(code"?[:>]"?)2\b', body), body
-    assert [PLAYS[play].name] == [call.play for call in simulator.client.calls(magic_number(play))]
+    assert [SCENARIOS[scenario].name] == [
+        call.scenario for call in simulator.client.calls(magic_number(scenario))
+    ]
 
 
 @pytest.mark.parametrize(
-    ("play", "said"),
+    ("scenario", "said"),
     [
         ("json_wrapped", rb'^{"SubmitResult":{"code":2,'),
         ("json_code_as_string", rb'"code":"2"'),
@@ -110,13 +112,13 @@ def test_each_form_of_an_accepted_reply_says_2_and_counts_as_a_call(
     ],
 )
 def test_a_form_has_the_bytes_that_it_is_named_after(
-    simulator: RunningSimulator, play: str, said: bytes
+    simulator: RunningSimulator, scenario: str, said: bytes
 ) -> None:
-    assert re.search(said, submit(simulator, magic_number(play))[1])
+    assert re.search(said, submit(simulator, magic_number(scenario))[1])
 
 
 @pytest.mark.parametrize(
-    ("play", "said"),
+    ("scenario", "said"),
     [
         ("chunked", b"Transfer-Encoding: chunked\r\n"),
         ("cookie", b"Set-Cookie: session=1"),
@@ -129,8 +131,8 @@ def test_a_form_has_the_bytes_that_it_is_named_after(
         ("http_503", b"Retry-After: 2\r\n"),
     ],
 )
-def test_a_header_is_as_the_play_says(simulator: RunningSimulator, play: str, said: bytes) -> None:
-    assert said in exchange(simulator, signed_form(magic_number(play)))
+def test_a_header_is_as_the_scenario_says(simulator: RunningSimulator, scenario: str, said: bytes) -> None:
+    assert said in exchange(simulator, signed_form(magic_number(scenario)))
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 408, 413, 421, 425, 429, 500, 502, 503, 504])
@@ -140,38 +142,38 @@ def test_each_http_status_is_sent_and_calls_nobody(simulator: RunningSimulator, 
 
 
 @pytest.mark.parametrize(
-    ("play", "called"),
+    ("scenario", "called"),
     [("reset_before_reading", False), ("reset_after_reading", False), ("accepted_then_reset", True)],
 )
-def test_a_reset_is_a_reset_and_the_book_knows_whether_a_call_was_placed(
+def test_a_reset_is_a_reset_and_the_journal_knows_whether_a_call_was_placed(
     simulator: RunningSimulator,
-    play: str,
+    scenario: str,
     called: bool,  # noqa: FBT001 - a column of the table
 ) -> None:
     with pytest.raises(ConnectionResetError):
-        exchange(simulator, signed_form(magic_number(play)))
-    assert [called] == [seen.called for seen in simulator.client.submissions(magic_number(play))]
+        exchange(simulator, signed_form(magic_number(scenario)))
+    assert [called] == [seen.called for seen in simulator.client.submissions(magic_number(scenario))]
 
 
 @pytest.mark.parametrize(
-    ("play", "called"), [("closed_without_reply", False), ("accepted_then_closed", True)]
+    ("scenario", "called"), [("closed_without_reply", False), ("accepted_then_closed", True)]
 )
 def test_a_connection_is_closed_without_a_byte(
     simulator: RunningSimulator,
-    play: str,
+    scenario: str,
     called: bool,  # noqa: FBT001 - a column of the table
 ) -> None:
-    assert exchange(simulator, signed_form(magic_number(play))) == b""
+    assert exchange(simulator, signed_form(magic_number(scenario))) == b""
     assert called == bool(simulator.client.calls())
 
 
-@pytest.mark.parametrize(("play", "called"), [("silent", False), ("accepted_then_silent", True)])
+@pytest.mark.parametrize(("scenario", "called"), [("silent", False), ("accepted_then_silent", True)])
 def test_silence_lasts_as_long_as_asked_and_then_ends_without_a_byte(
     simulator: RunningSimulator,
-    play: str,
+    scenario: str,
     called: bool,  # noqa: FBT001 - a column of the table
 ) -> None:
-    simulator.client.script(PLAIN, [f"{play}:0.3"])
+    simulator.client.script(PLAIN, [f"{scenario}:0.3"])
     began = time.monotonic()
     assert exchange(simulator, signed_form(PLAIN)) == b""
     assert 0.3 <= time.monotonic() - began < 2
@@ -185,11 +187,11 @@ def test_a_slow_reply_comes_whole_and_late(simulator: RunningSimulator) -> None:
     assert 0.3 <= time.monotonic() - began < 2
 
 
-@pytest.mark.parametrize(("play", "first"), [("drip_header", b"H"), ("drip_body", b"HTTP/1.1 200 OK")])
+@pytest.mark.parametrize(("scenario", "first"), [("drip_header", b"H"), ("drip_body", b"HTTP/1.1 200 OK")])
 def test_a_dripping_reply_comes_byte_by_byte_and_is_whole_in_the_end(
-    simulator: RunningSimulator, play: str, first: bytes
+    simulator: RunningSimulator, scenario: str, first: bytes
 ) -> None:
-    simulator.client.script(PLAIN, [f"{play}:0.005"])
+    simulator.client.script(PLAIN, [f"{scenario}:0.005"])
     with connect(simulator) as connection:
         connection.sendall(encode_post(signed_form(PLAIN)))
         pieces = list(iter(lambda: connection.recv(65_536), b""))
@@ -208,7 +210,7 @@ def test_a_truncated_body_is_shorter_than_its_header_says(simulator: RunningSimu
 
 
 @pytest.mark.parametrize(
-    ("play", "test"),
+    ("scenario", "test"),
     [
         ("html", lambda body: body.startswith(b"<html>")),
         ("empty", lambda body: body == b""),
@@ -219,9 +221,9 @@ def test_a_truncated_body_is_shorter_than_its_header_says(simulator: RunningSimu
     ],
 )
 def test_rubbish_comes_with_status_200_and_calls_nobody(
-    simulator: RunningSimulator, play: str, test: object
+    simulator: RunningSimulator, scenario: str, test: object
 ) -> None:
-    status, body = submit(simulator, magic_number(play))
+    status, body = submit(simulator, magic_number(scenario))
     assert status == 200
     assert callable(test)
     assert test(body)
@@ -449,9 +451,9 @@ def test_an_outage_may_refuse_connections_and_ends_by_itself(simulator: RunningS
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda client: client.script(PLAIN, ["nonsense"]), "no play is called 'nonsense'"),
-        (lambda client: client.account("nonsense"), "no play is called"),
-        (lambda client: client.outage("nonsense"), "no play is called"),
+        (lambda client: client.script(PLAIN, ["nonsense"]), "no scenario is called 'nonsense'"),
+        (lambda client: client.account("nonsense"), "no scenario is called"),
+        (lambda client: client.outage("nonsense"), "no scenario is called"),
         (lambda client: client.rates({"0": 0.7, "2": 0.7}), "sum at most 1"),
     ],
 )

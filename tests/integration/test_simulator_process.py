@@ -14,8 +14,8 @@ import pytest
 import trustme
 
 from tests.support.simulator import ACCOUNT, APIKEY, encode_post, signed_form, start_simulator
-from worker.simulator.plays import magic_number
 from worker.simulator.process import RunningSimulator, SimulatorNotStartedError, start
+from worker.simulator.scenarios import magic_number
 
 PLAIN = "13800138000"
 
@@ -68,7 +68,7 @@ def test_what_was_called_survives_a_kill_and_the_next_one_goes_on(tmp_path: Path
         simulator.kill()
         simulator.restart()
         assert simulator.client.submissions() == before
-        assert simulator.client.state()["account"] == {"play": None, "balance": 2}
+        assert simulator.client.state()["account"] == {"scenario": None, "balance": 2}
         assert [submit(simulator, twice), submit(simulator, twice), submit(simulator, "13800138001")] == [
             0,
             2,
@@ -95,7 +95,7 @@ def test_a_call_is_in_the_journal_before_its_reply_leaves(tmp_path: Path) -> Non
         "at": 0,
         "mobile": PLAIN,
         "code": "0042",
-        "play": "2",
+        "scenario": "2",
         "source": "none",
         "reply": 2,
         "called": True,
@@ -119,8 +119,8 @@ def test_it_tells_of_each_submission_with_the_number_masked() -> None:
         submit(simulator, magic_number("4050"))
         simulator.stop()
         assert list(simulator.told) == [
-            "called 138****8000 play=2 by=none",
-            "not called 199****4050 play=4050 by=number",
+            "called 138****8000 scenario=2 by=none",
+            "not called 199****4050 scenario=4050 by=number",
         ]
 
 

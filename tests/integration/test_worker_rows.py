@@ -1,4 +1,4 @@
-"""Every row of the table, played by the simulator, met by a real worker: each ends as the table says."""
+"""Every row of the table, shown by the simulator, met by a real worker: each ends as the table says."""
 
 from pathlib import Path
 from typing import Any, Final
@@ -8,7 +8,7 @@ import pytest
 from config.replies import ROWS, Alert, Kind, Row, Symptom
 from tests.support.stage import TIMES, Stage, fresh, number, staged
 from worker.ledger.record import Record
-from worker.simulator.plays import PLAYS, Play, magic_number
+from worker.simulator.scenarios import SCENARIOS, Scenario, magic_number
 
 ROW: Final = {row.name: row for row in ROWS}
 ELSEWHERE: Final = {
@@ -23,16 +23,16 @@ ELSEWHERE: Final = {
     Symptom.CRASH_AFTER_SEND: "test_worker_faults.py",
     Symptom.LEASE_OVER: "test_worker_faults.py",
 }
-"""Rows that no server can play, and where they are met."""
+"""Rows that no server can scenario, and where they are met."""
 
 NOT_ENDING: Final = {"slow"}
 """Slower than this worker's read time-out."""
 
 
 @pytest.fixture(scope="module")
-def played(stage: Stage) -> dict[str, str]:
-    """Send a code to every magic number at once, and return the key of each play."""
-    keys = {name: fresh() for name in PLAYS}
+def shown(stage: Stage) -> dict[str, str]:
+    """Send a code to every magic number at once, and return the key of each scenario."""
+    keys = {name: fresh() for name in SCENARIOS}
     for name, key in keys.items():
         stage.send(magic_number(name), "0042", key=key)
     return keys
@@ -65,17 +65,19 @@ def check(record: Record, row: Row) -> None:
 
 
 @pytest.mark.parametrize(
-    "play", [play for play in PLAYS.values() if play.name not in NOT_ENDING], ids=lambda play: play.name
+    "scenario",
+    [scenario for scenario in SCENARIOS.values() if scenario.name not in NOT_ENDING],
+    ids=lambda scenario: scenario.name,
 )
-def test_a_play_ends_as_its_row_says(stage: Stage, played: dict[str, str], play: Play) -> None:
+def test_a_scenario_ends_as_its_row_says(stage: Stage, shown: dict[str, str], scenario: Scenario) -> None:
     """State, reason, scope, attempts, what was submitted, and how loudly the log speaks."""
-    row, key = ROW[play.row], played[play.name]
+    row, key = ROW[scenario.row], shown[scenario.name]
     record = stage.ended(key)
     check(record, row)
-    assert record.reply_code == play.code
-    mobile = magic_number(play.name)
+    assert record.reply_code == scenario.code
+    mobile = magic_number(scenario.name)
     assert stage.submissions(mobile) == len(record.attempts)
-    assert stage.calls(mobile) == (len(record.attempts) if play.called else 0)
+    assert stage.calls(mobile) == (len(record.attempts) if scenario.called else 0)
     for attempt in record.attempts:
         line = stage.line("attempt.finished", key=key, attempt=attempt.number)
         assert (line["row"], line["kind"], line["level"]) == (row.name, row.kind.value, LEVELS[row.alert])
@@ -85,7 +87,7 @@ def test_a_play_ends_as_its_row_says(stage: Stage, played: dict[str, str], play:
 
 
 def test_every_row_is_played_somewhere() -> None:
-    played_rows = {play.row for play in PLAYS.values()} | {symptom.value for symptom in ELSEWHERE}
+    played_rows = {scenario.row for scenario in SCENARIOS.values()} | {symptom.value for symptom in ELSEWHERE}
     assert {row.name for row in ROWS} == played_rows
 
 

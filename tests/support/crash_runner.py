@@ -18,7 +18,7 @@ from tests.support.nursery import Child, Nursery
 from tests.support.signs import EXIT_STATUS, FROZEN, STALLED
 from tests.support.workers import environment, wait_for
 from worker.embedded.server import Server, start_server
-from worker.simulator.book import Submission
+from worker.simulator.journal import Submission
 from worker.simulator.process import RunningSimulator
 
 AT_ONCE: Final = 8

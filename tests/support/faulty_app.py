@@ -29,8 +29,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from tests.support.signs import EXIT_STATUS, FROZEN, STALLED
 from worker.gateway import connection
-from worker.gateway.attempt import Attempt
 from worker.gateway.client import Gateway
+from worker.gateway.exchange import Exchange
 from worker.store import client as redis_client
 from worker.store import scripts
 from worker.transport import channel as transport
@@ -145,7 +145,7 @@ def _request(self: Any, *args: Any, **options: Any) -> None:
 _real_load = scripts.load
 _real_start = transport.FetchingChannel._brpop_start
 _real_answer = transport.FetchingChannel._answer
-_real_leave = Attempt.leave
+_real_leave = Exchange.leave
 _real_request = connection._Deadlined.request
 
 # setattr: a type checker rightly minds such things.
@@ -153,7 +153,7 @@ for _owner, _name, _wrapped in (
     (scripts, "load", _load),
     (transport.FetchingChannel, "_brpop_start", _start),
     (transport.FetchingChannel, "_answer", _answer),
-    (Attempt, "leave", _leave),
+    (Exchange, "leave", _leave),
     (connection._Deadlined, "request", _request),
     (Gateway, "submit", _around("submit", Gateway.submit)),
     (unacked.Unacked, "ack", _around("ack", unacked.Unacked.ack)),

@@ -3,17 +3,17 @@ import io
 import pytest
 from rich.console import Console
 
-from worker.demo.cast import PARTS
+from worker.demo.samples import SAMPLES
 from worker.demo.screen import _fitting, codes_table, failures_table
-from worker.demo.watch import Row
+from worker.demo.tracker import TrackedCode
 
 KEY = "demo-0000:short-lived"
 
 
-def row(number: int, state: str = "dead", **more: object) -> Row:
+def row(number: int, state: str = "dead", **more: object) -> TrackedCode:
     values: dict[str, object] = {
         "key": KEY,
-        "story": "HTTP 503 once: come back in 2 s",
+        "description": "HTTP 503 once: come back in 2 s",
         "mobile": "138****8000",
         "sent_at": 0.0,
     }
@@ -24,7 +24,7 @@ def row(number: int, state: str = "dead", **more: object) -> Row:
         "attempts": 1,
         "ended_at": number,
     }
-    return Row(**{**values, **more})  # type: ignore[arg-type] # a mapping has no types of its own
+    return TrackedCode(**{**values, **more})  # type: ignore[arg-type] # a mapping has no types of its own
 
 
 def printed(table: object, width: int) -> list[str]:
@@ -54,7 +54,7 @@ def test_a_small_terminal_shows_the_codes_that_are_on_their_way() -> None:
 
 
 def test_every_part_has_a_name_of_its_own_and_the_duplicates_name_another() -> None:
-    names = [part.name for part in PARTS]
+    names = [sample.name for sample in SAMPLES]
     assert len(set(names)) == len(names)
-    assert {part.key_of for part in PARTS if part.key_of} < set(names)
-    assert {bool(part.key_of) for part in PARTS if part.duplicate} == {True}
+    assert {sample.key_of for sample in SAMPLES if sample.key_of} < set(names)
+    assert {bool(sample.key_of) for sample in SAMPLES if sample.duplicate} == {True}

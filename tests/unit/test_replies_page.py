@@ -1,4 +1,4 @@
-"""docs/replies.md is what the table and the plays say."""
+"""docs/replies.md is what the table and the scenarios say."""
 
 from pathlib import Path
 

@@ -15,17 +15,17 @@ import redis
 from pydantic import SecretStr
 
 from config.settings import Settings, SettingsError, load
-from worker.demo import producer, real_call, stage
+from worker.demo import real_call, services, web_app
 from worker.demo.figures import Figures
 from worker.demo.screen import Screen
-from worker.demo.story import Story, check_alone
+from worker.demo.walkthrough import Walkthrough, check_alone
 from worker.embedded.server import ServerError
 from worker.ledger import Ledger, LedgerUnavailable
 from worker.simulator.process import RunningSimulator, SimulatorNotStartedError
 from worker.store.client import RedisAvailability, connect
 
 TROUBLE = (
-    stage.StageError,
+    services.DemoError,
     SettingsError,
     ServerError,
     SimulatorNotStartedError,
@@ -81,22 +81,22 @@ def _run(given: argparse.Namespace, screen: Screen) -> Figures:
     real = settings.account is not None or settings.apikey is not None
     asked = real_call.ask(settings, screen) if real else None
     with contextlib.ExitStack() as stack:
-        url = stack.enter_context(stage.broker(settings))
-        logs = stack.enter_context(stage.folder())
+        url = stack.enter_context(services.broker(settings))
+        logs = stack.enter_context(services.folder())
         ledger = stack.enter_context(_ledger(settings, url))
         check_alone(ledger)
-        app = producer.connect(url, settings.sentinel_master)
+        app = web_app.connect(url, settings.sentinel_master)
         redis_address = {"broker_url": url, "sentinel_master": settings.sentinel_master}
         if asked:
-            stack.enter_context(stage.worker(redis_address, logs=logs, clean=False))
+            stack.enter_context(services.worker(redis_address, logs=logs, clean=False))
             figures = real_call.place(*asked, app=app, ledger=ledger, screen=screen, started=started)
             simulator = None
         else:
-            simulator, account = stack.enter_context(stage.simulator())
+            simulator, account = stack.enter_context(services.simulator())
             worker = stack.enter_context(
-                stage.worker({**stage.SHORT_TIMES, **redis_address, **account}, logs=logs, clean=True)
+                services.worker({**services.SHORT_TIMES, **redis_address, **account}, logs=logs, clean=True)
             )
-            story = Story(
+            walkthrough = Walkthrough(
                 screen=screen,
                 ledger=ledger,
                 app=app,
@@ -104,7 +104,7 @@ def _run(given: argparse.Namespace, screen: Screen) -> Figures:
                 worker=worker,
                 started=started,
             )
-            figures = story.tell()
+            figures = walkthrough.run()
         if given.svg:
             screen.save(given.svg, "./run demo")
         if not given.keep:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
-from worker.demo.watch import Row
+from worker.demo.tracker import TrackedCode
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +62,6 @@ class Figures:
         return table
 
 
-def count(rows: Sequence[Row], state: str) -> int:
+def count(rows: Sequence[TrackedCode], state: str) -> int:
     """Return how many codes are in a state."""
     return sum(row.state == state for row in rows)

@@ -9,12 +9,12 @@ from celery import Celery
 
 from config.masking import mask_mobile
 from config.settings import Settings
-from worker.demo import producer
-from worker.demo.cast import ACCEPTED, DEAD
+from worker.demo import web_app
 from worker.demo.figures import Figures, count
+from worker.demo.samples import ACCEPTED, DEAD
 from worker.demo.screen import Screen, codes_table
-from worker.demo.stage import StageError
-from worker.demo.watch import Watch
+from worker.demo.services import DemoError
+from worker.demo.tracker import Tracker
 from worker.ledger import Ledger
 from worker.message import BadInput, normalise_mobile
 
@@ -23,28 +23,28 @@ CONSENT: Final = "call"
 
 
 def ask(settings: Settings, screen: Screen) -> tuple[str, str]:
-    """Return the number to call and a fresh code, once a person has agreed. Raises StageError where there is none, or he does not."""
+    """Return the number to call and a fresh code, once a person has agreed. Raises DemoError where there is none, or he does not."""
     account, _key = settings.require_gateway()
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         message = (
             "VOICECODE_ACCOUNT is set, so the demo would place a real call, and it asks for that on a terminal only.\n"
             "Unset VOICECODE_ACCOUNT and VOICECODE_APIKEY to watch it with the simulator"
         )
-        raise StageError(message)
+        raise DemoError(message)
     screen.say(
         f"VOICECODE_ACCOUNT is set: ONE REAL CALL through {settings.gateway_url} with account {account[:2]}***. It may cost money."
     )
     try:
         mobile = normalise_mobile(screen.console.input("Number to call (your own): "))
     except BadInput as error:
-        raise StageError(str(error)) from error
+        raise DemoError(str(error)) from error
     code = f"{secrets.randbelow(10_000):04}"
     answer = screen.console.input(
         f"{mask_mobile(mobile)} will hear the code {code}. Type '{CONSENT}' to place the call: "
     )
     if answer.strip().lower() != CONSENT:
         message = "no call was placed"
-        raise StageError(message)
+        raise DemoError(message)
     return mobile, code
 
 
@@ -53,25 +53,25 @@ def place(  # noqa: PLR0913 - the parts of a run
 ) -> Figures:
     """Send the one code, show it until its end, and return the figures."""
     key = f"demo-{secrets.token_hex(4)}:real"
-    watch = Watch(ledger)
-    watch.add(key, "a real call", mobile)
-    producer.enqueue(
+    tracker = Tracker(ledger)
+    tracker.add(key, "a real call", mobile)
+    web_app.enqueue(
         app,
         [mobile, code],
         {"key": key, "expires_at": time.time() + _LIFE_SECONDS, "purpose": "demo"},
         task_id=key,
     )
-    screen.follow(watch, lambda: watch.rows[0].over, _LIFE_SECONDS + 30)
-    screen.table(lambda width: codes_table(watch.rows, "What became of it", width))
-    row = watch.rows[0]
+    screen.follow(tracker, lambda: tracker.rows[0].over, _LIFE_SECONDS + 30)
+    screen.table(lambda width: codes_table(tracker.rows, "What became of it", width))
+    row = tracker.rows[0]
     return Figures(
         enqueued=1,
         duplicates_suppressed=0,
         codes=1,
-        accepted=count(watch.rows, ACCEPTED),
-        dead=count(watch.rows, DEAD),
+        accepted=count(tracker.rows, ACCEPTED),
+        dead=count(tracker.rows, DEAD),
         unfinished=int(not row.over),
-        died_before_replay=count(watch.rows, DEAD),
+        died_before_replay=count(tracker.rows, DEAD),
         replayed=0,
         replay_refused=0,
         attempts=row.attempts,

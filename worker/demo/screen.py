@@ -12,7 +12,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from worker.demo.watch import QUEUED, Row, Watch
+from worker.demo.tracker import QUEUED, TrackedCode, Tracker
 
 _WIDE: Final = 118
 _NARROW: Final = 90
@@ -63,24 +63,24 @@ class Screen:
         if self._picture:
             file.write_text(_REMOTE_FONT.sub("", self._picture.export_svg(title=title)), "utf-8")
 
-    def follow(self, watch: Watch, over: Callable[[], bool], seconds: float) -> bool:
+    def follow(self, tracker: Tracker, over: Callable[[], bool], seconds: float) -> bool:
         """Show the codes until `over` says so; return False where `seconds` were too few."""
         end = time.monotonic() + seconds
         if not self.live:
-            return self._tell(watch, over, end)
+            return self._tell(tracker, over, end)
         with Live(console=self.console, auto_refresh=False, transient=True) as live:
             while not over():
-                watch.look()
-                fitting = _fitting(watch.rows, self.console.height - _FRAME_LINES)
+                tracker.look()
+                fitting = _fitting(tracker.rows, self.console.height - _FRAME_LINES)
                 live.update(codes_table(fitting, "Codes on their way", self.console.width), refresh=True)
                 if time.monotonic() > end:
                     return False
                 time.sleep(_LOOK_SECONDS)
         return True
 
-    def _tell(self, watch: Watch, over: Callable[[], bool], end: float) -> bool:
+    def _tell(self, tracker: Tracker, over: Callable[[], bool], end: float) -> bool:
         while not over():
-            for row in watch.look():
+            for row in tracker.look():
                 self.console.print(_line(row), soft_wrap=True)
             if time.monotonic() > end:
                 return False
@@ -88,19 +88,19 @@ class Screen:
         return True
 
 
-def codes_table(rows: Sequence[Row], title: str, width: int) -> Table:
+def codes_table(rows: Sequence[TrackedCode], title: str, width: int) -> Table:
     """Return one line for each code; on a narrow screen without the column that says what happens to it."""
     wide = width >= _WIDE
     lines = []
     for row in rows:
-        story = [Text(row.story, style=_PALE)] if wide else []
+        description = [Text(row.description, style=_PALE)] if wide else []
         state = Text(row.state, style=_COLOURS.get(row.state, _PALE))
         tries = str(row.attempts or "")
         lines.append(
             [
                 Text(row.key),
                 Text(row.mobile),
-                *story,
+                *description,
                 state,
                 Text(tries),
                 Text(row.reply),
@@ -111,7 +111,7 @@ def codes_table(rows: Sequence[Row], title: str, width: int) -> Table:
     return _table(title, names, lines, width)
 
 
-def failures_table(rows: Sequence[Row], width: int) -> Table:
+def failures_table(rows: Sequence[TrackedCode], width: int) -> Table:
     """Return the failure queue; on a narrow screen without the number of tries."""
     wide = width >= _NARROW
     lines = []
@@ -152,7 +152,7 @@ def _table(title: str, names: Sequence[str], lines: Sequence[Sequence[Text]], wi
     return table
 
 
-def _fitting(rows: Sequence[Row], height: int) -> Sequence[Row]:
+def _fitting(rows: Sequence[TrackedCode], height: int) -> Sequence[TrackedCode]:
     """Return the rows that a small terminal can hold: those on their way first."""
     if len(rows) <= height:
         return rows
@@ -162,7 +162,7 @@ def _fitting(rows: Sequence[Row], height: int) -> Sequence[Row]:
     return [row for row in rows if row in chosen]
 
 
-def _line(row: Row) -> Text:
+def _line(row: TrackedCode) -> Text:
     attempts = f"{row.attempts} attempt{'s' if row.attempts != 1 else ''}" if row.attempts else ""
     return Text(
         f"{row.seconds:6.2f} s  {row.key:24} {row.mobile:12} {row.state:9} {attempts:11} {row.reply}".rstrip()

@@ -1,7 +1,7 @@
 """Gateway: one request to ihuyi's HTTP interface, once. Whatever the wire can say comes back as a value.
 
 1. A form is written afresh and put into a copy of a request that was prepared once.
-2. It goes through `requests`' adapter; the connection keeps to the attempt's deadline and looks at it once more before
+2. It goes through `requests`' adapter; the connection keeps to the exchange's deadline and looks at it once more before
    the first byte leaves (`worker/gateway/connection.py`).
 3. What comes back is read up to a cap and parsed (`worker/gateway/parser.py`); what is raised is explained by how far the request had
    come (`worker/gateway/errors.py`): "never sent" and "may have rung" are different things.
@@ -23,8 +23,8 @@ from config.names import Event
 from config.replies import ACCEPTED, Symptom, symptom_of_http
 from config.settings import Settings, SettingsError
 from worker.gateway.adapter import Adapter, tls_context
-from worker.gateway.attempt import Attempt, Stage, running
 from worker.gateway.errors import FOREIGN, explain
+from worker.gateway.exchange import Exchange, Stage, running
 from worker.gateway.form import Forms
 from worker.gateway.parser import BALANCE_RESULT, SUBMIT_RESULT, parse, retry_after
 from worker.gateway.resolver import Resolver
@@ -58,7 +58,7 @@ class Gateway:
         self._submit: Final = _template(settings.gateway_url, "Submit")
         self._balance: Final = _template(settings.gateway_url, "GetNum")
         self._proxies: Final = _proxies(settings)
-        # The sockets ask the attempt for their time; these two only keep urllib3 from waiting for ever.
+        # The sockets ask the exchange for their time; these two only keep urllib3 from waiting for ever.
         self._timeout: Final = (settings.connect_timeout_seconds, settings.read_timeout_seconds)
         self._tls: Final = _tls(settings.ca_bundle)
         self._open()
@@ -100,7 +100,7 @@ class Gateway:
         if self._process != os.getpid():
             self._open()  # connections inherited over a fork belong to the parent
         settings = self._settings
-        attempt = Attempt(
+        exchange = Exchange(
             deadline=deadline,
             connect_seconds=settings.connect_timeout_seconds,
             read_seconds=settings.read_timeout_seconds,
@@ -108,14 +108,14 @@ class Gateway:
             resolver=self._resolver,
         )
         try:
-            with running(attempt):
-                attempt.time_left()
+            with running(exchange):
+                exchange.time_left()
                 reply = self._post(template, form(), result)
         except FOREIGN as error:
-            symptom, detail = explain(error, attempt.stage)
+            symptom, detail = explain(error, exchange.stage)
             reply = Reply(symptom=symptom, detail=detail)
         except Exception as error:  # noqa: BLE001 - a bug must not look like a call that was never placed
-            sent = attempt.stage is Stage.SENT
+            sent = exchange.stage is Stage.SENT
             _log.exception(Event.ATTEMPT_CRASHED, sent=sent, alert="page", runbook="worker-bug")
             symptom = Symptom.CRASH_AFTER_SEND if sent else Symptom.CRASH_BEFORE_SEND
             reply = Reply(symptom=symptom, detail=type(error).__name__)

@@ -1,6 +1,6 @@
-"""Connections to the gateway: no step blocks past the attempt's deadline, and nothing leaves after it.
+"""Connections to the gateway: no step blocks past the exchange's deadline, and nothing leaves after it.
 
-The sockets themselves ask the attempt before each read. A time-out of `requests` is one for each `recv`, so a header
+The sockets themselves ask the exchange before each read. A time-out of `requests` is one for each `recv`, so a header
 that drips would outlive it.
 """
 
@@ -14,7 +14,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.response import HTTPResponse
 
-from worker.gateway.attempt import Attempt, Stage, Stopped, current
+from worker.gateway.exchange import Exchange, Stage, Stopped, current
 from worker.gateway.resolver import Address
 
 if TYPE_CHECKING:
@@ -25,27 +25,27 @@ else:
 
 
 class _Timed(_SocketBase):
-    """Reads that end when the attempt's time does."""
+    """Reads that end when the exchange's time does."""
 
     def recv_into(self, *args: Any) -> int:
-        attempt = _needed()
-        self.settimeout(attempt.time_left(attempt.read_seconds))
+        exchange = _needed()
+        self.settimeout(exchange.time_left(exchange.read_seconds))
         try:
             return super().recv_into(*args)
         except TimeoutError:
-            raise attempt.out_of_time() from None
+            raise exchange.out_of_time() from None
 
     def recv(self, *args: Any) -> bytes:
-        attempt = _needed()
-        self.settimeout(attempt.time_left(attempt.read_seconds))
+        exchange = _needed()
+        self.settimeout(exchange.time_left(exchange.read_seconds))
         try:
             return super().recv(*args)
         except TimeoutError:
-            raise attempt.out_of_time() from None
+            raise exchange.out_of_time() from None
 
 
 class TimedSocket(_Timed, socket.socket):
-    """A plain socket whose reads end when the attempt's time does."""
+    """A plain socket whose reads end when the exchange's time does."""
 
 
 class TimedTLSSocket(_Timed, ssl.SSLSocket):
@@ -53,10 +53,10 @@ class TimedTLSSocket(_Timed, ssl.SSLSocket):
 
     def do_handshake(self, block: bool = False) -> None:  # noqa: FBT001, FBT002 - the standard library's signature
         """Shake hands within the connect time-out."""
-        attempt = _needed()
-        attempt.stage = Stage.HANDSHAKING
+        exchange = _needed()
+        exchange.stage = Stage.HANDSHAKING
         try:
-            self.settimeout(attempt.time_left(attempt.connect_seconds))
+            self.settimeout(exchange.time_left(exchange.connect_seconds))
         except Stopped:
             self.close()
             raise
@@ -80,7 +80,7 @@ class _Deadlined(_ConnectionBase):
 
     def request(self, *args: Any, **options: Any) -> None:
         """Connect, form the whole request, check the time, and only then let it go, in one piece."""
-        attempt = _needed()
+        exchange = _needed()
         if self.sock is None:
             self.connect()
         self._outgoing = []
@@ -89,12 +89,12 @@ class _Deadlined(_ConnectionBase):
             request = b"".join(self._outgoing)
         finally:
             self._outgoing = None
-        self.sock.settimeout(attempt.time_left(attempt.read_seconds))
-        attempt.leave()
+        self.sock.settimeout(exchange.time_left(exchange.read_seconds))
+        exchange.leave()
         try:
             super().send(request)
         except TimeoutError:
-            raise attempt.out_of_time() from None
+            raise exchange.out_of_time() from None
 
     def send(self, data: Any) -> None:
         if self._outgoing is None:
@@ -108,25 +108,25 @@ class _Deadlined(_ConnectionBase):
         return response
 
     def _new_conn(self) -> socket.socket:
-        attempt = _needed()
-        attempt.stage = Stage.PROXYING if self.proxy else Stage.RESOLVING
+        exchange = _needed()
+        exchange.stage = Stage.PROXYING if self.proxy else Stage.RESOLVING
         try:
-            addresses = attempt.resolver.addresses(self._dns_host, self.port, seconds=attempt.time_left())
+            addresses = exchange.resolver.addresses(self._dns_host, self.port, seconds=exchange.time_left())
         except TimeoutError:
-            raise Stopped(attempt.stage.timed_out, "lookup took too long") from None
+            raise Stopped(exchange.stage.timed_out, "lookup took too long") from None
         except (OSError, UnicodeError) as error:
-            raise Stopped(attempt.stage.failed, type(error).__name__) from None
+            raise Stopped(exchange.stage.failed, type(error).__name__) from None
         if not self.proxy:
-            attempt.stage = Stage.CONNECTING
-        problem = Stopped(attempt.stage.failed, "no address")
+            exchange.stage = Stage.CONNECTING
+        problem = Stopped(exchange.stage.failed, "no address")
         for address in addresses:
             try:
-                return _connect(address, attempt)
+                return _connect(address, exchange)
             except TimeoutError:
-                problem = Stopped(attempt.stage.timed_out)
+                problem = Stopped(exchange.stage.timed_out)
             except OSError as error:
                 problem = Stopped(
-                    attempt.stage.failed, errno.errorcode.get(error.errno or 0, type(error).__name__)
+                    exchange.stage.failed, errno.errorcode.get(error.errno or 0, type(error).__name__)
                 )
         raise problem
 
@@ -154,11 +154,11 @@ class TLSPool(HTTPSConnectionPool):
 POOLS: Final = {"http": PlainPool, "https": TLSPool}
 
 
-def _connect(address: Address, attempt: Attempt) -> socket.socket:
+def _connect(address: Address, exchange: Exchange) -> socket.socket:
     family, where = address
     sock = TimedSocket(family, socket.SOCK_STREAM)
     try:
-        sock.settimeout(attempt.time_left(attempt.connect_seconds))
+        sock.settimeout(exchange.time_left(exchange.connect_seconds))
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.connect(where)
     except BaseException:
@@ -167,9 +167,9 @@ def _connect(address: Address, attempt: Attempt) -> socket.socket:
     return sock
 
 
-def _needed() -> Attempt:
-    attempt = current()
-    if attempt is None:
-        message = "a connection of ours is used outside an attempt"
+def _needed() -> Exchange:
+    exchange = current()
+    if exchange is None:
+        message = "a connection of ours is used outside an exchange"
         raise RuntimeError(message)
-    return attempt
+    return exchange

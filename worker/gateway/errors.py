@@ -10,7 +10,7 @@ import urllib3
 from urllib3.util.ssl_match_hostname import CertificateError
 
 from config.replies import Symptom
-from worker.gateway.attempt import Stage, Stopped
+from worker.gateway.exchange import Stage, Stopped
 
 FOREIGN: Final = (
     Stopped,

@@ -1,1 +1,1 @@
-"""A working imitation of the gateway: a process of its own that speaks real HTTP and plays every row of the table."""
+"""A working imitation of the gateway: a process of its own that speaks real HTTP and shows every row of the table."""

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from worker.simulator.book import DEFAULT_BALANCE, Book
+from worker.simulator.journal import DEFAULT_BALANCE, Journal
 from worker.simulator.rules import Rules
 from worker.simulator.server import Simulator
 
@@ -114,8 +114,10 @@ def main() -> int:
         wrong_keys=given.wrong_keys,
         plain_key_over_http=given.allow_plain_http,
     )
-    with Book(balance=given.balance, journal=given.journal) as book:
-        simulator = Simulator(rules, book, latency_seconds=given.latency, tell=_tell if given.tell else None)
+    with Journal(balance=given.balance, file=given.journal) as journal:
+        simulator = Simulator(
+            rules, journal, latency_seconds=given.latency, tell=_tell if given.tell else None
+        )
         return asyncio.run(_serve(given, simulator))
 
 

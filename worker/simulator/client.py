@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import urlencode
 
-from worker.simulator.book import Submission
 from worker.simulator.control import PREFIX, REFUSE
+from worker.simulator.journal import Submission
 
 _TIMEOUT_SECONDS: Final = 10.0
 
@@ -38,29 +38,29 @@ class SimulatorClient:
         """Return the submissions for which a phone was called."""
         return self._list("calls", mobile, after)
 
-    def script(self, mobile: str, plays: Sequence[str]) -> None:
-        """Set what the next submissions for a number meet, one play each; then it is accepted."""
-        self._ask("script", {"mobile": mobile, "plays": list(plays)})
+    def script(self, mobile: str, scenarios: Sequence[str]) -> None:
+        """Set what the next submissions for a number meet, one scenario each; then it is accepted."""
+        self._ask("script", {"mobile": mobile, "scenarios": list(scenarios)})
 
     def rates(self, rates: Mapping[str, float], *, seed: int = 0) -> None:
-        """Set plays by chance; an empty mapping ends it."""
+        """Set scenarios by chance; an empty mapping ends it."""
         self._ask("rates", {"rates": dict(rates), "seed": seed})
 
-    def account(self, play: str | None) -> None:
-        """Have every submission meet one play (`4050`); None mends the account."""
-        self._ask("account", {"play": play})
+    def account(self, scenario: str | None) -> None:
+        """Have every submission meet one scenario (`4050`); None mends the account."""
+        self._ask("account", {"scenario": scenario})
 
     def balance(self, calls_left: int) -> None:
         """Set how many calls are left."""
         self._ask("account", {"balance": calls_left})
 
-    def outage(self, play: str | None) -> None:
-        """Have the whole gateway play one thing, judging nothing; None ends it."""
-        self._ask("outage", {"play": play})
+    def outage(self, scenario: str | None) -> None:
+        """Have the whole gateway answer with one scenario, without judging forms; None ends it."""
+        self._ask("outage", {"scenario": scenario})
 
     def refuse(self, seconds: float) -> None:
         """Have nobody listen for so long; open connections are reset."""
-        self._ask("outage", {"play": REFUSE, "seconds": seconds})
+        self._ask("outage", {"scenario": REFUSE, "seconds": seconds})
 
     def reset(self) -> None:
         """Forget everything, submissions included."""

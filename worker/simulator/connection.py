@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from worker.simulator.bodies import HTML
 from worker.simulator.control import PREFIX
-from worker.simulator.wire import BadRequest, Ending, Head, read_head, response
+from worker.simulator.wire import BadRequest, Ending, Head, http_reply, read_head
 
 if TYPE_CHECKING:
     from worker.simulator.server import Simulator
@@ -64,14 +64,14 @@ class Connection(asyncio.Protocol):
             try:
                 self._head = read_head(self._buffer)
             except BadRequest:
-                self._transport.write(response(400, b"", HTML, "Connection: close"))
+                self._transport.write(http_reply(400, b"", HTML, "Connection: close"))
                 self._transport.close()
                 return
             if self._head is None:
                 return
             self._controlling = self._head.path.startswith(PREFIX)
             if self._simulator.outage == _RESET_BEFORE_READING and not self._controlling:
-                # Here, unlike in a play for one number, the form is still unread.
+                # Here, unlike in a scenario for one number, the form is still unread.
                 self._end(Ending.RESET)
                 return
         if len(self._buffer) < self._head.length:
@@ -80,16 +80,16 @@ class Connection(asyncio.Protocol):
         body = bytes(self._buffer[: head.length])
         del self._buffer[: head.length]
         self._busy = True
-        performance = self._simulator.answer(head, body, self._port)
-        ending = performance.ending if head.keep_alive or performance.ending is Ending.RESET else Ending.CLOSE
-        self._perform(performance.steps, ending)
+        response = self._simulator.answer(head, body, self._port)
+        ending = response.ending if head.keep_alive or response.ending is Ending.RESET else Ending.CLOSE
+        self._send(response.steps, ending)
 
-    def _perform(self, steps: tuple[tuple[float, bytes], ...], ending: Ending) -> None:
+    def _send(self, steps: tuple[tuple[float, bytes], ...], ending: Ending) -> None:
         """Send what needs no pause, and leave the rest to a timer."""
         for index, (pause, data) in enumerate(steps):
             if pause:
                 rest = ((0.0, data), *steps[index + 1 :])
-                self._timer = asyncio.get_running_loop().call_later(pause, self._perform, rest, ending)
+                self._timer = asyncio.get_running_loop().call_later(pause, self._send, rest, ending)
                 return
             self._transport.write(data)
         self._end(ending)

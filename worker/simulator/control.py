@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs
 
 from worker.simulator.bodies import JSON
-from worker.simulator.plays import find
-from worker.simulator.wire import Head, Performance, response
+from worker.simulator.scenarios import find
+from worker.simulator.wire import Head, Response, http_reply
 
 if TYPE_CHECKING:
     from worker.simulator.server import Simulator
@@ -20,11 +20,11 @@ API: Final = (
     ("GET", "state", "", "the account, rates, outage, and counts of submissions, calls and connections"),
     ("GET", "submissions?mobile=&after=", "", "every form that arrived, oldest first; `after`: leave out so many"),
     ("GET", "calls?mobile=&after=", "", "only those for which a phone was called"),
-    ("POST", "script", '`{"mobile": "13800138000", "plays": ["0", "silent:3", "2"]}`', "plays for one number, one a submission, then accepted"),
-    ("POST", "rates", '`{"rates": {"0": 0.1, "reset_after_reading": 0.05}, "seed": 1}`', "plays by chance, for numbers without a play of their own"),
-    ("POST", "account", '`{"play": "4050", "balance": 3}`', "one play for every submission; `null` mends it; calls left (at 0: 4051)"),
-    ("POST", "outage", '`{"play": "http_503"}`', "the whole gateway: any play, e.g. `silent:600`, `reset_before_reading`; `null` ends it"),
-    ("POST", "outage", '`{"play": "refuse", "seconds": 2}`', "nobody listens, this API included, for so long"),
+    ("POST", "script", '`{"mobile": "13800138000", "scenarios": ["0", "silent:3", "2"]}`', "scenarios for one number, one a submission, then accepted"),
+    ("POST", "rates", '`{"rates": {"0": 0.1, "reset_after_reading": 0.05}, "seed": 1}`', "scenarios by chance, for numbers without a scenario of their own"),
+    ("POST", "account", '`{"scenario": "4050", "balance": 3}`', "one scenario for every submission; `null` mends it; calls left (at 0: 4051)"),
+    ("POST", "outage", '`{"scenario": "http_503"}`', "the whole gateway: any scenario, e.g. `silent:600`, `reset_before_reading`; `null` ends it"),
+    ("POST", "outage", '`{"scenario": "refuse", "seconds": 2}`', "nobody listens, this API included, for so long"),
     ("POST", "reset", "`{}`", "forget everything, submissions included"),
 )  # fmt: skip
 """(method, path below PREFIX, body, what it does)"""
@@ -32,7 +32,7 @@ API: Final = (
 Handler = Callable[["Simulator", Mapping[str, Any]], dict[str, Any]]
 
 
-def answer(simulator: "Simulator", head: Head, body: bytes) -> Performance:
+def answer(simulator: "Simulator", head: Head, body: bytes) -> Response:
     """Carry out one control request."""
     name = head.path.removeprefix(PREFIX)
     handler = _HANDLERS.get((head.method, name))
@@ -47,19 +47,19 @@ def answer(simulator: "Simulator", head: Head, body: bytes) -> Performance:
         return _json(400, {"error": f"{type(error).__name__}: {error}"})
 
 
-def _json(status: int, value: Any) -> Performance:
-    return Performance(steps=((0.0, response(status, json.dumps(value).encode(), JSON)),))
+def _json(status: int, value: Any) -> Response:
+    return Response(steps=((0.0, http_reply(status, json.dumps(value).encode(), JSON)),))
 
 
 def _state(simulator: "Simulator", _given: Mapping[str, Any]) -> dict[str, Any]:
-    book = simulator.book
+    journal = simulator.journal
     return {
-        "account": {"play": book.account_play, "balance": book.balance},
-        "rates": book.rates,
-        "scripts": sum(bool(script) for script in book.scripts.values()),
+        "account": {"scenario": journal.account_scenario, "balance": journal.balance},
+        "rates": journal.rates,
+        "scripts": sum(bool(script) for script in journal.scripts.values()),
         "outage": simulator.outage,
-        "submissions": len(book.submissions),
-        "calls": book.calls,
+        "submissions": len(journal.submissions),
+        "calls": journal.calls,
         "redirects_followed": simulator.redirects_followed,
         "connections_open": len(simulator.connections),
         "connections_opened": simulator.connections_opened,
@@ -68,7 +68,9 @@ def _state(simulator: "Simulator", _given: Mapping[str, Any]) -> dict[str, Any]:
 
 def _submissions(simulator: "Simulator", given: Mapping[str, Any], *, called: bool = False) -> dict[str, Any]:
     mobile, after = given.get("mobile"), int(given.get("after", 0))
-    found = [s for s in simulator.book.submissions if mobile in {None, s.mobile} and (s.called or not called)]
+    found = [
+        s for s in simulator.journal.submissions if mobile in {None, s.mobile} and (s.called or not called)
+    ]
     return {"submissions": [dataclasses.asdict(s) for s in found[after:]]}
 
 
@@ -78,7 +80,7 @@ def _calls(simulator: "Simulator", given: Mapping[str, Any]) -> dict[str, Any]:
 
 def _change(what: str) -> Handler:
     def handler(simulator: "Simulator", given: Mapping[str, Any]) -> dict[str, Any]:
-        simulator.book.change(what, given)
+        simulator.journal.change(what, given)
         if what == "reset":
             simulator.outage = None
             simulator.redirects_followed = 0
@@ -88,13 +90,13 @@ def _change(what: str) -> Handler:
 
 
 def _outage(simulator: "Simulator", given: Mapping[str, Any]) -> dict[str, Any]:
-    play = given["play"]
-    if play == REFUSE:
+    scenario = given["scenario"]
+    if scenario == REFUSE:
         simulator.refuse(float(given["seconds"]))
         return _state(simulator, {})
-    if play is not None:
-        find(str(play))
-    simulator.outage = play
+    if scenario is not None:
+        find(str(scenario))
+    simulator.outage = scenario
     return _state(simulator, {})
 
 

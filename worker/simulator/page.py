@@ -1,4 +1,4 @@
-"""docs/replies.md, made from the table and the plays: `python -m worker.simulator.page > docs/replies.md`."""
+"""docs/replies.md, made from the table and the scenarios: `python -m worker.simulator.page > docs/replies.md`."""
 
 import sys
 from collections.abc import Iterable, Sequence
@@ -6,7 +6,7 @@ from typing import Final
 
 from config.replies import ROWS, Action, Kind, Row
 from worker.simulator.control import API, PREFIX
-from worker.simulator.plays import FORMS, INSTEAD, PLAYS, REPLIES, Play, magic_number
+from worker.simulator.scenarios import FORMS, INSTEAD, REPLIES, SCENARIOS, Scenario, magic_number
 from worker.simulator.server import GATEWAY_PATH
 
 _INTRO: Final = """\
@@ -27,7 +27,7 @@ A code marked * is promised by nobody: it was seen on the provider's other produ
 _SYMPTOMS: Final = """\
 ## What the network can do instead
 
-`Retry-After` of HTTP 429 and 503 is honoured within the code's life. A row without a magic number shows nothing that a server could play: it happens
+`Retry-After` of HTTP 429 and 503 is honoured within the code's life. A row without a magic number shows nothing that a server could show: it happens
 before a server is reached, or in the worker. A connection refused is had with the outage `refuse` (below), `tls_untrusted` with a certificate of your own.
 """
 
@@ -37,7 +37,7 @@ _SIMULATOR: Final = f"""\
     python -m worker.simulator --account APIID --apikey KEY [--port 0] [--journal FILE] [--tell] [--latency SECONDS] ...
 
 It says `simulator ready http://127.0.0.1:PORT`; the gateway is at `{GATEWAY_PATH}` there, for Submit and for GetNum. `--help` lists its options. It judges each
-submission in this order, and the first that applies is played:
+submission in this order, and the first that applies is shown:
 
 1. an outage of the whole gateway;
 2. credentials: 401 no account, 402 no password, 405 wrong account or key, 40502 wrong signature, 40501 a signature whose time is off by more than
@@ -55,17 +55,17 @@ submission in this order, and the first that applies is played:
                         k = 2: the form of an accepted reply, by its index below
                         n = 0: always; n = 1 to 9: the first n times, and accepted from then on
 
-`worker.simulator.plays.magic_number("4050")`, `magic_number("silent", times=1)` build them. Scripts, rates and outages name the plays, some with seconds: `silent:3`.
+`worker.simulator.scenarios.magic_number("4050")`, `magic_number("silent", times=1)` build them. Scripts, rates and outages name the scenarios, some with seconds: `silent:3`.
 """
 
 _INSTEAD: Final = """\
-### Plays: instead of a reply
+### Scenarios: instead of a reply
 
 *Called*: a call is placed and counted, though its reply is lost or spoilt. Played for one number, `reset_before_reading` differs from `reset_after_reading` in name only, since the number
 is in the form; as an outage it resets with the form unread.
 """
 
-_FORMS: Final = "### Plays: forms of an accepted reply\n"
+_FORMS: Final = "### Scenarios: forms of an accepted reply\n"
 
 _CONTROL: Final = f"""\
 ### Control API
@@ -103,9 +103,9 @@ def _what_follows(row: Row) -> str:
     return f"tried again after a back-off{often}, then dead letter"
 
 
-def _cells(row: Row, name: str, play: Play | None) -> tuple[str, ...]:
+def _cells(row: Row, name: str, scenario: Scenario | None) -> tuple[str, ...]:
     meaning = row.meaning + (f" (text: {' or '.join(row.text.split('|'))})" if row.text else "")
-    number = f"`{magic_number(play.name)}`" if play else "none"
+    number = f"`{magic_number(scenario.name)}`" if scenario else "none"
     runbook = f"[{row.runbook}](operating.md#{row.runbook})"
     return (
         name,
@@ -122,33 +122,37 @@ def _cells(row: Row, name: str, play: Play | None) -> tuple[str, ...]:
 def _reply_rows() -> Iterable[tuple[str, ...]]:
     for row in ROWS:
         if row.symptom is None:
-            yield _cells(row, f"`{row.name}`" + ("\\*" if row.seen else ""), PLAYS[row.name])
+            yield _cells(row, f"`{row.name}`" + ("\\*" if row.seen else ""), SCENARIOS[row.name])
 
 
 def _symptom_rows() -> Iterable[tuple[str, ...]]:
     for row in ROWS:
         if row.symptom is not None:
-            yield _cells(row, f"`{row.name}`", next((play for play in INSTEAD if play.row == row.name), None))
+            yield _cells(
+                row,
+                f"`{row.name}`",
+                next((scenario for scenario in INSTEAD if scenario.row == row.name), None),
+            )
 
 
-def _plays(plays: Iterable[Play]) -> Iterable[tuple[str, ...]]:
-    for index, play in enumerate(plays):
-        called = "yes" if play.called else "no"
+def _scenarios(scenarios: Iterable[Scenario]) -> Iterable[tuple[str, ...]]:
+    for index, scenario in enumerate(scenarios):
+        called = "yes" if scenario.called else "no"
         yield (
             str(index),
-            f"`{play.name}`",
-            play.meaning,
+            f"`{scenario.name}`",
+            scenario.meaning,
             called,
-            f"`{play.row}`",
-            f"`{magic_number(play.name)}`",
+            f"`{scenario.row}`",
+            f"`{magic_number(scenario.name)}`",
         )
 
 
 def page() -> str:
     """Return the whole of docs/replies.md."""
-    columns = ("index", "play", "what it is", "called", "row above", "magic number")
+    columns = ("index", "scenario", "what it is", "called", "row above", "magic number")
     control = ((method, f"`{path}`", body, text) for method, path, body, text in API)
-    texts = [f"`{play.name}` {play.message}" for play in REPLIES]
+    texts = [f"`{scenario.name}` {scenario.message}" for scenario in REPLIES]
     return (
         "\n".join(
             (
@@ -159,9 +163,9 @@ def page() -> str:
                 _table(("symptom", *_REPLY_COLUMNS), _symptom_rows()),
                 _SIMULATOR,
                 _INSTEAD,
-                _table(columns, _plays(INSTEAD)),
+                _table(columns, _scenarios(INSTEAD)),
                 _FORMS,
-                _table(columns, _plays(FORMS)),
+                _table(columns, _scenarios(FORMS)),
                 _CONTROL,
                 _table(("method", "path", "body", "what it does"), control),
                 _JOURNAL.rstrip("\n"),

@@ -8,13 +8,13 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from config.masking import MOBILE_PATTERN
-from worker.simulator.book import Book
-from worker.simulator.plays import ACCEPTED, of_number
+from worker.simulator.journal import Journal
+from worker.simulator.scenarios import ACCEPTED, of_number
 
 _CODE: Final = re.compile(r"[0-9]{4,6}")
 _MOBILE: Final = re.compile(MOBILE_PATTERN)
 _TIME: Final = re.compile(r"[0-9]{10}")
-_BALANCE_PLAYS: Final = {
+_BALANCE_SCENARIOS: Final = {
     "400": "400",
     "401": "401",
     "402": "402",
@@ -23,7 +23,7 @@ _BALANCE_PLAYS: Final = {
     "408": "4050",
     "4052": "400",
 }
-"""What a balance query answers while the whole account plays something; it knows fewer codes than Submit."""
+"""What a balance query answers while the whole account is in a scenario; it knows fewer codes than Submit."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,9 +45,9 @@ class Rules:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """The play chosen for one request, and who chose it (see `Submission.source`)."""
+    """The scenario chosen for one request, and who chose it (see `Submission.source`)."""
 
-    play: str
+    scenario: str
     source: str
     signature: str
 
@@ -62,11 +62,11 @@ class Received:
     secure: bool
     """It came over TLS."""
     outage: str | None = None
-    """The play of the whole gateway, where one is on."""
+    """The scenario of the whole gateway, where one is on."""
 
 
-def judge(received: Received, rules: Rules, book: Book) -> Verdict:
-    """Choose the play for one Submit.
+def judge(received: Received, rules: Rules, journal: Journal) -> Verdict:
+    """Choose the scenario for one Submit.
 
     1. An outage of the whole gateway. 2. Credentials. 3. Number and code. 4. The account's state. 5. How often this
     number was tried. 6. Its script. 7. Its magic. 8. The rates. 9. Accepted.
@@ -75,31 +75,31 @@ def judge(received: Received, rules: Rules, book: Book) -> Verdict:
     mobile, code = form.get("mobile", ""), form.get("content", "")
     wrong, signature = _credentials(received, rules, mobile + code)
     if received.outage is not None:
-        return Verdict(play=received.outage, source="outage", signature=signature)
+        return Verdict(scenario=received.outage, source="outage", signature=signature)
     refusal = wrong or _malformed(mobile, code)
     if refusal:
         if wrong in {"405", "40502"} and form["account"] == rules.account:
-            _count_wrong_key(rules, book)
-        return Verdict(play=refusal, source="form", signature=signature)
-    book.wrong_keys = 0
+            _count_wrong_key(rules, journal)
+        return Verdict(scenario=refusal, source="form", signature=signature)
+    journal.wrong_keys = 0
     choices: tuple[tuple[str, Callable[[], str | None]], ...] = (
-        ("account", lambda: book.account_play or (None if book.balance > 0 else "4051")),
-        ("rule", lambda: _too_often(mobile, rules, book, received.at)),
-        ("script", lambda: book.scripted(mobile)),
-        ("number", lambda: _magic(mobile, book)),
-        ("rate", book.drawn),
+        ("account", lambda: journal.account_scenario or (None if journal.balance > 0 else "4051")),
+        ("rule", lambda: _too_often(mobile, rules, journal, received.at)),
+        ("script", lambda: journal.scripted(mobile)),
+        ("number", lambda: _magic(mobile, journal)),
+        ("rate", journal.drawn),
     )
     for source, choose in choices:
-        play = choose()
-        if play is not None:
-            return Verdict(play=play, source=source, signature=signature)
-    return Verdict(play=ACCEPTED, source="none", signature=signature)
+        scenario = choose()
+        if scenario is not None:
+            return Verdict(scenario=scenario, source=source, signature=signature)
+    return Verdict(scenario=ACCEPTED, source="none", signature=signature)
 
 
-def judge_balance(received: Received, rules: Rules, book: Book) -> str:
-    """Choose the play for one GetNum; `2` with a balance is the everyday one."""
+def judge_balance(received: Received, rules: Rules, journal: Journal) -> str:
+    """Choose the scenario for one GetNum; `2` with a balance is the everyday one."""
     wrong, _signature = _credentials(received, rules, "")
-    return received.outage or wrong or _BALANCE_PLAYS.get(book.account_play or "", ACCEPTED)
+    return received.outage or wrong or _BALANCE_SCENARIOS.get(journal.account_scenario or "", ACCEPTED)
 
 
 def _credentials(received: Received, rules: Rules, signed: str) -> tuple[str | None, str]:
@@ -134,22 +134,22 @@ def _malformed(mobile: str, code: str) -> str | None:
     return None if _CODE.fullmatch(code) else "4070"
 
 
-def _count_wrong_key(rules: Rules, book: Book) -> None:
-    book.wrong_keys += 1
-    if rules.wrong_keys and book.wrong_keys >= rules.wrong_keys:
-        book.freeze("4050")
+def _count_wrong_key(rules: Rules, journal: Journal) -> None:
+    journal.wrong_keys += 1
+    if rules.wrong_keys and journal.wrong_keys >= rules.wrong_keys:
+        journal.freeze("4050")
 
 
-def _too_often(mobile: str, rules: Rules, book: Book, now: float) -> str | None:
-    if rules.per_minute and book.recent(mobile, now, 60.0) >= rules.per_minute:
-        book.freeze("408")
+def _too_often(mobile: str, rules: Rules, journal: Journal, now: float) -> str | None:
+    if rules.per_minute and journal.recent(mobile, now, 60.0) >= rules.per_minute:
+        journal.freeze("408")
         return "408"
-    return "4080" if rules.per_second and book.recent(mobile, now, 1.0) >= rules.per_second else None
+    return "4080" if rules.per_second and journal.recent(mobile, now, 1.0) >= rules.per_second else None
 
 
-def _magic(mobile: str, book: Book) -> str | None:
+def _magic(mobile: str, journal: Journal) -> str | None:
     asked = of_number(mobile)
     if asked is None:
         return None
-    play, times = asked
-    return play if times == 0 or book.magic_plays(mobile) < times else None
+    scenario, times = asked
+    return scenario if times == 0 or journal.magic_count(mobile) < times else None

@@ -1,4 +1,4 @@
-"""The simulator's server: listens, has each request judged, writes it into the book, and says what is to happen."""
+"""The simulator's server: listens, has each request judged, writes it into the journal, and says what is to happen."""
 
 import asyncio
 import dataclasses
@@ -11,12 +11,12 @@ from urllib.parse import parse_qsl
 from config.masking import mask_mobile
 from worker.simulator import bodies, control
 from worker.simulator.bodies import Answer
-from worker.simulator.book import Book, Submission
 from worker.simulator.connection import Connection
-from worker.simulator.plays import ACCEPTED_MESSAGE, find
+from worker.simulator.journal import Journal, Submission
 from worker.simulator.rules import Received, Rules, judge, judge_balance
+from worker.simulator.scenarios import ACCEPTED_MESSAGE, find
 from worker.simulator.symptoms import REDIRECT_PATH
-from worker.simulator.wire import Head, Performance, response
+from worker.simulator.wire import Head, Response, http_reply
 
 GATEWAY_PATH: Final = "/webservice/voice.php"
 _LISTEN_AGAIN_SECONDS: Final = 0.1
@@ -24,23 +24,23 @@ _FIRST_ID: Final = 16_842_079_209_571_524_017
 """20 digits, as the real ones: more than a signed 64-bit integer holds."""
 
 
-def _page(status: int, text: str) -> Performance:
-    return Performance(steps=((0.0, response(status, text.encode(), bodies.HTML)),))
+def _page(status: int, text: str) -> Response:
+    return Response(steps=((0.0, http_reply(status, text.encode(), bodies.HTML)),))
 
 
 class Simulator:
-    """One gateway: rules, book, outage, and the connections that are open."""
+    """One gateway: rules, journal, outage, and the connections that are open."""
 
     def __init__(
         self,
         rules: Rules,
-        book: Book,
+        journal: Journal,
         *,
         latency_seconds: float = 0.0,
         tell: Callable[[str], None] | None = None,
     ) -> None:
         self.rules: Final = rules
-        self.book: Final = book
+        self.journal: Final = journal
         self.outage: str | None = None
         self.redirects_followed = 0
         self.connections: set[Connection] = set()
@@ -91,8 +91,8 @@ class Simulator:
         for connection in tuple(self.connections):
             connection.abort()
 
-    def answer(self, head: Head, body: bytes, port: int) -> Performance:
-        """Return what happens to one request; a submission is in the book by then."""
+    def answer(self, head: Head, body: bytes, port: int) -> Response:
+        """Return what happens to one request; a submission is in the journal by then."""
         if head.path.startswith(control.PREFIX):
             return control.answer(self, head, body)
         if head.path == REDIRECT_PATH:
@@ -102,7 +102,7 @@ class Simulator:
             return _page(404, "no such page")
         return self._later(self._gateway(head, body, port))
 
-    def _gateway(self, head: Head, body: bytes, port: int) -> Performance:
+    def _gateway(self, head: Head, body: bytes, port: int) -> Response:
         form = dict(parse_qsl(head.query, keep_blank_values=True))
         form.update(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
         method = form.get("method")
@@ -112,44 +112,48 @@ class Simulator:
             return self._balance(form)
         return _page(404, "no such method")
 
-    def _submit(self, form: dict[str, str], method: str, port: int) -> Performance:
+    def _submit(self, form: dict[str, str], method: str, port: int) -> Response:
         received = self._received(form)
-        verdict = judge(received, self.rules, self.book)
-        play, seconds = find(verdict.play)
-        voice_id = str(_FIRST_ID + self.book.calls) if play.called else "0"
+        verdict = judge(received, self.rules, self.journal)
+        scenario, seconds = find(verdict.scenario)
+        voice_id = str(_FIRST_ID + self.journal.calls) if scenario.called else "0"
         submission = Submission(
             at=received.at,
             mobile=form.get("mobile", ""),
             code=form.get("content", ""),
-            play=verdict.play,
+            scenario=verdict.scenario,
             source=verdict.source,
-            reply=play.code,
-            called=play.called,
+            reply=scenario.code,
+            called=scenario.called,
             voice_id=voice_id,
             signature=verdict.signature,
             method=method,
             port=port,
         )
-        self.book.write(submission)
+        self.journal.write(submission)
         if self._tell is not None:
-            what = "called" if play.called else "not called"
-            self._tell(f"{what} {mask_mobile(submission.mobile)} play={verdict.play} by={verdict.source}")
-        code = 2 if play.code is None else play.code
-        answer = Answer(code=code, message=play.message or ACCEPTED_MESSAGE, voice_id=voice_id)
-        return play.perform(answer, form.get("format", "xml"), seconds)
+            what = "called" if scenario.called else "not called"
+            self._tell(
+                f"{what} {mask_mobile(submission.mobile)} scenario={verdict.scenario} by={verdict.source}"
+            )
+        code = 2 if scenario.code is None else scenario.code
+        answer = Answer(code=code, message=scenario.message or ACCEPTED_MESSAGE, voice_id=voice_id)
+        return scenario.respond(answer, form.get("format", "xml"), seconds)
 
-    def _balance(self, form: dict[str, str]) -> Performance:
-        play, seconds = find(judge_balance(self._received(form), self.rules, self.book))
-        code = 2 if play.code is None else play.code
-        answer = Answer(code=code, message=play.message, balance=self.book.balance if play.called else 0)
-        return play.perform(answer, form.get("format", "xml"), seconds)
+    def _balance(self, form: dict[str, str]) -> Response:
+        scenario, seconds = find(judge_balance(self._received(form), self.rules, self.journal))
+        code = 2 if scenario.code is None else scenario.code
+        answer = Answer(
+            code=code, message=scenario.message, balance=self.journal.balance if scenario.called else 0
+        )
+        return scenario.respond(answer, form.get("format", "xml"), seconds)
 
     def _received(self, form: dict[str, str]) -> Received:
         return Received(form=form, at=time.time(), secure=self._ssl is not None, outage=self.outage)
 
-    def _later(self, performance: Performance) -> Performance:
+    def _later(self, response: Response) -> Response:
         if not self._latency_seconds:
-            return performance
-        steps = performance.steps or ((0.0, b""),)
+            return response
+        steps = response.steps or ((0.0, b""),)
         first = (steps[0][0] + self._latency_seconds, steps[0][1])
-        return dataclasses.replace(performance, steps=(first, *steps[1:]))
+        return dataclasses.replace(response, steps=(first, *steps[1:]))

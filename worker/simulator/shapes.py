@@ -5,31 +5,31 @@ from typing import Final
 
 from worker.simulator import bodies
 from worker.simulator.bodies import HTML, JSON, NAMESPACES, XML, Answer, as_json, as_object, as_xml
-from worker.simulator.wire import Ending, Performance, head, response
+from worker.simulator.wire import Ending, Response, head, http_reply
 
-Shape = Callable[[Answer, float], Performance]
-"""(the answer, seconds: the play's argument) -> what the client sees"""
+Shape = Callable[[Answer, float], Response]
+"""(the answer, seconds: the scenario's argument) -> what the client sees"""
 
 SLOW_SECONDS: Final = 2.0
 
 
-def _one(body: bytes, content_type: str, *headers: str) -> Performance:
-    return Performance(steps=((0.0, response(200, body, content_type, *headers)),))
+def _one(body: bytes, content_type: str, *headers: str) -> Response:
+    return Response(steps=((0.0, http_reply(200, body, content_type, *headers)),))
 
 
-def _wrapped(answer: Answer, _seconds: float) -> Performance:
+def _wrapped(answer: Answer, _seconds: float) -> Response:
     return _one(as_json({"SubmitResult": as_object(answer)}).encode(), JSON)
 
 
-def _code_as_string(answer: Answer, _seconds: float) -> Performance:
+def _code_as_string(answer: Answer, _seconds: float) -> Response:
     return _one(as_json(as_object(answer) | {"code": str(answer.code)}).encode(), JSON)
 
 
-def _id_as_number(answer: Answer, _seconds: float) -> Performance:
+def _id_as_number(answer: Answer, _seconds: float) -> Response:
     return _one(as_json(as_object(answer) | {"smsid": int(answer.voice_id)}).encode(), JSON)
 
 
-def _no_id(answer: Answer, _seconds: float) -> Performance:
+def _no_id(answer: Answer, _seconds: float) -> Response:
     return _one(as_json(as_object(answer) | {"smsid": 0}).encode(), JSON)
 
 
@@ -37,31 +37,31 @@ def _in_namespace(namespace: str) -> Shape:
     return lambda answer, _seconds: _one(as_xml(answer, namespace=namespace).encode(), XML)
 
 
-def _prefixed(answer: Answer, _seconds: float) -> Performance:
+def _prefixed(answer: Answer, _seconds: float) -> Response:
     text = as_xml(answer, namespace="")
     for name in ("SubmitResult", "code", "msg", "voiceid"):
         text = text.replace(f"<{name}>", f"<s:{name}>").replace(f"</{name}>", f"</s:{name}>")
     return _one(text.replace("<s:SubmitResult>", f'<s:SubmitResult xmlns:s="{NAMESPACES[0]}">').encode(), XML)
 
 
-def _chunked(answer: Answer, _seconds: float) -> Performance:
+def _chunked(answer: Answer, _seconds: float) -> Response:
     body = as_json(as_object(answer)).encode()
     chunks = b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in (body[:7], body[7:])) + b"0\r\n\r\n"
-    return Performance(steps=((0.0, head(200, JSON, "Transfer-Encoding: chunked") + chunks),))
+    return Response(steps=((0.0, head(200, JSON, "Transfer-Encoding: chunked") + chunks),))
 
 
-def _until_close(answer: Answer, _seconds: float) -> Performance:
+def _until_close(answer: Answer, _seconds: float) -> Response:
     body = as_json(as_object(answer)).encode()
-    return Performance(steps=((0.0, head(200, JSON, "Connection: close") + body),), ending=Ending.CLOSE)
+    return Response(steps=((0.0, head(200, JSON, "Connection: close") + body),), ending=Ending.CLOSE)
 
 
-def _with_status_500(answer: Answer, _seconds: float) -> Performance:
-    return Performance(steps=((0.0, response(500, as_json(as_object(answer)).encode(), JSON)),))
+def _with_status_500(answer: Answer, _seconds: float) -> Response:
+    return Response(steps=((0.0, http_reply(500, as_json(as_object(answer)).encode(), JSON)),))
 
 
-def _slow(answer: Answer, seconds: float) -> Performance:
+def _slow(answer: Answer, seconds: float) -> Response:
     body, content_type = bodies.plain(answer, "json")
-    return Performance(steps=((seconds or SLOW_SECONDS, response(200, body, content_type)),))
+    return Response(steps=((seconds or SLOW_SECONDS, http_reply(200, body, content_type)),))
 
 
 def _json(answer: Answer, *, id_name: str = "smsid") -> str:

@@ -5,10 +5,10 @@ from typing import Final
 
 from config.replies import Symptom, symptom_of_http
 from worker.simulator.bodies import HTML, XML, Answer, as_json, as_object
-from worker.simulator.wire import Ending, Performance, head, response
+from worker.simulator.wire import Ending, Response, head, http_reply
 
-Act = Callable[[Answer, float], Performance]
-"""(what would have been answered, seconds: the play's argument) -> what the client sees"""
+Fault = Callable[[Answer, float], Response]
+"""(what would have been answered, seconds: the scenario's argument) -> what the client sees"""
 
 SILENT_SECONDS: Final = 30.0
 DRIP_SECONDS: Final = 0.2
@@ -26,16 +26,16 @@ _BOMB: Final = (
 _RETRY_AFTER: Final = (429, 503)
 
 
-def _reset(_answer: Answer, _seconds: float) -> Performance:
-    return Performance(ending=Ending.RESET)
+def _reset(_answer: Answer, _seconds: float) -> Response:
+    return Response(ending=Ending.RESET)
 
 
-def _closed(_answer: Answer, _seconds: float) -> Performance:
-    return Performance(ending=Ending.CLOSE)
+def _closed(_answer: Answer, _seconds: float) -> Response:
+    return Response(ending=Ending.CLOSE)
 
 
-def _silent(_answer: Answer, seconds: float) -> Performance:
-    return Performance(steps=((seconds or SILENT_SECONDS, b""),), ending=Ending.CLOSE)
+def _silent(_answer: Answer, seconds: float) -> Response:
+    return Response(steps=((seconds or SILENT_SECONDS, b""),), ending=Ending.CLOSE)
 
 
 def _good(answer: Answer) -> tuple[bytes, bytes]:
@@ -47,46 +47,46 @@ def _drip(data: bytes, seconds: float) -> tuple[tuple[float, bytes], ...]:
     return tuple((seconds or DRIP_SECONDS, data[n : n + 1]) for n in range(len(data)))
 
 
-def _drip_header(answer: Answer, seconds: float) -> Performance:
+def _drip_header(answer: Answer, seconds: float) -> Response:
     header, body = _good(answer)
-    return Performance(steps=(*_drip(header, seconds), (0.0, body)))
+    return Response(steps=(*_drip(header, seconds), (0.0, body)))
 
 
-def _drip_body(answer: Answer, seconds: float) -> Performance:
+def _drip_body(answer: Answer, seconds: float) -> Response:
     header, body = _good(answer)
-    return Performance(steps=((0.0, header), *_drip(body, seconds)))
+    return Response(steps=((0.0, header), *_drip(body, seconds)))
 
 
-def _truncated(answer: Answer, _seconds: float) -> Performance:
+def _truncated(answer: Answer, _seconds: float) -> Response:
     header, body = _good(answer)
-    return Performance(steps=((0.0, header + body[: len(body) // 2]),), ending=Ending.CLOSE)
+    return Response(steps=((0.0, header + body[: len(body) // 2]),), ending=Ending.CLOSE)
 
 
-def _page(body: str | bytes, content_type: str = HTML) -> Act:
+def _page(body: str | bytes, content_type: str = HTML) -> Fault:
     data = body.encode() if isinstance(body, str) else body
-    reply = Performance(steps=((0.0, response(200, data, content_type)),))
+    reply = Response(steps=((0.0, http_reply(200, data, content_type)),))
     return lambda _answer, _seconds: reply
 
 
-def _large(_answer: Answer, _seconds: float) -> Performance:
+def _large(_answer: Answer, _seconds: float) -> Response:
     body = b'{"code":2,"msg":"' + b"x" * LARGE_BYTES + b'"}'
-    return Performance(steps=((0.0, response(200, body, "application/json")),))
+    return Response(steps=((0.0, http_reply(200, body, "application/json")),))
 
 
-def _redirect(status: int) -> Act:
-    reply = Performance(steps=((0.0, response(status, b"", HTML, f"Location: {REDIRECT_PATH}")),))
+def _redirect(status: int) -> Fault:
+    reply = Response(steps=((0.0, http_reply(status, b"", HTML, f"Location: {REDIRECT_PATH}")),))
     return lambda _answer, _seconds: reply
 
 
-def _http(status: int) -> Act:
-    def act(_answer: Answer, seconds: float) -> Performance:
+def _http(status: int) -> Fault:
+    def reply(_answer: Answer, seconds: float) -> Response:
         headers = (f"Retry-After: {seconds or RETRY_AFTER_SECONDS:g}",) if status in _RETRY_AFTER else ()
-        return Performance(steps=((0.0, response(status, _PAGE.encode(), HTML, *headers)),))
+        return Response(steps=((0.0, http_reply(status, _PAGE.encode(), HTML, *headers)),))
 
-    return act
+    return reply
 
 
-def _http_row(status: int) -> tuple[str, str, Symptom, bool, Act]:
+def _http_row(status: int) -> tuple[str, str, Symptom, bool, Fault]:
     more = (
         f", `Retry-After: {RETRY_AFTER_SECONDS:g}` (or `http_{status}:SECONDS`)"
         if status in _RETRY_AFTER
@@ -101,7 +101,7 @@ def _http_row(status: int) -> tuple[str, str, Symptom, bool, Act]:
     )
 
 
-SYMPTOMS: Final[tuple[tuple[str, str, Symptom, bool, Act], ...]] = (
+SYMPTOMS: Final[tuple[tuple[str, str, Symptom, bool, Fault], ...]] = (
     ("reset_before_reading", "reset; no call is placed", Symptom.RESET, False, _reset),
     ("reset_after_reading", "reset after the form was read; no call is placed", Symptom.RESET, False, _reset),
     ("closed_without_reply", "closed after the form was read; no call is placed", Symptom.RESET, False, _closed),

@@ -26,7 +26,7 @@ class Ending(enum.Enum):
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Performance:
+class Response:
     """What the client sees: pieces of bytes, each after a pause, then the ending."""
 
     steps: tuple[tuple[float, bytes], ...] = ()
@@ -86,6 +86,6 @@ def head(status: int, content_type: str, *headers: str) -> bytes:
     return "\r\n".join(lines).encode("ascii")
 
 
-def response(status: int, body: bytes, content_type: str, *headers: str) -> bytes:
+def http_reply(status: int, body: bytes, content_type: str, *headers: str) -> bytes:
     """Return a whole reply: head and body in one piece, so that it leaves in one packet."""
     return head(status, content_type, f"Content-Length: {len(body)}", *headers) + body

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Self
 
-from worker.simulator.plays import find
+from worker.simulator.scenarios import find
 
 WINDOW_SECONDS: Final = 60.0
 DEFAULT_BALANCE: Final = 1_000_000
@@ -27,9 +27,9 @@ class Submission:
     """Epoch seconds."""
     mobile: str = dataclasses.field(repr=False)
     code: str = dataclasses.field(repr=False)
-    play: str
+    scenario: str
     source: str
-    """Who chose the play: `form`, `outage`, `account`, `rule`, `script`, `number`, `rate` or `none`."""
+    """Who chose the scenario: `form`, `outage`, `account`, `rule`, `script`, `number`, `rate` or `none`."""
     reply: int | None
     """The reply code that was sent; None where the client gets none to read."""
     called: bool
@@ -43,22 +43,22 @@ class Submission:
     """The client's, which tells connections apart."""
 
 
-class Book:
-    """Submissions, scripts, rates and the account. Raises ValueError where a change names no play."""
+class Journal:
+    """Submissions, scripts, rates and the account. Raises ValueError where a change names no scenario."""
 
-    def __init__(self, *, balance: int = DEFAULT_BALANCE, journal: Path | None = None) -> None:
+    def __init__(self, *, balance: int = DEFAULT_BALANCE, file: Path | None = None) -> None:
         self._first_balance = balance
         self._file: int | None = None
         self._forget()
-        if journal is not None:
-            self._load(journal)
-            self._file = os.open(journal, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        if file is not None:
+            self._load(file)
+            self._file = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
 
     def _forget(self) -> None:
         self.submissions: list[Submission] = []
         self.calls = 0
         self.balance = self._first_balance
-        self.account_play: str | None = None
+        self.account_scenario: str | None = None
         self.rates: dict[str, float] = {}
         self.scripts: dict[str, collections.deque[str]] = {}
         self.wrong_keys = 0
@@ -76,32 +76,32 @@ class Book:
         _CHANGES[what](self, body)
         self._append({"change": what, "body": dict(body)})
 
-    def freeze(self, play: str) -> None:
+    def freeze(self, scenario: str) -> None:
         """Freeze the account, as the gateway does by itself, until somebody mends it."""
-        self.change("account", {"play": play})
+        self.change("account", {"scenario": scenario})
 
     def recent(self, mobile: str, now: float, seconds: float) -> int:
         """Return how many submissions for a number came within the last `seconds` (60 at most), the present one not counted."""
         return sum(at > now - seconds for at in self._recent.get(mobile, ()))
 
     def scripted(self, mobile: str) -> str | None:
-        """Return the next play of a number's script. It is used up once it is written."""
+        """Return the next scenario of a number's script. It is used up once it is written."""
         script = self.scripts.get(mobile)
         return script[0] if script else None
 
-    def magic_plays(self, mobile: str) -> int:
-        """Return how often a magic number had its play."""
+    def magic_count(self, mobile: str) -> int:
+        """Return how often a magic number had its scenario."""
         return self._magic[mobile]
 
     def drawn(self) -> str | None:
-        """Draw a play by the rates; None: none."""
+        """Draw a scenario by the rates; None: none."""
         if not self.rates:
             return None
         left = self._random.random()
-        for play, rate in self.rates.items():
+        for scenario, rate in self.rates.items():
             left -= rate
             if left < 0:
-                return play
+                return scenario
         return None
 
     def close(self) -> None:
@@ -120,10 +120,10 @@ class Book:
         if self._file is not None:
             os.write(self._file, json.dumps(entry, separators=(",", ":")).encode() + b"\n")
 
-    def _load(self, journal: Path) -> None:
-        if not journal.exists():
+    def _load(self, file: Path) -> None:
+        if not file.exists():
             return
-        for line in journal.read_bytes().splitlines():
+        for line in file.read_bytes().splitlines():
             entry = json.loads(line)
             if "change" in entry:
                 _CHANGES[entry["change"]](self, entry["body"])
@@ -146,24 +146,24 @@ class Book:
             times.append(submission.at)
 
     def _change_script(self, body: Mapping[str, Any]) -> None:
-        mobile, plays = body["mobile"], list(body["plays"])
-        _check_plays(plays)
-        self.scripts[str(mobile)] = collections.deque(plays)
+        mobile, scenarios = body["mobile"], list(body["scenarios"])
+        _check_names(scenarios)
+        self.scripts[str(mobile)] = collections.deque(scenarios)
 
     def _change_account(self, body: Mapping[str, Any]) -> None:
-        if "play" in body:
-            if body["play"] is not None:
-                _check_plays([body["play"]])
+        if "scenario" in body:
+            if body["scenario"] is not None:
+                _check_names([body["scenario"]])
             else:
                 self._recent.clear()
                 self.wrong_keys = 0
-            self.account_play = body["play"]
+            self.account_scenario = body["scenario"]
         if "balance" in body:
             self.balance = int(body["balance"])
 
     def _change_rates(self, body: Mapping[str, Any]) -> None:
-        rates = {str(play): float(rate) for play, rate in body["rates"].items()}
-        _check_plays(list(rates))
+        rates = {str(scenario): float(rate) for scenario, rate in body["rates"].items()}
+        _check_names(list(rates))
         if any(rate < 0 for rate in rates.values()) or sum(rates.values()) > 1:
             message = "rates must be 0 or more, and their sum at most 1"
             raise ValueError(message)
@@ -174,15 +174,15 @@ class Book:
         self._forget()
 
 
-def _check_plays(plays: Sequence[Any]) -> None:
-    for play in plays:
-        find(str(play))
+def _check_names(scenarios: Sequence[Any]) -> None:
+    for scenario in scenarios:
+        find(str(scenario))
 
 
 _FIELDS: Final = tuple(field.name for field in dataclasses.fields(Submission))
-_CHANGES: Final[dict[str, Callable[[Book, Mapping[str, Any]], None]]] = {
-    "script": Book._change_script,  # noqa: SLF001 - the table of this module's own changes
-    "account": Book._change_account,  # noqa: SLF001 - the same
-    "rates": Book._change_rates,  # noqa: SLF001 - the same
-    "reset": Book._change_reset,  # noqa: SLF001 - the same
+_CHANGES: Final[dict[str, Callable[[Journal, Mapping[str, Any]], None]]] = {
+    "script": Journal._change_script,  # noqa: SLF001 - the table of this module's own changes
+    "account": Journal._change_account,  # noqa: SLF001 - the same
+    "rates": Journal._change_rates,  # noqa: SLF001 - the same
+    "reset": Journal._change_reset,  # noqa: SLF001 - the same
 }

@@ -5,13 +5,13 @@ import enum
 from collections.abc import Mapping
 from typing import Any, Final
 
-from worker.simulator.plays import magic_number
+from worker.simulator.scenarios import magic_number
 
 ACCEPTED: Final = "accepted"
 DEAD: Final = "dead"
 
 
-class Act(enum.Enum):
+class Phase(enum.Enum):
     """When a message is sent."""
 
     DAY = "an ordinary day"
@@ -21,16 +21,16 @@ class Act(enum.Enum):
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class Sample:
     """One message. `name`: of its key, without the run's prefix."""
 
     name: str
-    story: str
-    act: Act = Act.DAY
+    description: str
+    phase: Phase = Phase.DAY
     mobile: Any = dataclasses.field(repr=False)
     code: Any = dataclasses.field(default="0042", repr=False)
     key_of: str = ""
-    """Sent under another part's key."""
+    """Sent under another sample's key."""
     expires_in_seconds: float | None = 300
     milliseconds: bool = False
     """Written in milliseconds: the classic mistake."""
@@ -47,15 +47,15 @@ class Part:
         return values
 
 
-def _asks(name: str, story: str, play: str, times: int = 0, ends: str = ACCEPTED) -> Part:
-    """Return a part whose number asks the simulator for a play."""
-    return Part(name=name, story=story, mobile=magic_number(play, times), ends=ends)
+def _asks(name: str, description: str, scenario: str, times: int = 0, ends: str = ACCEPTED) -> Sample:
+    """Return a sample whose number asks the simulator for a scenario."""
+    return Sample(name=name, description=description, mobile=magic_number(scenario, times), ends=ends)
 
 
-PARTS: Final = (
-    Part(name="login", story="a login", mobile="13800138000"),
-    Part(name="spaced", story="written with +86 and dashes", mobile="+86 139-1234-5678", code="918273"),
-    Part(name="new-prefix", story="a 149 number", mobile="14912345678"),
+SAMPLES: Final = (
+    Sample(name="login", description="a login", mobile="13800138000"),
+    Sample(name="spaced", description="written with +86 and dashes", mobile="+86 139-1234-5678", code="918273"),
+    Sample(name="new-prefix", description="a 149 number", mobile="14912345678"),
     _asks("xml", "the reply is XML in GBK", "xml_gbk"),
     _asks("long-id", "the reply's id has 20 digits", "json_id_as_number"),
     _asks("zero-once", "reply 0, once", "0", 1),
@@ -71,18 +71,18 @@ PARTS: Final = (
     _asks("daily-limit", "reply 4085", "4085", ends=DEAD),
     _asks("refused", "reply 4070", "4070", ends=DEAD),
     _asks("unheard-of", "an unknown reply code", "unknown", ends=DEAD),
-    Part(name="int-code", story="the code sent as an int", mobile="13800138001", code=1234, ends=DEAD),
-    Part(name="landline", story="a landline", mobile="010-12345678", ends=DEAD),
-    Part(name="millis", story="expires_at in milliseconds", mobile="13800138002", milliseconds=True, ends=DEAD),
-    Part(name="too-late", story="expired before it was sent", mobile="13800138003", expires_in_seconds=-5, ends=DEAD),
-    Part(name="login-again", story="a double click", act=Act.DOUBLED, mobile="13800138000", key_of="login", duplicate=True),
-    Part(name="zero-again", story="published twice", act=Act.DOUBLED, mobile=magic_number("0", 1), key_of="zero-once", duplicate=True),
-    Part(name="key-reused", story="login's key, another code", act=Act.DOUBLED, mobile="13800138000", code="7777", key_of="login", ends=DEAD),
-    Part(name="empty-1", story="account empty", act=Act.EMPTY, mobile="13800138011"),
-    Part(name="empty-2", story="account empty", act=Act.EMPTY, mobile="13800138012"),
-    Part(name="empty-3", story="account empty", act=Act.EMPTY, mobile="13800138013"),
-    Part(name="short-lived", story="account empty, lives 2 s", act=Act.EMPTY, mobile="13800138014", expires_in_seconds=2, ends=DEAD),
-    Part(name="frozen-1", story="account frozen", act=Act.FROZEN, mobile="13800138015"),
-    Part(name="frozen-2", story="account frozen", act=Act.FROZEN, mobile="13800138016"),
+    Sample(name="int-code", description="the code sent as an int", mobile="13800138001", code=1234, ends=DEAD),
+    Sample(name="landline", description="a landline", mobile="010-12345678", ends=DEAD),
+    Sample(name="millis", description="expires_at in milliseconds", mobile="13800138002", milliseconds=True, ends=DEAD),
+    Sample(name="too-late", description="expired before it was sent", mobile="13800138003", expires_in_seconds=-5, ends=DEAD),
+    Sample(name="login-again", description="a double click", phase=Phase.DOUBLED, mobile="13800138000", key_of="login", duplicate=True),
+    Sample(name="zero-again", description="published twice", phase=Phase.DOUBLED, mobile=magic_number("0", 1), key_of="zero-once", duplicate=True),
+    Sample(name="key-reused", description="login's key, another code", phase=Phase.DOUBLED, mobile="13800138000", code="7777", key_of="login", ends=DEAD),
+    Sample(name="empty-1", description="account empty", phase=Phase.EMPTY, mobile="13800138011"),
+    Sample(name="empty-2", description="account empty", phase=Phase.EMPTY, mobile="13800138012"),
+    Sample(name="empty-3", description="account empty", phase=Phase.EMPTY, mobile="13800138013"),
+    Sample(name="short-lived", description="account empty, lives 2 s", phase=Phase.EMPTY, mobile="13800138014", expires_in_seconds=2, ends=DEAD),
+    Sample(name="frozen-1", description="account frozen", phase=Phase.FROZEN, mobile="13800138015"),
+    Sample(name="frozen-2", description="account frozen", phase=Phase.FROZEN, mobile="13800138016"),
 )  # fmt: skip
 """In the order in which they are sent."""

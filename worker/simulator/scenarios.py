@@ -1,6 +1,6 @@
-"""What can be played: every row of the table, what the network can do instead, every form of an accepted reply.
+"""What can be shown: every row of the table, what the network can do instead, every form of an accepted reply.
 
-A play is asked for by its name; some take an argument in seconds (`slow:3`). A *magic number* asks for one by itself:
+A scenario is asked for by its name; some take an argument in seconds (`slow:3`). A *magic number* asks for one by itself:
 
     199 k n rrrrrr      k = 0: r = the reply code (100000 is added for a code's second row, the one told apart by its text)
                         k = 1: r = index in SYMPTOMS
@@ -18,22 +18,22 @@ from worker.simulator import bodies
 from worker.simulator.bodies import Answer
 from worker.simulator.shapes import SHAPES
 from worker.simulator.symptoms import SYMPTOMS
-from worker.simulator.wire import Performance, response
+from worker.simulator.wire import Response, http_reply
 
 ACCEPTED: Final = "2"
 UNKNOWN_CODE: Final = 99_999
-"""A reply code that no row has: what is sent for the play `unknown`."""
+"""A reply code that no row has: what is sent for the scenario `unknown`."""
 
 _UNKNOWN_MESSAGE: Final = "未知错误"
 _VARIANT: Final = 100_000
 _MAGIC: Final = re.compile(r"199([012])([0-9])([0-9]{6})")
 
-Perform = Callable[[Answer, str, float], Performance]
-"""(what is, or would have been, answered; the format asked for; the play's argument in seconds or 0)"""
+Respond = Callable[[Answer, str, float], Response]
+"""(what is, or would have been, answered; the format asked for; the scenario's argument in seconds or 0)"""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Play:
+class Scenario:
     """One thing that the simulator can do with a submission."""
 
     name: str
@@ -47,16 +47,16 @@ class Play:
     """Whether the phone is called: 2 is answered, or would have been."""
     number: str
     """`krrrrrr` of its magic numbers."""
-    perform: Perform = dataclasses.field(repr=False)
+    respond: Respond = dataclasses.field(repr=False)
 
 
-def _in_asked_format(answer: Answer, asked_format: str, _seconds: float) -> Performance:
+def _in_asked_format(answer: Answer, asked_format: str, _seconds: float) -> Response:
     body, content_type = bodies.plain(answer, asked_format)
-    return Performance(steps=((0.0, response(200, body, content_type)),))
+    return Response(steps=((0.0, http_reply(200, body, content_type)),))
 
 
-def _reply(row: Row, code: int, variant: int, name: str | None = None) -> Play:
-    return Play(
+def _reply(row: Row, code: int, variant: int, name: str | None = None) -> Scenario:
+    return Scenario(
         name=name or row.name,
         meaning=row.meaning,
         row=row.name,
@@ -64,85 +64,85 @@ def _reply(row: Row, code: int, variant: int, name: str | None = None) -> Play:
         message=row.message or _UNKNOWN_MESSAGE,
         called=row.kind is Kind.ACCEPTED,
         number=f"0{variant * _VARIANT + code:06}",
-        perform=_in_asked_format,
+        respond=_in_asked_format,
     )
 
 
-def _replies() -> list[Play]:
-    plays: list[Play] = []
+def _replies() -> list[Scenario]:
+    scenarios: list[Scenario] = []
     for row in ROWS:
         if row.code is not None:
-            variant = sum(play.code == row.code for play in plays)
-            plays.append(_reply(row, row.code, variant))
+            variant = sum(scenario.code == row.code for scenario in scenarios)
+            scenarios.append(_reply(row, row.code, variant))
         elif row.symptom is None:
-            plays.append(_reply(row, UNKNOWN_CODE, 0))
-    return plays
+            scenarios.append(_reply(row, UNKNOWN_CODE, 0))
+    return scenarios
 
 
-def _without_format(act: Callable[[Answer, float], Performance]) -> Perform:
-    return lambda answer, _asked_format, seconds: act(answer, seconds)
+def _without_format(fault: Callable[[Answer, float], Response]) -> Respond:
+    return lambda answer, _asked_format, seconds: fault(answer, seconds)
 
 
 REPLIES: Final = tuple(_replies())
 INSTEAD: Final = tuple(
-    Play(
+    Scenario(
         name=name,
         meaning=text,
         row=symptom.value,
         called=called,
         number=f"1{index:06}",
-        perform=_without_format(act),
+        respond=_without_format(fault),
     )
-    for index, (name, text, symptom, called, act) in enumerate(SYMPTOMS)
+    for index, (name, text, symptom, called, fault) in enumerate(SYMPTOMS)
 )
 FORMS: Final = tuple(
-    Play(
+    Scenario(
         name=name,
         meaning=text,
         row=ACCEPTED,
         code=2,
         called=True,
         number=f"2{index:06}",
-        perform=_without_format(shape),
+        respond=_without_format(shape),
     )
     for index, (name, text, shape) in enumerate(SHAPES)
 )
-PLAYS: Final = {play.name: play for play in (*REPLIES, *INSTEAD, *FORMS)}
-ACCEPTED_MESSAGE: Final = PLAYS[ACCEPTED].message
-_BY_NUMBER: Final = {play.number: play for play in PLAYS.values()}
+SCENARIOS: Final = {scenario.name: scenario for scenario in (*REPLIES, *INSTEAD, *FORMS)}
+ACCEPTED_MESSAGE: Final = SCENARIOS[ACCEPTED].message
+_BY_NUMBER: Final = {scenario.number: scenario for scenario in SCENARIOS.values()}
 _UNKNOWN_ROW: Final = next(row for row in ROWS if row.name == "unknown")
 
 
-def find(name: str) -> tuple[Play, float]:
-    """Return the play of a name such as `0`, `408/limit`, `silent:3` or `9999` (any code), and its seconds or 0.
+def find(name: str) -> tuple[Scenario, float]:
+    """Return the scenario of a name such as `0`, `408/limit`, `silent:3` or `9999` (any code), and its seconds or 0.
 
     Raises ValueError, which lists the names.
     """
     bare, colon, argument = name.partition(":")
-    if bare in PLAYS and (not colon or re.fullmatch(r"\d{1,5}(\.\d{1,3})?", argument)):
-        return PLAYS[bare], float(argument or 0)
+    if bare in SCENARIOS and (not colon or re.fullmatch(r"\d{1,5}(\.\d{1,3})?", argument)):
+        return SCENARIOS[bare], float(argument or 0)
     if re.fullmatch(r"[0-9]{1,5}", name):
         return _reply(_UNKNOWN_ROW, int(name), 0, name=name), 0.0
-    message = f"no play is called {name!r}; there are reply codes and: {', '.join(PLAYS)}"
+    message = f"no scenario is called {name!r}; there are reply codes and: {', '.join(SCENARIOS)}"
     raise ValueError(message)
 
 
-def magic_number(play: str, times: int = 0) -> str:
-    """Return the number that asks for a play: always, or the first `times` (1 to 9) times. Raises ValueError."""
+def magic_number(scenario: str, times: int = 0) -> str:
+    """Return the number that asks for a scenario: always, or the first `times` (1 to 9) times. Raises ValueError."""
     if times not in range(10):
         message = f"times must be 0 (always) to 9, not {times}"
         raise ValueError(message)
-    found, _seconds = find(play)
+    found, _seconds = find(scenario)
     return f"199{found.number[0]}{times}{found.number[1:]}"
 
 
 def of_number(mobile: str) -> tuple[str, int] | None:
-    """Return the play's name and how often (0: always) a magic number asks for it; None for any other number."""
+    """Return the scenario's name and how often (0: always) a magic number asks for it; None for any other number."""
     match = _MAGIC.fullmatch(mobile)
     if not match:
         return None
     kind, times, rest = match.groups()
-    play = _BY_NUMBER.get(kind + rest)
-    if play is not None:
-        return play.name, int(times)
+    scenario = _BY_NUMBER.get(kind + rest)
+    if scenario is not None:
+        return scenario.name, int(times)
     return (str(int(rest)), int(times)) if kind == "0" and int(rest) < _VARIANT else None

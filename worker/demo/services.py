@@ -43,11 +43,11 @@ SHORT_TIMES: Final[Mapping[str, Any]] = {
 """So that a quarter of a minute shows what otherwise takes minutes."""
 
 
-class StageError(Exception):
+class DemoError(Exception):
     """The demo cannot begin; the text says why, and what helps."""
 
 
-class Worker:
+class DemoWorker:
     """One worker process, `celery -A worker worker`, and its log."""
 
     def __init__(self, env: Mapping[str, str], *, folder: Path, cwd: Path) -> None:
@@ -76,7 +76,7 @@ class Worker:
             )
 
     def wait_ready(self) -> None:
-        """Wait until it consumes. Raises StageError with the end of its log."""
+        """Wait until it consumes. Raises DemoError with the end of its log."""
         end = time.monotonic() + _START_SECONDS
         while Event.WORKER_STARTED not in self._text():
             if self._process.poll() is not None or time.monotonic() > end:
@@ -84,9 +84,9 @@ class Worker:
                 raise self.trouble(message)
             time.sleep(0.02)
 
-    def trouble(self, what: str) -> StageError:
+    def trouble(self, what: str) -> DemoError:
         """Return an error to raise, which shows the end of its log."""
-        return StageError(f"{what}; the worker's log ends with:\n{self._text()[-_LOG_TAIL:].strip()}")
+        return DemoError(f"{what}; the worker's log ends with:\n{self._text()[-_LOG_TAIL:].strip()}")
 
     def lines(self, event: str) -> list[dict[str, Any]]:
         """Return its log lines of one event."""
@@ -134,7 +134,7 @@ def simulator() -> Iterator[tuple[RunningSimulator, Mapping[str, Any]]]:
 
 
 @contextlib.contextmanager
-def worker(values: Mapping[str, Any], *, logs: Path, clean: bool) -> Iterator[Worker]:
+def worker(values: Mapping[str, Any], *, logs: Path, clean: bool) -> Iterator[DemoWorker]:
     """Give a worker that consumes. `values`: settings by name. `clean`: it sees no other setting, neither set nor in `.env`."""
     inherited = {name: value for name, value in os.environ.items() if not (clean and name.startswith(PREFIX))}
     given = {**values, "log_format": "json", "log_level": "DEBUG", "heartbeat_file": str(logs / "heartbeat")}
@@ -142,7 +142,7 @@ def worker(values: Mapping[str, Any], *, logs: Path, clean: bool) -> Iterator[Wo
         PREFIX + name.upper(): value if isinstance(value, str) else json.dumps(value)
         for name, value in given.items()
     }
-    running = Worker({**inherited, **ours}, folder=logs, cwd=logs if clean else Path.cwd())
+    running = DemoWorker({**inherited, **ours}, folder=logs, cwd=logs if clean else Path.cwd())
     try:
         running.wait_ready()
         yield running

@@ -1,4 +1,4 @@
-"""Story: an ordinary day, a night in which the account runs dry, and the operator's morning."""
+"""Walkthrough: an ordinary day, a night in which the account runs dry, and the operator's morning."""
 
 import secrets
 import time
@@ -9,12 +9,12 @@ from celery import Celery
 
 from config import names
 from config.names import Event
-from worker.demo import producer
-from worker.demo.cast import ACCEPTED, DEAD, PARTS, Act
+from worker.demo import web_app
 from worker.demo.figures import Figures, count
+from worker.demo.samples import ACCEPTED, DEAD, SAMPLES, Phase
 from worker.demo.screen import Screen, codes_table, failures_table
-from worker.demo.stage import StageError, Worker
-from worker.demo.watch import Row, Watch
+from worker.demo.services import DemoError, DemoWorker
+from worker.demo.tracker import TrackedCode, Tracker
 from worker.ledger import Ledger
 from worker.simulator.client import SimulatorClient
 
@@ -25,7 +25,7 @@ _SCAN: Final = 500
 
 
 def check_alone(ledger: Ledger) -> None:
-    """Refuse a Redis that serves somebody else: this worker would take his codes, and call nobody. Raises StageError."""
+    """Refuse a Redis that serves somebody else: this worker would take his codes, and call nobody. Raises DemoError."""
     client = ledger.client
     waiting = client.exists(names.QUEUE, names.DUE)
     ours = names.RECORD_PREFIX + RUN_PREFIX
@@ -36,10 +36,10 @@ def check_alone(ledger: Ledger) -> None:
     )
     if waiting or next(strangers, None) is not None:
         message = "this Redis holds voice codes that are not the demo's: its worker would take them. Name an empty database, e.g. redis://HOST:6379/15"
-        raise StageError(message)
+        raise DemoError(message)
 
 
-class Story:
+class Walkthrough:
     """One run. `gateway`: the simulator's control; `worker`: for what it says of duplicates."""
 
     def __init__(  # noqa: PLR0913 - the parts of a run
@@ -49,70 +49,72 @@ class Story:
         ledger: Ledger,
         app: Celery,
         gateway: SimulatorClient,
-        worker: Worker,
+        worker: DemoWorker,
         started: float,
     ) -> None:
-        self.run: Final = RUN_PREFIX + secrets.token_hex(2)
+        self.prefix: Final = RUN_PREFIX + secrets.token_hex(2)
         self._screen = screen
         self._ledger = ledger
         self._app = app
         self._gateway = gateway
         self._worker = worker
         self._started = started
-        self._watch = Watch(ledger)
+        self._tracker = Tracker(ledger)
         self._duplicates: set[str] = set()
         self._ends: dict[str, str] = {}
         self._short_life_ends = 0.0
 
-    def tell(self) -> Figures:
-        """Tell it to its end. Raises StageError where the codes come to no end."""
-        screen, watch = self._screen, self._watch
+    def run(self) -> Figures:
+        """Tell it to its end. Raises DemoError where the codes come to no end."""
+        screen, tracker = self._screen, self._tracker
         screen.say(
-            f"{len(PARTS)} messages through Redis, a Celery worker and HTTP to the gateway's simulator (times are shortened)"
+            f"{len(SAMPLES)} messages through Redis, a Celery worker and HTTP to the gateway's simulator (times are shortened)"
         )
-        self._enqueue(Act.DAY)
-        first = watch.rows[0]
-        screen.follow(watch, lambda: first.over, _PATIENCE_SECONDS)
-        self._enqueue(Act.DOUBLED)
+        self._enqueue(Phase.DAY)
+        first = tracker.rows[0]
+        screen.follow(tracker, lambda: first.over, _PATIENCE_SECONDS)
+        self._enqueue(Phase.DOUBLED)
         self._until_over()
         self._gateway.balance(0)
-        self._enqueue(Act.EMPTY)
+        self._enqueue(Phase.EMPTY)
         self._until_over()
         self._gateway.account("4050")
-        self._enqueue(Act.FROZEN)
+        self._enqueue(Phase.FROZEN)
         self._until_over()
-        screen.table(lambda width: codes_table(watch.rows, "What became of them", width))
-        dead = [row for row in watch.rows if row.state == DEAD]
+        screen.table(lambda width: codes_table(tracker.rows, "What became of them", width))
+        dead = [row for row in tracker.rows if row.state == DEAD]
         screen.table(lambda width: failures_table(dead, width))
         replayed, refused = self._mend(dead)
         self._until_over()
-        screen.table(lambda width: codes_table([row for row in watch.rows if row.replays], "Replayed", width))
+        screen.table(
+            lambda width: codes_table([row for row in tracker.rows if row.replays], "Replayed", width)
+        )
         figures = self._figures(len(dead), replayed, refused)
         screen.table(figures.table)
         return figures
 
-    def _enqueue(self, act: Act) -> None:
-        for part in (part for part in PARTS if part.act is act):
-            kwargs = part.kwargs(self.run, time.time())
-            own = f"{self.run}:{part.name}"
-            if part.duplicate:
+    def _enqueue(self, phase: Phase) -> None:
+        for sample in (sample for sample in SAMPLES if sample.phase is phase):
+            kwargs = sample.kwargs(self.prefix, time.time())
+            own = f"{self.prefix}:{sample.name}"
+            if sample.duplicate:
                 self._duplicates.add(own)
             else:
-                self._ends[own] = part.ends
-                self._watch.add(own, part.story, str(part.mobile))
-            if 0 < (part.expires_in_seconds or 0) <= _SHORT_LIFE_SECONDS:
-                self._short_life_ends = time.time() + (part.expires_in_seconds or 0)
-            producer.enqueue(self._app, [part.mobile, part.code], kwargs, task_id=own)
+                self._ends[own] = sample.ends
+                self._tracker.add(own, sample.description, str(sample.mobile))
+            if 0 < (sample.expires_in_seconds or 0) <= _SHORT_LIFE_SECONDS:
+                self._short_life_ends = time.time() + (sample.expires_in_seconds or 0)
+            web_app.enqueue(self._app, [sample.mobile, sample.code], kwargs, task_id=own)
 
     def _until_over(self) -> None:
         if not self._screen.follow(
-            self._watch, lambda: all(row.over for row in self._watch.rows), _PATIENCE_SECONDS
+            self._tracker, lambda: all(row.over for row in self._tracker.rows), _PATIENCE_SECONDS
         ):
-            waiting = sum(not row.over for row in self._watch.rows)
+            waiting = sum(not row.over for row in self._tracker.rows)
             message = f"{waiting} codes did not end within {_PATIENCE_SECONDS:g} s"
             raise self._worker.trouble(message)
 
-    def _mend(self, dead: Sequence[Row]) -> tuple[int, int]:
+    def _mend(self, dead: Sequence[TrackedCode]) -> tuple[int, int]:
         """Be the operator: mend the account, and put back what died of it. Return how many went back and how many were refused."""
         died_of_account = [row for row in dead if row.reply.startswith(("4050", "4051"))]
         time.sleep(max(0.0, self._short_life_ends - time.time()) + 0.1)
@@ -129,15 +131,15 @@ class Story:
         for key, answer in answers.items():
             if answer != "replayed":
                 self._screen.say(f"Not replayed: {key}: {answer}", style="yellow")
-        self._watch.wake(back)
+        self._tracker.wake(back)
         return len(back), len(answers) - len(back)
 
     def _figures(self, died: int, replayed: int, refused: int) -> Figures:
-        rows = self._watch.rows
+        rows = self._tracker.rows
         suppressed = self._suppressed()
         submissions = self._gateway.submissions()
         return Figures(
-            enqueued=len(PARTS),
+            enqueued=len(SAMPLES),
             duplicates_suppressed=suppressed,
             codes=len(rows),
             accepted=count(rows, ACCEPTED),
@@ -161,6 +163,6 @@ class Story:
             return {line["task_id"] for line in self._worker.lines(Event.ATTEMPT_SKIPPED)} & self._duplicates
 
         self._screen.follow(
-            self._watch, lambda: len(passed_over()) == len(self._duplicates), _PATIENCE_SECONDS
+            self._tracker, lambda: len(passed_over()) == len(self._duplicates), _PATIENCE_SECONDS
         )
         return len(passed_over())

@@ -1,4 +1,4 @@
-"""Attempt: how far one request has come and how much time it has left. Everything that blocks asks it."""
+"""Exchange: how far one request has come and how much time it has left. Everything that blocks asks it."""
 
 import contextlib
 import dataclasses
@@ -34,7 +34,7 @@ class Stage(enum.Enum):
 
 
 class Stopped(Exception):  # noqa: N818 - not always an error: the time may simply be over
-    """The attempt ends here with a symptom. Neither an OSError nor urllib3's, so that no layer between re-interprets it."""
+    """The exchange ends here with a symptom. Neither an OSError nor urllib3's, so that no layer between re-interprets it."""
 
     def __init__(self, symptom: Symptom, detail: str = "") -> None:
         super().__init__(symptom.value)
@@ -43,7 +43,7 @@ class Stopped(Exception):  # noqa: N818 - not always an error: the time may simp
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)
-class Attempt:
+class Exchange:
     """One request on its way. Durations are seconds, `deadline` is on the monotonic clock."""
 
     deadline: float
@@ -74,22 +74,22 @@ class Attempt:
 
 
 class _Current(threading.local):
-    attempt: Attempt | None = None
+    exchange: Exchange | None = None
 
 
 _current: Final = _Current()
 
 
-def current() -> Attempt | None:
-    """Return this thread's attempt. `HTTPAdapter.send` has no room for an argument of ours, so it travels beside it."""
-    return _current.attempt
+def current() -> Exchange | None:
+    """Return this thread's exchange. `HTTPAdapter.send` has no room for an argument of ours, so it travels beside it."""
+    return _current.exchange
 
 
 @contextlib.contextmanager
-def running(attempt: Attempt) -> Iterator[None]:
-    """Make it this thread's attempt for the time of a `with` block."""
-    _current.attempt = attempt
+def running(exchange: Exchange) -> Iterator[None]:
+    """Make it this thread's exchange for the time of a `with` block."""
+    _current.exchange = exchange
     try:
         yield
     finally:
-        _current.attempt = None
+        _current.exchange = None

@@ -1,4 +1,4 @@
-"""Watch: what the ledger says of the demo's codes, as rows of a table."""
+"""Tracker: what the ledger says of the demo's codes, as rows of a table."""
 
 import dataclasses
 import time
@@ -17,11 +17,11 @@ _MEANINGS: Final = {row.name: row.meaning for row in ROWS}
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)
-class Row:
+class TrackedCode:
     """One code: what was sent, and how far it is. Times are epoch seconds."""
 
     key: str
-    story: str
+    description: str
     mobile: str
     """Masked."""
     sent_at: float
@@ -49,18 +49,20 @@ class Row:
         return self.state, self.attempts, self.replays
 
 
-class Watch:
+class Tracker:
     """The rows of all codes that were sent, in their order."""
 
     def __init__(self, ledger: Ledger) -> None:
-        self.rows: list[Row] = []
+        self.rows: list[TrackedCode] = []
         self._ledger = ledger
 
-    def add(self, key: str, story: str, mobile: str) -> None:
+    def add(self, key: str, description: str, mobile: str) -> None:
         """Begin to watch a code that is about to be sent."""
-        self.rows.append(Row(key=key, story=story, mobile=_masked(mobile), sent_at=time.time()))
+        self.rows.append(
+            TrackedCode(key=key, description=description, mobile=_masked(mobile), sent_at=time.time())
+        )
 
-    def look(self) -> list[Row]:
+    def look(self) -> list[TrackedCode]:
         """Read every code that is not over, and return the rows that changed. Raises LedgerUnavailable."""
         return [row for row in self.rows if not row.over and self._update(row)]
 
@@ -70,7 +72,7 @@ class Watch:
             if row.key in keys:
                 row.state, row.ended_at = "replayed", None
 
-    def _update(self, row: Row) -> bool:
+    def _update(self, row: TrackedCode) -> bool:
         before = row.mark
         record = self._ledger.record(row.key)
         if record is not None:
@@ -78,7 +80,7 @@ class Watch:
         return row.mark != before
 
 
-def _take(row: Row, record: Record) -> None:
+def _take(row: TrackedCode, record: Record) -> None:
     row.state, row.reason, row.replays = record.state, record.reason, record.replays
     row.attempts, row.ambiguous = len(record.attempts), record.ambiguous
     row.reply = _reply(record)

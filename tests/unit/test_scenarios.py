@@ -1,4 +1,4 @@
-"""The simulator's plays and the grammar of its magic numbers."""
+"""The simulator's scenarios and the grammar of its magic numbers."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from config.replies import ROWS, Kind, Symptom
 from config.settings import Settings
 from worker.message import normalise_mobile
 from worker.simulator.bodies import Answer
-from worker.simulator.plays import FORMS, INSTEAD, PLAYS, find, magic_number, of_number
+from worker.simulator.scenarios import FORMS, INSTEAD, SCENARIOS, find, magic_number, of_number
 
 NOT_THE_SERVERS = {
     Symptom.DNS_FAILED,
@@ -23,24 +23,24 @@ NOT_THE_SERVERS = {
 
 
 def test_every_row_of_the_table_can_be_played_save_what_no_server_can_show() -> None:
-    played = {play.row for play in PLAYS.values()}
-    assert {row.name for row in ROWS if row.symptom not in NOT_THE_SERVERS} == played
+    shown = {scenario.row for scenario in SCENARIOS.values()}
+    assert {row.name for row in ROWS if row.symptom not in NOT_THE_SERVERS} == shown
 
 
 @pytest.mark.parametrize("times", [0, 1, 9])
-@pytest.mark.parametrize("name", PLAYS)
-def test_a_magic_number_asks_for_its_play_and_is_a_mobile_number(name: str, times: int) -> None:
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_a_magic_number_asks_for_its_scenario_and_is_a_mobile_number(name: str, times: int) -> None:
     mobile = magic_number(name, times)
     assert (name, times) == of_number(mobile)
     assert mobile == normalise_mobile(mobile)
 
 
 def test_magic_numbers_are_unique() -> None:
-    assert len(PLAYS) == len({magic_number(name) for name in PLAYS})
+    assert len(SCENARIOS) == len({magic_number(name) for name in SCENARIOS})
 
 
 @pytest.mark.parametrize(
-    ("play", "times", "mobile"),
+    ("scenario", "times", "mobile"),
     [
         ("4050", 0, "19900004050"),
         ("0", 3, "19903000000"),
@@ -48,9 +48,9 @@ def test_magic_numbers_are_unique() -> None:
         ("reset_after_reading", 1, "19911000001"),
     ],
 )
-def test_magic_numbers_keep_their_meaning(play: str, times: int, mobile: str) -> None:
+def test_magic_numbers_keep_their_meaning(scenario: str, times: int, mobile: str) -> None:
     """They stand in people's notes and in the documentation."""
-    assert mobile == magic_number(play, times)
+    assert mobile == magic_number(scenario, times)
 
 
 def test_a_code_without_a_row_has_a_magic_number_too() -> None:
@@ -66,7 +66,7 @@ def test_any_other_number_is_not_magic(mobile: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "slow:", "slow:-1", "slow:fast", "nonsense", "4050:x"])
-def test_a_name_that_is_no_play_is_refused_with_the_list(name: str) -> None:
+def test_a_name_that_is_no_scenario_is_refused_with_the_list(name: str) -> None:
     with pytest.raises(ValueError, match="accepted_then_reset"):
         find(name)
 
@@ -81,18 +81,21 @@ def test_a_magic_number_counts_to_nine(times: int) -> None:
         magic_number("0", times)
 
 
-def test_a_play_that_is_called_is_one_a_worker_may_count_as_accepted_or_ambiguous() -> None:
+def test_a_scenario_that_is_called_is_one_a_worker_may_count_as_accepted_or_ambiguous() -> None:
     kinds = {row.name: row.kind for row in ROWS}
-    assert {kinds[play.row] for play in PLAYS.values() if play.called} == {Kind.ACCEPTED, Kind.AMBIGUOUS}
-    assert all(play.called for play in FORMS)
-    assert any(not play.called and kinds[play.row] is Kind.AMBIGUOUS for play in INSTEAD)
+    assert {kinds[scenario.row] for scenario in SCENARIOS.values() if scenario.called} == {
+        Kind.ACCEPTED,
+        Kind.AMBIGUOUS,
+    }
+    assert all(scenario.called for scenario in FORMS)
+    assert any(not scenario.called and kinds[scenario.row] is Kind.AMBIGUOUS for scenario in INSTEAD)
 
 
 @pytest.mark.parametrize("name", ["drip_header", "drip_body", "silent", "accepted_then_silent"])
 def test_what_should_show_a_time_out_outlasts_a_whole_attempt(name: str) -> None:
     """Though each dripping byte comes well within the read time-out."""
-    answer = Answer(code=2, message=PLAYS["2"].message, voice_id="1" * 20)
-    pauses = [pause for pause, _data in PLAYS[name].perform(answer, "json", 0).steps]
+    answer = Answer(code=2, message=SCENARIOS["2"].message, voice_id="1" * 20)
+    pauses = [pause for pause, _data in SCENARIOS[name].respond(answer, "json", 0).steps]
     defaults = Settings.model_fields
     assert sum(pauses) > defaults["attempt_deadline_seconds"].default
     assert not name.startswith("drip") or max(pauses) < defaults["read_timeout_seconds"].default
