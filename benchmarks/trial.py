@@ -5,13 +5,11 @@
 3. the queue gets its name back: the clock runs until the gateway has seen the last code
 """
 
-import base64
 import contextlib
 import dataclasses
 import json
 import subprocess
 import time
-import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,6 +17,7 @@ from typing import Any, Final
 
 from benchmarks.field import OURS, Contestant
 from benchmarks.gateways import Arrival, Gateway
+from benchmarks.kombu_message import kombu_message
 from benchmarks.processes import Tree, cpu_seconds
 from benchmarks.venvs import PEERS, bin_of
 from config import names
@@ -129,56 +128,6 @@ class Stage:
     def log_tail(self) -> str:
         """Return the end of what the workers said."""
         return (self.folder / "workers.log").read_text(errors="replace")[-3000:]
-
-
-def kombu_message(contestant: Contestant, number: int) -> str:
-    """Return a message as stock Celery writes it."""
-    mobile, task_id = f"138{number:08d}", str(uuid.uuid4())
-    ours = contestant.name == OURS
-    args = [mobile, "123456"] if ours else [mobile]
-    kwargs = {"key": f"bench:{number:08d}", "expires_at": int(time.time()) + 3000} if ours else {}
-    body = json.dumps([args, kwargs, {"callbacks": None, "errbacks": None, "chain": None, "chord": None}])
-    headers = {
-        "lang": "py",
-        "task": contestant.kombu_task,
-        "id": task_id,
-        "root_id": task_id,
-        "parent_id": None,
-        "group": None,
-    }
-    plan = {
-        "eta": None,
-        "expires": None,
-        "retries": 0,
-        "timelimit": [None, None],
-        "shadow": None,
-        "ignore_result": False,
-    }
-    shown = {
-        "argsrepr": repr(tuple(args)),
-        "kwargsrepr": repr(kwargs),
-        "origin": "gen1@bench",
-        "replaced_task_nesting": 0,
-    }
-    delivery = {
-        "delivery_mode": 2,
-        "delivery_info": {"exchange": "", "routing_key": contestant.queue},
-        "priority": 0,
-    }
-    properties = {
-        "correlation_id": task_id,
-        "reply_to": str(uuid.uuid4()),
-        "body_encoding": "base64",
-        **delivery,
-    }
-    message = {
-        "body": base64.b64encode(body.encode()).decode(),
-        "content-encoding": "utf-8",
-        "content-type": "application/json",
-        "headers": {**headers, **plan, **shown, "stamped_headers": None, "stamps": {}},
-        "properties": {**properties, "delivery_tag": str(uuid.uuid4())},
-    }
-    return json.dumps(message)
 
 
 def drain(stage: Stage, count: int, *, first: int = 0) -> Drained:

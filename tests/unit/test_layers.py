@@ -8,8 +8,8 @@ ROOT = Path(__file__).parents[2]
 LAYERS = ("config", "worker", "tasks")
 MODULES = sorted(path for layer in LAYERS for path in (ROOT / layer).rglob("*.py"))
 MAX_LINES = 250
-TABLES = {ROOT / "config" / "replies.py"}
-"""One row a line, however many rows the gateway has."""
+TABLES = {ROOT / "config" / "replies.py", ROOT / "config" / "settings.py"}
+"""One row a reply, one field a setting, however many there are."""
 
 
 def imported(path: Path) -> Iterator[str]:
