@@ -18,14 +18,6 @@ def celery_settings(settings: Settings) -> dict[str, Any]:
         # A READONLY reply from a demoted master otherwise ends the worker.
         "broker_channel_error_retry": True,
         "broker_transport_options": {
-            "visibility_timeout": settings.visibility_timeout_seconds,
-            "unacked_key": names.UNACKED,
-            "unacked_index_key": names.UNACKED_INDEX,
-            "unacked_mutex_key": names.UNACKED_MUTEX,
-            "unacked_restore_interval": 1,
-            "unacked_restore_throttle": 1,
-            "unacked_restore_limit": 100,
-            "unacked_mutex_expire": 15,
             "health_check_interval": BROKER_HEALTH_CHECK_SECONDS,
             "socket_connect_timeout": 2,
             # The event loop waits for answers by itself; this one bounds the handshake with a frozen master, again and again

@@ -33,8 +33,8 @@ RETENTION_LOCK: Final = TAG + ":retention"
 """Lock: the worker that keeps the failure queue within its bounds."""
 UNACKED: Final = TAG + ":unacked"
 UNACKED_INDEX: Final = TAG + ":unacked_index"
-UNACKED_MUTEX: Final = TAG + ":unacked_mutex"
-"""kombu's own three, under names of ours, so that another Celery app in the same database keeps its own."""
+"""Messages that were fetched and not acked, and when: laid out as kombu does, under names of our own, because another
+Celery app may use the same database."""
 
 HINTS: Final = TAG + ":hints"
 """list like QUEUE: what upkeep enqueues. Workers take from it what room new codes leave."""

@@ -82,10 +82,6 @@ class Settings(BaseSettings):
     lease_seconds: Seconds = Field(
         15.0, description="How long a claim holds before its worker counts as dead."
     )
-    transport: Literal["fetching", "stock"] = Field(
-        "fetching",
-        description="`stock`: kombu's own Redis transport, which can lose a message when a worker is killed; nothing on the queue is lost by switching.",
-    )
     heartbeat_file: Path = Field(
         Path(DEFAULT_HEARTBEAT_FILE),
         description="The consuming loop touches this file; `voicecode-health` looks at its age.",

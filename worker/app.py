@@ -41,20 +41,17 @@ class DeliveryStep(bootsteps.StartStopStep):
             app.components = Components(app.settings, worker=parent.hostname)
         except SettingsError as error:
             _refuse_to_start(error)
-        if app.settings.transport == "fetching":
-            app.conf.broker_transport_options = {
-                **app.conf.broker_transport_options,
-                **app.components.transport_options(),
-            }
+        app.conf.broker_transport_options = {
+            **app.conf.broker_transport_options,
+            **app.components.transport_options(),
+        }
 
     def start(self, parent: Any) -> None:
         """Celery calls this once the pool is there."""
         components: Components = parent.app.components
         components.start()
-        if components.settings.transport == "stock":
-            parent.timer.call_repeatedly(1, components.heartbeat)
         s = components.settings
-        facts = {"concurrency": s.concurrency, "gateway": s.gateway_url, "transport": s.transport}
+        facts = {"concurrency": s.concurrency, "gateway": s.gateway_url}
         log.info(Event.WORKER_STARTED, worker=parent.hostname, queue=names.QUEUE, **facts)
 
 
@@ -72,8 +69,7 @@ def create_app() -> VoiceCodeApp:
         _refuse_to_start(error)
     app.conf.update(celery_settings(app.settings))
     app.steps["worker"].add(DeliveryStep)
-    if app.settings.transport == "fetching":
-        transport.install()
+    transport.install()
     return app
 
 

@@ -49,11 +49,10 @@ class Components:
             outcome_writer=self.outcome_writer,
             worker=worker,
         )
-        sweeps = settings.transport == "fetching"
         check_spill_dir(settings)
         retention = Retention(FailureQueue(self.client, settings, operator=f"upkeep@{worker}"))
         interval = settings.upkeep_interval_seconds
-        self.upkeep = Upkeep(self.ledger, unacked if sweeps else None, interval, retention=retention.look)
+        self.upkeep = Upkeep(self.ledger, unacked, interval, retention=retention.look)
 
     def transport_options(self) -> dict[str, Any]:
         """Return what `worker/transport/channel.py` is given by way of Celery's `broker_transport_options`."""

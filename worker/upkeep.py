@@ -22,7 +22,7 @@ _SWEEPS_AT_ONCE: Final = 20
 
 
 class Upkeep(threading.Thread):
-    """Runs until `stop`. `unacked`: None where kombu's own transport sweeps it. `retention`: done at the end of each look.
+    """Runs until `stop`. `retention`: done at the end of each look.
 
     `interval_seconds` is drawn out and in by a fifth, so that workers do not march in step.
     """
@@ -30,7 +30,7 @@ class Upkeep(threading.Thread):
     def __init__(
         self,
         ledger: Ledger,
-        unacked: Unacked | None,
+        unacked: Unacked,
         interval_seconds: float,
         *,
         retention: Callable[[], None] = lambda: None,
@@ -83,19 +83,18 @@ class Upkeep(threading.Thread):
                 log.debug(Event.UPKEEP_RAN, hinted=tidied.hinted, buried=len(tidied.buried))
             if not tidied.more or time.monotonic() - began >= self._interval or self._stopped.is_set():
                 break
-        if self._unacked is not None:
-            self._sweep(self._unacked)
+        self._sweep()
         if self._failing:
             self._failing = False
             log.info(Event.UPKEEP_RECOVERED)
         self._retention()
         return tidied.more
 
-    def _sweep(self, unacked: Unacked) -> None:
+    def _sweep(self) -> None:
         """Put back all that is due, in batches: a producer may send everything with a priority."""
         restored = moved = 0
         for _ in range(_SWEEPS_AT_ONCE):
-            swept = unacked.sweep()
+            swept = self._unacked.sweep()
             for key in swept.poison:
                 report.buried(key, Reason.POISON.value, "", key)
             restored, moved = restored + swept.restored, moved + swept.moved

@@ -58,21 +58,3 @@ def test_a_build_that_forgets_lost_replies_is_caught(tmp_path: Path) -> None:
     report = run(options, tmp_path)
     assert report.figures["calls beyond 1 + ambiguous"] > 0
     assert "2 calls with 0 ambiguous attempts" in told(report)
-
-
-def test_the_hole_of_the_stock_transport_is_caught(tmp_path: Path) -> None:
-    """A worker is frozen while it waits, codes arrive, the worker is killed: kombu has popped what it then forgets."""
-    options = Options(
-        seconds=4,
-        workers=1,
-        rate=5,
-        life_seconds=6,
-        duplicates=0,
-        plays={},
-        latency_seconds=0,
-        settings={"transport": "stock"},
-        faults=(Fault(at=1, kind="worker.freeze_and_kill", seconds=1.5),),
-    )
-    report = run(options, tmp_path)
-    assert report.figures["lost"] > 0
-    assert "lost: there is no record" in told(report)

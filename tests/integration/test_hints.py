@@ -12,6 +12,7 @@ from tests.support.ledgers import Walk
 from tests.support.workers import RunningWorker, environment, wait_for
 from worker.embedded.server import Server
 from worker.store import keys, scripts
+from worker.transport.unacked import Unacked
 from worker.upkeep import Upkeep
 
 
@@ -87,7 +88,8 @@ def test_many_burials_delay_no_hint(server: Server) -> None:
     for number in range(3):
         walk.retry(walk.claim(f"late{number}", life=5), 0.001)
     walk.later(6)
-    upkeep = Upkeep(walk.ledger, None, 0.000_001)
+    unacked = Unacked(walk.client, walk.settings, walk.availability, "w1")
+    upkeep = Upkeep(walk.ledger, unacked, 0.000_001)
     assert [upkeep._look() for _ in range(4)] == [True, True, True, False]
     assert walk.client.llen(names.QUEUE) == 1
     assert walk.client.zcard(names.DEAD) == 3

@@ -174,16 +174,6 @@ def test_hints_leave_the_queue_to_new_codes(walk: Walk) -> None:
     assert (walk.client.llen(names.QUEUE), walk.client.llen(names.HINTS)) == (1, 5)
 
 
-def test_where_the_stock_transport_reads_hints_stand_on_the_queue(server: Server) -> None:
-    walk = Walk(server.url, transport="stock")
-    for number in range(3):
-        walk.in_state("waiting", key=f"k{number}")
-    walk.later(5.1)
-    walk.upkeep()
-    assert (walk.client.llen(names.QUEUE), walk.client.llen(names.HINTS)) == (3, 0)
-    walk.close()
-
-
 def test_without_hints_it_only_buries(walk: Walk) -> None:
     walk.in_state("waiting")
     walk.retry(walk.claim("late", life=3), 1)

@@ -1,18 +1,24 @@
+"""The way from the queue to a thread and to the ack: nothing is lost on it, and stock clients can use both of its ends."""
+
+import json
 import signal
 from typing import Any
 
-import pytest
-
 from config import names
-from tests.support.scene import Scene, frozen, message
+from tests.support.scene import CODE, Scene, frozen, message
+from tests.support.stock_app import SEEN
 from tests.support.workers import RunningWorker, wait_for
 
-STOCK_UNACKED = (names.UNACKED, names.UNACKED_INDEX)
+STOCK_OPTIONS = ("--pool", "solo", "--without-mingle", "--without-gossip")
 
 
-def freeze_idle_publish_one_and_kill(scene: Scene, transport: str) -> str:
-    """Play the scene in which the stock transport loses a message; return the message's key."""
-    worker = scene.worker(transport=transport)
+def stock_worker(scene: Scene) -> RunningWorker:
+    """Start a worker that consumes the queue with kombu's own transport."""
+    return scene.worker(app="tests.support.stock_app", options=STOCK_OPTIONS)
+
+
+def freeze_idle_publish_one_and_kill(scene: Scene, worker: RunningWorker) -> str:
+    """Play the scene in which kombu's own transport loses a message; return the message's key."""
     scene.wait_waiting()
     worker.signal(signal.SIGSTOP)
     key = scene.send()
@@ -20,19 +26,15 @@ def freeze_idle_publish_one_and_kill(scene: Scene, transport: str) -> str:
     return key
 
 
-def test_the_stock_transport_loses_a_message_when_an_idle_worker_is_killed(scene: Scene) -> None:
+def test_kombus_own_transport_loses_a_message_when_an_idle_worker_is_killed(scene: Scene) -> None:
     """The hole that our own transport exists for. Should this fail one day, kombu has closed it."""
-    key = freeze_idle_publish_one_and_kill(scene, "stock")
+    freeze_idle_publish_one_and_kill(scene, stock_worker(scene))
     assert scene.standing() == {}
-    assert scene.redis.zscore(names.DUE, key) is None
-    scene.worker(transport="stock")
-    scene.wait_waiting()
-    assert scene.state(key) is None
-    assert len(scene.gateway.calls()) == 0
+    assert scene.redis.exists("unacked", "unacked_index", SEEN) == 0
 
 
 def test_the_same_scene_loses_nothing_with_our_own(scene: Scene) -> None:
-    key = freeze_idle_publish_one_and_kill(scene, "fetching")
+    key = freeze_idle_publish_one_and_kill(scene, scene.worker())
     assert sum(scene.standing().values()) > 0
     scene.worker()
     scene.wait_state(key)
@@ -114,21 +116,42 @@ def leave_in_unacked(scene: Scene, worker: RunningWorker, count: int) -> list[st
     return sent
 
 
-@pytest.mark.parametrize(("before", "after"), [("stock", "fetching"), ("fetching", "stock")])
-def test_switching_the_transport_by_a_restart_loses_nothing(scene: Scene, before: str, after: str) -> None:
+def test_a_stock_worker_reads_what_ours_gave_back(scene: Scene) -> None:
+    """The queue stays Celery's: whoever leaves this worker behind reads on where it stopped."""
+    slow: dict[str, Any] = {
+        "attempt_deadline_seconds": 3,
+        "read_timeout_seconds": 3,
+        "lease_seconds": 4,
+        "visibility_timeout_seconds": 120,
+    }
+    worker = scene.worker(options=("--prefetch-multiplier", "2"), concurrency=1, **slow)
+    scene.wait_waiting()
+    scene.gateway.rates({"slow:2": 1.0})
+    scene.send("13800138001", key="called")
+    scene.wait_submitted("13800138001")
+    scene.send("13800138002", key="left", purpose="login")
+    wait_for(lambda: scene.redis.hlen(names.UNACKED) == 2, 10, "the second one to be fetched")
+    assert worker.stop() == 0
+    scene.gateway.rates({})
+    assert scene.standing() == {names.QUEUE: 1}
+    stock_worker(scene)
+    wait_for(lambda: scene.redis.llen(SEEN), 10, "the stock worker to take it")
+    seen = [json.loads(item) for item in scene.redis.lrange(SEEN, 0, -1)]
+    assert seen == [["13800138002", CODE, {"key": "left", "purpose": "login"}]]
+
+
+def test_what_a_killed_worker_left_in_unacked_or_in_lists_of_priorities_is_called(scene: Scene) -> None:
     """In the list, in `unacked`, and in the lists that kombu uses for priorities."""
-    worker = scene.worker(transport=before)
+    worker = scene.worker()
     scene.wait_waiting()
     in_unacked = leave_in_unacked(scene, worker, 3)
     in_list = scene.send_all(3)
     with_priority = [f"p{priority}" for priority in (3, 6, 9)]
     for priority, key in zip((3, 6, 9), with_priority, strict=True):
-        args = [f"1380013888{priority}", "0042"]
+        args = [f"1380013888{priority}", CODE]
         scene.producer().send_task(
             names.SEND_TASK, args=args, kwargs={"key": key}, queue=names.QUEUE, priority=priority
         )
-    assert {name: scene.standing().get(name) for name in STOCK_UNACKED} == dict.fromkeys(STOCK_UNACKED, 3)
-    scene.worker(transport=after)
+    scene.worker()
     scene.wait_state(in_unacked + in_list + with_priority, seconds=15)
-    if after == "fetching":
-        scene.wait_empty()
+    scene.wait_empty()

@@ -111,10 +111,8 @@ class Ledger:
             s.upkeep_backlog,
             s.upkeep_batch if hints else 0,
         ]
-        # kombu's own transport reads one list only.
-        hint_list = names.QUEUE if s.transport == "stock" else names.HINTS
         return read_tidied(
-            self._run(self._upkeep, [names.DUE, names.EXPIRY, names.DEAD, names.QUEUE, hint_list], args)
+            self._run(self._upkeep, [names.DUE, names.EXPIRY, names.DEAD, names.QUEUE, names.HINTS], args)
         )
 
     def replay(  # noqa: PLR0913 - one argument per choice of the operator

@@ -9,7 +9,6 @@ from celery.worker.consumer.events import Events
 from celery.worker.consumer.tasks import Tasks as CeleryTasks
 
 from worker.retry import Reason
-from worker.transport.qos import QoS
 from worker.transport.unreadable import Unreadable
 
 
@@ -76,5 +75,5 @@ class Consumer(CeleryConsumer):
         unreadable: Unreadable = self.app.components.unreadable
         if unreadable.bury_message(message, reason, cause):
             message.ack_log_error(None, self.connection_errors)
-        elif isinstance(message.channel.qos, QoS):
+        else:
             message.channel.qos.leave(message.delivery_tag)

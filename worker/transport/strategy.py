@@ -7,7 +7,6 @@ Celery, which would ack it or delete it.
 
 import enum
 import json
-import logging
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -15,7 +14,6 @@ from typing import Any, Final
 import structlog
 from celery import Task
 from celery.exceptions import InvalidTaskError
-from kombu.transport.virtual import QoS as StockQoS
 
 from config.names import Event
 from worker.delivery import Delivery, Unfinished
@@ -62,28 +60,18 @@ def strategy(task: Any, app: Any, consumer: Any) -> Handler:
     app.components.credit.wake = lambda: hub.call_soon(_nothing)
 
     def hand_over(
-        message: Any, payload: Any, ack: Callable[..., None], _reject: Any, _callbacks: Any
+        message: Any, payload: Any, _ack: Callable[..., None], _reject: Any, _callbacks: Any
     ) -> None:
         arguments, named, envelope = unpack(message, payload)
-        submit(run, arguments, named, envelope, message.channel.qos, ack)
+        submit(run, arguments, named, envelope, message.channel.qos)
 
-    def run(
-        arguments: list[Any], named: dict[str, Any], envelope: Envelope, qos: Any, ack: Callable[..., None]
-    ) -> None:
+    def run(arguments: list[Any], named: dict[str, Any], envelope: Envelope, qos: QoS) -> None:
         """Deliver one message in a thread of the pool, with a log context of its own."""
-        ours = isinstance(qos, QoS)
-        if ours:
-            qos.begin(envelope.tag)
+        qos.begin(envelope.tag)
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(task_id=safe_id(envelope.task_id))
         end = _deliver(task.run, delivery, envelope, arguments, named)
-        if ours:
-            {End.ACK: qos.ack, End.RETURN: qos.give_back, End.LEAVE: qos.leave}[end](envelope.tag)
-        elif end is End.ACK:
-            # kombu's own needs its event loop for an ack.
-            ack(logging.getLogger(__name__), consumer.connection_errors)
-        else:
-            StockQoS.ack(qos, envelope.tag)
+        {End.ACK: qos.ack, End.RETURN: qos.give_back, End.LEAVE: qos.leave}[end](envelope.tag)
         structlog.contextvars.clear_contextvars()
 
     return hand_over
