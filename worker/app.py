@@ -11,8 +11,8 @@ from config import logs, names, settings
 from config.celeryconfig import celery_settings
 from config.names import Event
 from config.settings import Settings, SettingsError
+from worker import transport
 from worker.components import Components
-from worker.transport import channel as transport
 
 log = structlog.get_logger("voicecode.worker")
 

@@ -17,9 +17,7 @@ from worker.ledger.outcome_writer import OutcomeWriter
 from worker.process.affinity import CpuAffinity
 from worker.process.heartbeat import Heartbeat
 from worker.store.client import RedisAvailability, connect
-from worker.transport.credit import Credit
-from worker.transport.unacked import Acks, Unacked
-from worker.transport.unreadable import Unreadable
+from worker.transport import Acks, Credit, Unacked, Unreadable
 from worker.upkeep import Upkeep
 
 

@@ -13,7 +13,7 @@ from config.names import Event
 from worker import report
 from worker.ledger import Ledger, LedgerUnavailable
 from worker.retry import Reason
-from worker.transport.unacked import Unacked
+from worker.transport import Unacked
 
 log = structlog.get_logger("voicecode.upkeep")
 

@@ -1,1 +1,11 @@
-"""From the list to a thread and to the ack: fetch, credit, dispatch, unacked."""
+"""From the list to a thread and to the ack: fetch, credit, dispatch, unacked.
+
+Celery finds `consumer` and `strategy` by their names.
+"""
+
+from worker.transport.channel import install
+from worker.transport.credit import Credit
+from worker.transport.unacked import Acks, Unacked
+from worker.transport.unreadable import Unreadable
+
+__all__ = ["Acks", "Credit", "Unacked", "Unreadable", "install"]
