@@ -12,10 +12,10 @@ from typing import Any, Final
 from rich.console import Console
 
 from benchmarks import measures, ours, publish, report
-from benchmarks.book import Book
 from benchmarks.field import BY_NAME, FIELD
 from benchmarks.gateways import nginx_program
 from benchmarks.measures import Plan
+from benchmarks.results import Book
 from benchmarks.venvs import SetUpError, bin_of, write_locks
 
 MEASURES: Final[dict[str, Callable[[Book, Plan], None]]] = {

@@ -16,7 +16,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from config.settings import load as load_settings
-from tests.support.deadletters import load_mixed
+from tests.support.dead_letters import load_mixed
 from worker.embedded.server import start_server
 from worker.failure_queue import Choice, FailureQueue, Filter
 from worker.store.client import connect

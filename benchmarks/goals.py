@@ -5,8 +5,8 @@ import enum
 from collections.abc import Collection
 from typing import Final
 
-from benchmarks.book import Medians
 from benchmarks.field import FIELD, OURS
+from benchmarks.results import Medians
 
 PEERS: Final = tuple(c.name for c in FIELD if c.rival and c.name != OURS)
 WITH_REQUESTS: Final = tuple(c.name for c in FIELD if c.requests and c.name in PEERS)

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks import gateways
-from benchmarks.book import Book
 from benchmarks.field import BY_NAME, OURS, Contestant
 from benchmarks.gateways import Gateway
 from benchmarks.goals import BARE
+from benchmarks.results import Book
 from benchmarks.trial import Drained, Stage, TrialError, drain, first_arrivals, ready, wait
 from benchmarks.venvs import PEERS, bin_of
 from worker.embedded.server import Server, start_server

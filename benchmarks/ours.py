@@ -14,13 +14,13 @@ from urllib.parse import urlsplit
 import trustme
 
 from benchmarks import gateways
-from benchmarks.book import Book
 from benchmarks.field import BY_NAME, OURS
 from benchmarks.gateways import Gateway
 from benchmarks.measures import LATENCIES, Plan, note_drain, stage_of, tell, tried
+from benchmarks.results import Book
 from benchmarks.trial import drain, wait
 from config import names
-from tests.support.deadletters import load_mixed
+from tests.support.dead_letters import load_mixed
 from worker.embedded.server import Server, start_server
 
 SCALING_SLOTS: Final = 10

@@ -3,8 +3,8 @@
 import json
 from typing import Any, Final
 
-from benchmarks import goals, picture, report
-from benchmarks.book import Book
+from benchmarks import chart, goals, report
+from benchmarks.results import Book
 from benchmarks.venvs import ROOT
 
 PAGE: Final = ROOT / "docs" / "performance.md"
@@ -39,7 +39,7 @@ def markdown(book: Book, machine: dict[str, Any]) -> str:
 
 def drawn(book: Book, machine: dict[str, Any]) -> str:
     """Return the picture."""
-    return picture.draw(
+    return chart.draw(
         book.medians(),
         f"Medians of one run on {machine['cores']} cores. The peers do the bare POST and nothing else.",
     )

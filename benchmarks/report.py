@@ -6,9 +6,9 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.book import Book
 from benchmarks.field import FIELD, OURS
 from benchmarks.goals import BARE, Verdict
+from benchmarks.results import Book
 
 Column = tuple[str, str, float, str]
 """Heading, measure, factor, format."""

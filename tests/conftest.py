@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import redis
 
-from tests.support.scene import Scene
 from tests.support.simulator import start_simulator
+from tests.support.testbed import Scene
 from worker.embedded.server import Server, start_server
 from worker.simulator.process import RunningSimulator
 

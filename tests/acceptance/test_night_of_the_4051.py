@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from config import names, settings
-from tests.support.deadletters import dead_letter, load, load_mixed
-from tests.support.operators import ROOT, at_terminal, in_pipe
+from tests.support.command_line import ROOT, at_terminal, in_pipe
+from tests.support.dead_letters import dead_letter, load, load_mixed
 from tests.support.simulator import start_simulator
 from tests.support.workers import RunningWorker, enqueue, environment, stock_producer, wait_for
 from worker.embedded.server import Server

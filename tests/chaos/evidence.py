@@ -8,7 +8,7 @@ from typing import Any, Final
 import redis
 
 from config import names
-from tests.chaos.stage import Stage
+from tests.chaos.cluster import Stage
 from worker.ledger.record import Record
 from worker.simulator.journal import Submission
 

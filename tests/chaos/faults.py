@@ -8,8 +8,8 @@ from collections import Counter, defaultdict
 from collections.abc import Callable
 from typing import Final
 
+from tests.chaos.cluster import Stage
 from tests.chaos.plan import Fault
-from tests.chaos.stage import Stage
 
 Act = Callable[[Stage, Fault], None]
 _STOP_SECONDS: Final = 15.0

@@ -13,11 +13,11 @@ from typing import Any, Final
 import redis
 
 from config import names
+from tests.chaos.cluster import Stage
 from tests.chaos.evidence import gather, strays
 from tests.chaos.faults import Faults
 from tests.chaos.judge import Verdict, judge
 from tests.chaos.plan import Options
-from tests.chaos.stage import Stage
 from worker.ledger import Ledger, LedgerUnavailable
 from worker.store.client import RedisAvailability, connect
 

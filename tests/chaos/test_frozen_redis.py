@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from tests.support.scene import Scene, frozen
+from tests.support.testbed import Scene, frozen
 from tests.support.workers import wait_for
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(180)]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.outage import Figures, Scale, endure
+from tests.chaos.long_outage import Figures, Scale, endure
 from worker.embedded.server import Server, start_server
 
 SMALL = Scale(

@@ -11,8 +11,8 @@ from typing import Any
 import kombu.exceptions
 import pytest
 
-from tests.support.scene import Scene, message
 from tests.support.sentinels import Sentinels
+from tests.support.testbed import Scene, message
 from tests.support.workers import wait_for
 from worker.embedded.server import Server
 from worker.simulator.process import RunningSimulator

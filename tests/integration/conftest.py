@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.stage import Stage, staged
+from tests.support.service import Stage, staged
 
 
 @pytest.fixture(scope="session")

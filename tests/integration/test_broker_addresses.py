@@ -15,8 +15,8 @@ import trustme
 from redis.sentinel import Sentinel
 
 from config.settings import load
-from tests.support.scene import Scene
 from tests.support.sentinels import Sentinels
+from tests.support.testbed import Scene
 from worker.embedded.server import start_server
 from worker.simulator.process import RunningSimulator
 from worker.store.client import connect

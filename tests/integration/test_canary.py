@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from config import settings
-from tests.support.deadletters import dead_letter, load
+from tests.support.dead_letters import dead_letter, load
 from tests.support.simulator import start_simulator
 from tests.support.workers import RunningWorker, environment, wait_for
 from worker.embedded.server import Server

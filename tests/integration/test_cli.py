@@ -15,8 +15,8 @@ import redis
 from click.testing import CliRunner, Result
 
 from config import names
-from tests.support.deadletters import dead_letter, load
-from tests.support.operators import ROOT, VOICECODE, at_terminal, in_pipe
+from tests.support.command_line import ROOT, VOICECODE, at_terminal, in_pipe
+from tests.support.dead_letters import dead_letter, load
 from tests.support.simulator import start_simulator
 from tests.support.workers import environment, wait_for
 from worker.cli import voicecode

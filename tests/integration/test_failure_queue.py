@@ -13,7 +13,7 @@ import redis
 
 from config import names, settings
 from config.settings import Settings
-from tests.support.deadletters import dead_letter, load
+from tests.support.dead_letters import dead_letter, load
 from worker.embedded.server import Server
 from worker.failure_queue import Choice, FailureQueue, Filter, Pace
 from worker.ledger import Ledger

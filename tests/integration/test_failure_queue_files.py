@@ -12,7 +12,7 @@ import redis
 
 from config import names, settings
 from config.settings import Settings, SettingsError
-from tests.support.deadletters import dead_letter, load
+from tests.support.dead_letters import dead_letter, load
 from worker.embedded.server import Server
 from worker.failure_queue import Choice, FailureQueue, Filter, removal, retention
 from worker.failure_queue.retention import Retention, check_spill_dir

@@ -10,7 +10,7 @@ import redis
 
 from config import names
 from config.settings import load
-from tests.support.scene import Scene, message
+from tests.support.testbed import Scene, message
 from worker.ledger import Ledger
 from worker.store import keys, scripts
 from worker.store.client import RedisAvailability, connect

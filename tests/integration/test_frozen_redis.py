@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.crash_runner import CrashRunner
 from tests.support.crashes import Crash
-from tests.support.nursery import Nursery
+from tests.support.fork_server import Nursery
 from tests.support.simulator import start_simulator
 from worker.embedded.server import start_server
 from worker.store import scripts

@@ -13,7 +13,7 @@ import pytest
 from config.replies import Symptom
 from config.settings import SettingsError, load
 from tests.support.gateways import CODE, gateway, playing, settings_for, submit
-from tests.support.rawserver import ACCEPTED, RawServer, answer, http, in_child
+from tests.support.raw_server import ACCEPTED, RawServer, answer, http, in_child
 from worker.gateway.client import BODY_CAP_BYTES, Gateway
 from worker.reply import Reply
 

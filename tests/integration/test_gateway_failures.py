@@ -13,8 +13,8 @@ import pytest
 
 from config.replies import Kind, Replies, Symptom
 from tests.support.gateways import gateway, playing, submit
-from tests.support.rawserver import ACCEPTED, Play, RawServer, answer, hang, in_child, reset
-from tests.support.rawserver import http as reply_of
+from tests.support.raw_server import ACCEPTED, Play, RawServer, answer, hang, in_child, reset
+from tests.support.raw_server import http as reply_of
 from worker.reply import Reply
 
 SLACK_SECONDS = 0.3

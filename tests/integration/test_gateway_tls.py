@@ -12,7 +12,7 @@ import trustme
 
 from config.replies import Kind, Replies, Symptom
 from tests.support.gateways import gateway, playing, submit
-from tests.support.rawserver import Play, RawServer, answer, hang, http, reset
+from tests.support.raw_server import Play, RawServer, answer, hang, http, reset
 
 SLACK_SECONDS = 0.3
 

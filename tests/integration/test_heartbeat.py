@@ -10,7 +10,7 @@ import pytest
 
 from config.settings import SettingsError, load
 from tests.support.proxy import Proxy
-from tests.support.scene import Scene
+from tests.support.testbed import Scene
 from tests.support.workers import ROOT, wait_for
 
 MAX_AGE_SECONDS = 3

@@ -8,7 +8,7 @@ import pytest
 import redis
 
 from config import names
-from tests.support.ledgers import Walk
+from tests.support.ledger_driver import Walk
 from tests.support.workers import RunningWorker, environment, wait_for
 from worker.embedded.server import Server
 from worker.store import keys, scripts

@@ -7,7 +7,7 @@ import pytest
 
 from config import names
 from config.replies import Symptom
-from tests.support.ledgers import MOBILE, Walk
+from tests.support.ledger_driver import MOBILE, Walk
 from worker.embedded.server import Server
 from worker.ledger import LedgerUnavailable
 from worker.ledger.claim import Answer

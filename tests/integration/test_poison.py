@@ -2,8 +2,8 @@ from functools import partial
 from typing import Any
 
 from config import names
-from tests.support.scene import Scene
-from tests.support.signs import DIES_BEFORE_CLAIM, DIES_IN_CALL, EXIT_STATUS, FULL_AT_CLAIM
+from tests.support.fault_markers import DIES_BEFORE_CLAIM, DIES_IN_CALL, EXIT_STATUS, FULL_AT_CLAIM
+from tests.support.testbed import Scene
 from tests.support.workers import RunningWorker, wait_for
 
 SHORT: dict[str, Any] = {

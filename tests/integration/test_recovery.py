@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.fault_markers import FREEZES_BEFORE_POST
 from tests.support.proxy import Proxy
-from tests.support.scene import MOBILE, Scene
-from tests.support.signs import FREEZES_BEFORE_POST
+from tests.support.testbed import MOBILE, Scene
 from tests.support.workers import SHORT_TIMES, RunningWorker, wait_for
 
 BOUND_SECONDS = 3 * (float(SHORT_TIMES["lease_seconds"]) + 2)

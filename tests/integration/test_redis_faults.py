@@ -13,7 +13,7 @@ import pytest
 from celery import Celery
 
 from tests.support.proxy import Proxy
-from tests.support.scene import Scene, frozen
+from tests.support.testbed import Scene, frozen
 from tests.support.workers import enqueue, wait_for
 from worker.embedded.server import start_server
 from worker.simulator.process import RunningSimulator

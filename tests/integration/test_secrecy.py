@@ -17,9 +17,9 @@ from typing import Any, Final
 import pytest
 
 from config import names
-from tests.support.ledgers import Walk
+from tests.support.ledger_driver import Walk
+from tests.support.service import Stage, fresh, staged
 from tests.support.simulator import ACCOUNT
-from tests.support.stage import Stage, fresh, staged
 from tests.support.workers import wait_for
 from worker.message import digest
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from config.names import Event
-from tests.support.scene import Scene
+from tests.support.testbed import Scene
 from tests.support.workers import ROOT, RunningWorker, environment, wait_for
 
 

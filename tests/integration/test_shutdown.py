@@ -9,7 +9,7 @@ import time
 import pytest
 
 from tests.support.proxy import Proxy
-from tests.support.scene import Scene
+from tests.support.testbed import Scene
 from tests.support.workers import RunningWorker, wait_for
 
 

@@ -9,7 +9,7 @@ import pytest
 from celery.canvas import Signature
 
 from config import names
-from tests.support.scene import Scene
+from tests.support.testbed import Scene
 from tests.support.workers import stock_producer, wait_for
 from worker.embedded.server import Server
 from worker.simulator.process import RunningSimulator

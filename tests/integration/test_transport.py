@@ -5,7 +5,7 @@ import signal
 from typing import Any
 
 from config import names
-from tests.support.scene import CODE, Scene, frozen, message
+from tests.support.testbed import CODE, Scene, frozen, message
 from tests.support.stock_app import SEEN
 from tests.support.workers import RunningWorker, wait_for
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from config import names
-from tests.support.stage import TIMES, Stage, fresh, number, staged
+from tests.support.service import TIMES, Stage, fresh, number, staged
 from tests.support.workers import RunningWorker, environment, wait_for
 
 CODE = "48291"

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from config import names
-from tests.support.stage import Stage, fresh, number
+from tests.support.service import Stage, fresh, number
 
 GOOD = "13700137000"
 FAR = 10**10

@@ -14,8 +14,8 @@ from typing import Any, Final
 from config import names
 from config.names import Event
 from tests.support.crashes import MEETINGS, TIMES, Crash, Scene
-from tests.support.nursery import Child, Nursery
-from tests.support.signs import EXIT_STATUS, FROZEN, STALLED
+from tests.support.fault_markers import EXIT_STATUS, FROZEN, STALLED
+from tests.support.fork_server import Child, Nursery
 from tests.support.workers import environment, wait_for
 from worker.embedded.server import Server, start_server
 from worker.simulator.journal import Submission

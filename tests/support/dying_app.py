@@ -5,7 +5,7 @@ import signal
 import time
 from typing import Any
 
-from tests.support.signs import (
+from tests.support.fault_markers import (
     DIES_BEFORE_CLAIM,
     DIES_IN_CALL,
     EXIT_STATUS,

@@ -27,7 +27,7 @@ from typing import Any, Final
 from celery.exceptions import WorkerShutdown
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from tests.support.signs import EXIT_STATUS, FROZEN, STALLED
+from tests.support.fault_markers import EXIT_STATUS, FROZEN, STALLED
 from worker.gateway import connection
 from worker.gateway.client import Gateway
 from worker.gateway.exchange import Exchange

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from config.settings import Settings, load
-from tests.support.rawserver import Play, RawServer
+from tests.support.raw_server import Play, RawServer
 from worker.gateway.client import Gateway
 from worker.message import VoiceCode
 from worker.reply import Reply

@@ -3,11 +3,11 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.book import Book
+from benchmarks.chart import draw
 from benchmarks.field import FIELD, OURS
 from benchmarks.goals import GOALS, PEERS, WITH_REQUESTS, Bound, Goal, judge
-from benchmarks.picture import draw
 from benchmarks.publish import FIGURES, PAGE, PICTURE, drawn, markdown
+from benchmarks.results import Book
 
 SPEED = Goal(text="speed", measure="speed", bound=Bound.AT_LEAST, limit=1.2, against=("slow", "quick"))
 WAIT = Goal(text="wait", measure="wait", bound=Bound.AT_MOST, limit=1.2, against=("slow", "quick"))

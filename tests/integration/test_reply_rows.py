@@ -6,7 +6,7 @@ from typing import Any, Final
 import pytest
 
 from config.replies import ROWS, Alert, Kind, Row, Symptom
-from tests.support.stage import TIMES, Stage, fresh, number, staged
+from tests.support.service import TIMES, Stage, fresh, number, staged
 from worker.ledger.record import Record
 from worker.simulator.scenarios import SCENARIOS, Scenario, magic_number
 

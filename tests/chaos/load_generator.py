@@ -1,6 +1,6 @@
 """The producer: a process with stock Celery and nothing of ours, which logs what `send_task` acknowledged.
 
-`python -m tests.chaos.producer BROKER_URL LOG SECONDS RATE LIFE DUPLICATES SEED`. A publish that raises may have been carried
+`python -m tests.chaos.load_generator BROKER_URL LOG SECONDS RATE LIFE DUPLICATES SEED`. A publish that raises may have been carried
 out, so it is repeated with the same key until one does not raise; the process ends when the last one was acknowledged.
 """
 

@@ -10,7 +10,7 @@ import pytest
 
 from config import names
 from config.settings import load
-from tests.support.scene import Scene, message
+from tests.support.testbed import Scene, message
 from worker.embedded.server import Server
 from worker.simulator.process import RunningSimulator
 from worker.store.client import connect

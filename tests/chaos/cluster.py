@@ -84,7 +84,14 @@ class Stage:
         o = self.options
         numbers = [str(n) for n in (o.seconds, o.rate, o.life_seconds, o.duplicates, o.seed)]
         broker_url = f"redis://127.0.0.1:{self.producer_link.port}/0"
-        command = [sys.executable, "-m", "tests.chaos.producer", broker_url, str(self.production), *numbers]
+        command = [
+            sys.executable,
+            "-m",
+            "tests.chaos.load_generator",
+            broker_url,
+            str(self.production),
+            *numbers,
+        ]
         with (self.folder / "producer.log").open("ab") as log:
             self._producer = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
         self._exits.callback(self._producer.kill)

@@ -3,8 +3,8 @@
 from typing import Final
 from xml.sax.saxutils import escape
 
-from benchmarks.book import Medians
 from benchmarks.field import FIELD, OURS
+from benchmarks.results import Medians
 
 PANELS: Final = (("throughput_0ms", "gateway answers at once"), ("throughput_100ms", "gateway takes 100 ms"))
 _LABELS: Final = 260
