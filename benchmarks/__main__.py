@@ -15,10 +15,10 @@ from benchmarks import measures, ours, publish, report
 from benchmarks.field import BY_NAME, FIELD
 from benchmarks.gateways import nginx_program
 from benchmarks.measures import Plan
-from benchmarks.results import Book
+from benchmarks.results import Results
 from benchmarks.venvs import SetUpError, bin_of, write_locks
 
-MEASURES: Final[dict[str, Callable[[Book, Plan], None]]] = {
+MEASURES: Final[dict[str, Callable[[Results, Plan], None]]] = {
     "drain": measures.drains,
     "latency": measures.latencies,
     "startup": measures.startups,
@@ -99,21 +99,21 @@ def plan_of(chosen: argparse.Namespace) -> Plan:
     )
 
 
-def measure(plan: Plan, names: list[str], keep: Callable[[Book], None]) -> Book:
+def measure(plan: Plan, names: list[str], keep: Callable[[Results], None]) -> Results:
     """Run it, and keep what there is after each measure. Raises SetUpError."""
     for venv in sorted({"celery", *(contestant.venv for contestant in plan.contestants)}):
         bin_of(venv)
-    book = Book()
-    ours.ceilings(book)
+    results = Results()
+    ours.ceilings(results)
     for name in names:
-        MEASURES[name](book, plan)
-        keep(book)
-    return book
+        MEASURES[name](results, plan)
+        keep(results)
+    return results
 
 
-def _keep(book: Book, facts: dict[str, Any], file: Path | None) -> None:
+def _keep(results: Results, facts: dict[str, Any], file: Path | None) -> None:
     if file:
-        file.write_text(publish.as_json(book, facts))
+        file.write_text(publish.as_json(results, facts))
 
 
 def main() -> int:
@@ -125,18 +125,18 @@ def main() -> int:
             return 0
         if chosen.show:
             kept = json.loads(chosen.show.read_text())
-            book, facts = Book.of(kept), kept["machine"]
+            results, facts = Results.of(kept), kept["machine"]
         else:
             plan = plan_of(chosen)
             facts = machine(plan)
-            book = measure(plan, chosen.measure, lambda book: _keep(book, facts, chosen.json))
+            results = measure(plan, chosen.measure, lambda results: _keep(results, facts, chosen.json))
     except SetUpError as error:
         print(error, file=sys.stderr)
         return 1
-    verdicts = publish.judged(book)
-    report.show(Console(width=None if sys.stdout.isatty() else 150), book, verdicts)
+    verdicts = publish.judged(results)
+    report.show(Console(width=None if sys.stdout.isatty() else 150), results, verdicts)
     if chosen.publish:
-        publish.publish(book, facts)
+        publish.publish(results, facts)
     return int(chosen.check and any(verdict.failed for verdict in verdicts))
 
 

@@ -17,8 +17,8 @@ from benchmarks import gateways
 from benchmarks.field import BY_NAME, OURS, Contestant
 from benchmarks.gateways import Gateway
 from benchmarks.goals import BARE
-from benchmarks.results import Book
-from benchmarks.trial import Drained, Stage, TrialError, drain, first_arrivals, ready, wait
+from benchmarks.results import Results
+from benchmarks.trial import Drained, Setup, TrialError, drain, first_arrivals, ready, wait
 from benchmarks.venvs import PEERS, bin_of
 from worker.embedded.server import Server, start_server
 
@@ -42,14 +42,14 @@ class Plan:
 
 
 @contextlib.contextmanager
-def stage_of(
+def setup_of(
     contestant: Contestant, gateway: Gateway, at: int, server: Server | None = None, **changes: Any
-) -> Iterator[Stage]:
+) -> Iterator[Setup]:
     """Set up a trial in a Redis of its own. `at`: 0 for the fast gateway, 1 for the slow one."""
     with contextlib.ExitStack() as stack:
         server = server or stack.enter_context(start_server())
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="voicecode-bench-")))
-        stage = Stage(
+        setup = Setup(
             contestant=contestant,
             server=server,
             gateway=gateway,
@@ -57,37 +57,37 @@ def stage_of(
             processes=contestant.processes[at],
             slots=contestant.slots[at],
         )
-        yield dataclasses.replace(stage, **changes)
+        yield dataclasses.replace(setup, **changes)
 
 
-def tried(book: Book, who: str, what: str, action: Callable[[], None]) -> None:
+def tried(results: Results, who: str, what: str, action: Callable[[], None]) -> None:
     """Run a trial; one that comes to nothing is told, and does not end the run."""
-    tell(f"{what}: {who}")
+    announce(f"{what}: {who}")
     try:
         action()
     except (TrialError, subprocess.SubprocessError, OSError) as error:
-        book.problems.append(f"{what}: {who}: {error}")
-        tell(f"  failed: {str(error)[-300:]}")
+        results.problems.append(f"{what}: {who}: {error}")
+        announce(f"  failed: {str(error)[-300:]}")
 
 
-def tell(text: str) -> None:
+def announce(text: str) -> None:
     """Say what is going on, on stderr."""
     print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
 
 
-def note_drain(book: Book, who: str, suffix: str, drained: Drained) -> None:
+def note_drain(results: Results, who: str, suffix: str, drained: Drained) -> None:
     """Note what a drain took; its losses count against whoever has them."""
-    book.note(f"throughput_{suffix}", who, drained.codes_a_second)
-    book.note(f"cpu_{suffix}", who, drained.cpu_seconds_a_code)
-    book.note(f"redis_cpu_{suffix}", who, drained.redis_cpu_seconds_a_code)
-    book.note(f"memory_{suffix}", who, drained.peak_megabytes)
-    book.lost[who] += drained.lost
-    book.doubled[who] += drained.doubled
+    results.note(f"throughput_{suffix}", who, drained.codes_a_second)
+    results.note(f"cpu_{suffix}", who, drained.cpu_seconds_a_code)
+    results.note(f"redis_cpu_{suffix}", who, drained.redis_cpu_seconds_a_code)
+    results.note(f"memory_{suffix}", who, drained.peak_megabytes)
+    results.lost[who] += drained.lost
+    results.doubled[who] += drained.doubled
     if who == OURS:
-        book.note("lost_or_doubled", who, book.lost[who] + book.doubled[who])
+        results.note("lost_or_doubled", who, results.lost[who] + results.doubled[who])
 
 
-def drains(book: Book, plan: Plan) -> None:
+def drains(results: Results, plan: Plan) -> None:
     """Empty queues: how fast, and with how much CPU and memory; and a bare loop beside them."""
     for _ in range(plan.repetitions):
         for at, (name, latency) in enumerate(LATENCIES):
@@ -99,16 +99,16 @@ def drains(book: Book, plan: Plan) -> None:
                     name: str = name,
                     latency: float = latency,
                 ) -> None:
-                    with gateways.fast(latency) as gateway, stage_of(contestant, gateway, at) as stage:
+                    with gateways.fast(latency) as gateway, setup_of(contestant, gateway, at) as setup:
                         note_drain(
-                            book, contestant.name, name, drain(stage, plan.codes(contestant.codes[at]))
+                            results, contestant.name, name, drain(setup, plan.codes(contestant.codes[at]))
                         )
 
-                tried(book, contestant.name, f"drain at {name}", trial)
-        tried(book, BARE, "bare loop", lambda: bare(book, plan))
+                tried(results, contestant.name, f"drain at {name}", trial)
+        tried(results, BARE, "bare loop", lambda: bare(results, plan))
 
 
-def bare(book: Book, plan: Plan) -> None:
+def bare(results: Results, plan: Plan) -> None:
     """Measure `Session.post` in a loop, without a queue."""
     with gateways.fast(0) as gateway:
         python = bin_of("celery") / "python"
@@ -117,32 +117,34 @@ def bare(book: Book, plan: Plan) -> None:
         said = json.loads(
             subprocess.run(command, cwd=PEERS, env=environment, capture_output=True, check=True).stdout
         )
-    book.note("throughput_0ms", BARE, said["codes_a_second"])
-    book.note("cpu_0ms", BARE, said["cpu_seconds_a_code"])
+    results.note("throughput_0ms", BARE, said["codes_a_second"])
+    results.note("cpu_0ms", BARE, said["cpu_seconds_a_code"])
 
 
-def latencies(book: Book, plan: Plan) -> None:
+def latencies(results: Results, plan: Plan) -> None:
     """Time each code from just before the producer's call, and from its end, to the gateway: at a steady rate and at half of the capacity."""
     for _ in range(plan.repetitions):
         for contestant in plan.contestants:
-            tried(book, contestant.name, "latency", functools.partial(_latencies, book, plan, contestant))
+            tried(
+                results, contestant.name, "latency", functools.partial(_latencies, results, plan, contestant)
+            )
 
 
-def _latencies(book: Book, plan: Plan, contestant: Contestant) -> None:
-    capacity = book.median("throughput_0ms", contestant.name)
+def _latencies(results: Results, plan: Plan, contestant: Contestant) -> None:
+    capacity = results.median("throughput_0ms", contestant.name)
     rates = [
         ("50", STEADY_RATE, plan.latency_seconds),
         *([("half", capacity / 2, plan.latency_seconds / 2)] if capacity else []),
     ]
-    with gateways.own(0) as gateway, stage_of(contestant, gateway, 0) as stage, ready(stage):
+    with gateways.own(0) as gateway, setup_of(contestant, gateway, 0) as setup, ready(setup):
         for number, (name, rate, seconds) in enumerate(rates):
-            _latency(book, stage, name, rate, int(rate * seconds), first=number * 1_000_000)
+            _latency(results, setup, name, rate, int(rate * seconds), first=number * 1_000_000)
 
 
-def _latency(book: Book, stage: Stage, name: str, rate: float, count: int, *, first: int) -> None:  # noqa: PLR0913 - the trial
-    who, gateway = stage.contestant.name, stage.gateway
-    begun, file = gateway.count(), stage.folder / "moments"
-    said = stage.produce(count, "--first", str(first), "--rate", str(rate), "--moments", str(file))
+def _latency(results: Results, setup: Setup, name: str, rate: float, count: int, *, first: int) -> None:  # noqa: PLR0913 - the trial
+    who, gateway = setup.contestant.name, setup.gateway
+    begun, file = gateway.count(), setup.folder / "moments"
+    said = setup.produce(count, "--first", str(first), "--rate", str(rate), "--moments", str(file))
     wait(lambda: gateway.count() - begun, count, lambda: 0.0)
     arrived = first_arrivals(gateway.arrivals())
     sent = [line.split() for line in file.read_text().splitlines()]
@@ -151,41 +153,41 @@ def _latency(book: Book, stage: Stage, name: str, rate: float, count: int, *, fi
         for mobile, begun, done in sent
         if mobile in arrived
     ]
-    book.lost[who] += count - len(served)
+    results.lost[who] += count - len(served)
     for suffix, waits in zip(("", "_after"), zip(*served, strict=True), strict=True):
         cuts = statistics.quantiles(waits, n=100, method="inclusive")
         for share in (50, 95, 99):
-            book.note(f"latency_{name}{suffix}_p{share}", who, cuts[share - 1])
-    book.note(f"latency_{name}_rate", who, said["codes_a_second"])
+            results.note(f"latency_{name}{suffix}_p{share}", who, cuts[share - 1])
+    results.note(f"latency_{name}_rate", who, said["codes_a_second"])
 
 
-def startups(book: Book, plan: Plan) -> None:
+def startups(results: Results, plan: Plan) -> None:
     """Time from the start of one worker process to the first call, with a code waiting."""
     for _ in range(plan.repetitions):
         for contestant in plan.contestants:
-            tried(book, contestant.name, "start-up", functools.partial(_startup, book, contestant))
+            tried(results, contestant.name, "start-up", functools.partial(_startup, results, contestant))
 
 
-def _startup(book: Book, contestant: Contestant) -> None:
-    with gateways.own(0) as gateway, stage_of(contestant, gateway, 0, processes=1) as stage:
-        stage.fill(1)
-        with stage.workers() as trees:
+def _startup(results: Results, contestant: Contestant) -> None:
+    with gateways.own(0) as gateway, setup_of(contestant, gateway, 0, processes=1) as setup:
+        setup.fill(1)
+        with setup.workers() as trees:
             wait(gateway.count, 1, lambda: 0.0)
             arrivals = gateway.arrivals()
             if not arrivals:
-                raise TrialError(stage.log_tail())
-            book.note("startup_seconds", contestant.name, arrivals[0][1] - trees[0].started_at)
+                raise TrialError(setup.log_tail())
+            results.note("startup_seconds", contestant.name, arrivals[0][1] - trees[0].started_at)
 
 
-def enqueues(book: Book, plan: Plan) -> None:
+def enqueues(results: Results, plan: Plan) -> None:
     """Measure what one code costs the web app, by the contestant's own client."""
     for _ in range(plan.repetitions):
         for contestant in plan.contestants:
 
             def trial(contestant: Contestant = contestant) -> None:
-                with gateways.own(0) as gateway, stage_of(contestant, gateway, 0) as stage:
-                    said = stage.produce(plan.codes(1000))
-                book.note("enqueue_seconds", contestant.name, said["seconds_a_code"])
-                book.note("enqueue_cpu", contestant.name, said["cpu_seconds_a_code"])
+                with gateways.own(0) as gateway, setup_of(contestant, gateway, 0) as setup:
+                    said = setup.produce(plan.codes(1000))
+                results.note("enqueue_seconds", contestant.name, said["seconds_a_code"])
+                results.note("enqueue_cpu", contestant.name, said["cpu_seconds_a_code"])
 
-            tried(book, contestant.name, "enqueue", trial)
+            tried(results, contestant.name, "enqueue", trial)

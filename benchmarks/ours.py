@@ -16,8 +16,8 @@ import trustme
 from benchmarks import gateways
 from benchmarks.field import BY_NAME, OURS
 from benchmarks.gateways import Gateway
-from benchmarks.measures import LATENCIES, Plan, note_drain, stage_of, tell, tried
-from benchmarks.results import Book
+from benchmarks.measures import LATENCIES, Plan, announce, note_drain, setup_of, tried
+from benchmarks.results import Results
 from benchmarks.trial import drain, wait
 from config import names
 from tests.support.dead_letters import load_mixed
@@ -41,11 +41,11 @@ return redis.status_reply('OK')
 """
 
 
-def ceilings(book: Book) -> None:
+def ceilings(results: Results) -> None:
     """Note how many requests a second the gateway answers: it must never be what limits a contestant."""
     for name, latency in LATENCIES[:1]:
         with gateways.fast(latency) as gateway:
-            book.note("gateway_ceiling", name, _blast(gateway))
+            results.note("gateway_ceiling", name, _blast(gateway))
 
 
 def _blast(gateway: Gateway, seconds: float = 1.5) -> float:
@@ -66,7 +66,7 @@ def _blast(gateway: Gateway, seconds: float = 1.5) -> float:
         return sent / (time.monotonic() - started)
 
 
-def scaling(book: Book, plan: Plan) -> None:
+def scaling(results: Results, plan: Plan) -> None:
     """Drain with one, two and four processes of ten slots each, with a gateway that takes 100 ms."""
     for _ in range(plan.repetitions):
         for processes in (1, 2, 4):
@@ -74,39 +74,39 @@ def scaling(book: Book, plan: Plan) -> None:
             def trial(processes: int = processes) -> None:
                 latency = LATENCIES[1][1]
                 shape: dict[str, Any] = {"processes": processes, "slots": SCALING_SLOTS}
-                with gateways.fast(latency) as gateway, stage_of(BY_NAME[OURS], gateway, 1, **shape) as stage:
+                with gateways.fast(latency) as gateway, setup_of(BY_NAME[OURS], gateway, 1, **shape) as setup:
                     note_drain(
-                        book, OURS, f"{processes}_processes", drain(stage, plan.codes(500 * processes))
+                        results, OURS, f"{processes}_processes", drain(setup, plan.codes(500 * processes))
                     )
 
-            tried(book, OURS, f"{processes} processes", trial)
+            tried(results, OURS, f"{processes} processes", trial)
 
 
-def crowded(book: Book, plan: Plan) -> None:
+def crowded(results: Results, plan: Plan) -> None:
     """Drain at 0 ms with many codes waiting, with as many dead letters, and with none, by turns."""
     with start_server() as due, start_server() as dead:
-        tell(f"filling: {plan.crowd} waiting codes, {plan.crowd} dead letters")
+        announce(f"filling: {plan.crowd} waiting codes, {plan.crowd} dead letters")
         _fill_due(due, plan.crowd)
         with dead.client(socket_timeout=60) as client:
             load_mixed(client, plan.crowd, now=time.time(), span_seconds=100_000, sendable=plan.crowd // 10)
         for turn in range(plan.repetitions):
             for name, server in (("uncrowded", None), ("due", due), ("dead", dead)):
                 tried(
-                    book,
+                    results,
                     OURS,
                     f"{name}, {plan.crowd}",
-                    functools.partial(_crowded, book, plan, name, server, turn),
+                    functools.partial(_crowded, results, plan, name, server, turn),
                 )
         with due.client() as client:
-            book.note("due_left", OURS, float(client.zcard(names.DUE)))
+            results.note("due_left", OURS, float(client.zcard(names.DUE)))
         with dead.client() as client:
-            book.note("dead_left", OURS, float(client.zcard(names.DEAD)))
+            results.note("dead_left", OURS, float(client.zcard(names.DEAD)))
 
 
-def _crowded(book: Book, plan: Plan, name: str, server: Server | None, turn: int) -> None:
+def _crowded(results: Results, plan: Plan, name: str, server: Server | None, turn: int) -> None:
     count = plan.codes(BY_NAME[OURS].codes[0])
-    with gateways.fast(0) as gateway, stage_of(BY_NAME[OURS], gateway, 0, server) as stage:
-        note_drain(book, OURS, name, drain(stage, count, first=turn * count))
+    with gateways.fast(0) as gateway, setup_of(BY_NAME[OURS], gateway, 0, server) as setup:
+        note_drain(results, OURS, name, drain(setup, count, first=turn * count))
 
 
 def _fill_due(server: Server, count: int) -> None:
@@ -120,31 +120,31 @@ def _fill_due(server: Server, count: int) -> None:
             )
 
 
-def inflight(book: Book, plan: Plan) -> None:
+def inflight(results: Results, plan: Plan) -> None:
     """Read the highest resident size of one process with 200 calls in flight, over http and over https."""
     for _ in range(plan.repetitions):
-        tried(book, OURS, "200 in flight over http", lambda: _inflight(book, "http", {}, {}))
-        tried(book, OURS, "200 in flight over https", lambda: _over_tls(book))
+        tried(results, OURS, "200 in flight over http", lambda: _inflight(results, "http", {}, {}))
+        tried(results, OURS, "200 in flight over https", lambda: _over_tls(results))
 
 
-def _over_tls(book: Book) -> None:
+def _over_tls(results: Results) -> None:
     with _certificates() as (cert, bundle, context):
-        _inflight(book, "https", {"cert": cert, "context": context}, {"ca_bundle": str(bundle)})
+        _inflight(results, "https", {"cert": cert, "context": context}, {"ca_bundle": str(bundle)})
 
 
-def _inflight(book: Book, way: str, options: dict[str, Any], settings: dict[str, object]) -> None:
+def _inflight(results: Results, way: str, options: dict[str, Any], settings: dict[str, object]) -> None:
     shape: dict[str, Any] = {"processes": 1, "slots": INFLIGHT_SLOTS, "settings": settings}
     count = INFLIGHT_SLOTS * 2
     with (
         gateways.own(INFLIGHT_SECONDS, **options) as gateway,
-        stage_of(BY_NAME[OURS], gateway, 1, **shape) as stage,
+        setup_of(BY_NAME[OURS], gateway, 1, **shape) as setup,
     ):
-        stage.fill(count)
-        with stage.workers() as trees:
+        setup.fill(count)
+        with setup.workers() as trees:
             wait(gateway.count, count, lambda: 0.0)
             time.sleep(INFLIGHT_SECONDS)
-            book.note(f"inflight_{way}", OURS, sum(tree.peak_megabytes() for tree in trees))
-            book.note(f"inflight_{way}_calls", OURS, float(gateway.peak()))
+            results.note(f"inflight_{way}", OURS, sum(tree.peak_megabytes() for tree in trees))
+            results.note(f"inflight_{way}_calls", OURS, float(gateway.peak()))
 
 
 @contextlib.contextmanager

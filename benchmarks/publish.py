@@ -1,55 +1,57 @@
-"""What a run leaves in docs/: every figure as JSON, and the tables and the picture that are made from it."""
+"""What a run leaves in docs/: every figure as JSON, and the tables and the chart that are made from it."""
 
 import json
 from typing import Any, Final
 
 from benchmarks import chart, goals, report
-from benchmarks.results import Book
+from benchmarks.results import Results
 from benchmarks.venvs import ROOT
 
 PAGE: Final = ROOT / "docs" / "performance.md"
 FIGURES: Final = ROOT / "docs" / "performance.json"
-PICTURE: Final = ROOT / "docs" / "performance.svg"
+CHART: Final = ROOT / "docs" / "performance.svg"
 BEGIN: Final = "<!-- figures: made by ./run bench --publish -->"
 END: Final = "<!-- end of figures -->"
 
 
-def judged(book: Book) -> list[goals.Verdict]:
+def judged(results: Results) -> list[goals.Verdict]:
     """Compare a run with the goals; who lost codes is nobody's rival."""
-    return goals.judge(book.medians(), losers=[who for who, count in book.lost.items() if count])
+    return goals.judge(results.medians(), losers=[who for who, count in results.lost.items() if count])
 
 
-def as_json(book: Book, machine: dict[str, Any]) -> str:
+def as_json(results: Results, machine: dict[str, Any]) -> str:
     """Return every figure of a run."""
     return (
-        json.dumps({"machine": machine, **book.as_dict(), "goals": goals.as_dicts(judged(book))}, indent=1)
+        json.dumps(
+            {"machine": machine, **results.as_dict(), "goals": goals.as_dicts(judged(results))}, indent=1
+        )
         + "\n"
     )
 
 
-def markdown(book: Book, machine: dict[str, Any]) -> str:
+def markdown(results: Results, machine: dict[str, Any]) -> str:
     """Return the tables as they stand in the page."""
     parts = [BEGIN, "The run: " + ", ".join(f"{name} {value}" for name, value in machine.items()) + "."]
-    for table in report.tables(book, judged(book)):
+    for table in report.tables(results, judged(results)):
         rule = ["---", *("---:" for _ in table.headings[1:])]
         lines = [" | ".join(row) for row in (table.headings, rule, *table.rows)]
         parts.append("\n".join([f"**{table.title}**", "", *(f"| {line} |" for line in lines)]))
     return "\n\n".join([*parts, END])
 
 
-def drawn(book: Book, machine: dict[str, Any]) -> str:
-    """Return the picture."""
+def drawn(results: Results, machine: dict[str, Any]) -> str:
+    """Return the chart."""
     return chart.draw(
-        book.medians(),
+        results.medians(),
         f"Medians of one run on {machine['cores']} cores. The peers do the bare POST and nothing else.",
     )
 
 
-def publish(book: Book, machine: dict[str, Any]) -> None:
+def publish(results: Results, machine: dict[str, Any]) -> None:
     """Write all three; of the page only what stands between the marks."""
     text = PAGE.read_text("utf-8")
     before, _, rest = text.partition(BEGIN)
     after = rest.partition(END)[2]
-    PAGE.write_text(before + markdown(book, machine) + after, "utf-8")
-    FIGURES.write_text(as_json(book, machine), "utf-8")
-    PICTURE.write_text(drawn(book, machine), "utf-8")
+    PAGE.write_text(before + markdown(results, machine) + after, "utf-8")
+    FIGURES.write_text(as_json(results, machine), "utf-8")
+    CHART.write_text(drawn(results, machine), "utf-8")

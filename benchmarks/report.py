@@ -8,7 +8,7 @@ from rich.table import Table
 
 from benchmarks.field import FIELD, OURS
 from benchmarks.goals import BARE, Verdict
-from benchmarks.results import Book
+from benchmarks.results import Results
 
 Column = tuple[str, str, float, str]
 """Heading, measure, factor, format."""
@@ -65,43 +65,43 @@ class Shown:
     rows: tuple[tuple[str, ...], ...]
 
 
-def tables(book: Book, verdicts: list[Verdict]) -> list[Shown]:
+def tables(results: Results, verdicts: list[Verdict]) -> list[Shown]:
     """Return everything that was measured."""
     found = [
-        *(_contestants(book, title, columns) for title, columns in COLUMNS),
-        _alone(book),
+        *(_contestants(results, title, columns) for title, columns in COLUMNS),
+        _alone(results),
         _goals(verdicts),
     ]
     return [table for table in found if table.rows]
 
 
-def show(console: Console, book: Book, verdicts: list[Verdict]) -> None:
+def show(console: Console, results: Results, verdicts: list[Verdict]) -> None:
     """Print the tables, and what went wrong."""
-    for shown in tables(book, verdicts):
+    for shown in tables(results, verdicts):
         table = Table(title=shown.title, title_justify="left")
         for number, heading in enumerate(shown.headings):
             table.add_column(heading, justify="right" if number else "left")
         for row in shown.rows:
             table.add_row(*row, style="bold" if row[0].startswith("ours:") else "")
         console.print(table)
-    for problem in book.problems:
+    for problem in results.problems:
         console.print(f"problem: {problem}", highlight=False, markup=False)
 
 
-def _contestants(book: Book, title: str, columns: tuple[Column, ...]) -> Shown:
+def _contestants(results: Results, title: str, columns: tuple[Column, ...]) -> Shown:
     rows = []
     for name, text in [*((c.name, c.title) for c in FIELD), (BARE, "no queue: Session.post in a loop")]:
-        cells = [_cell(book.median(measure, name), factor, form) for _, measure, factor, form in columns]
+        cells = [_cell(results.median(measure, name), factor, form) for _, measure, factor, form in columns]
         if any(cells):
-            lost = f" (lost {book.lost[name]})" if book.lost.get(name) else ""
+            lost = f" (lost {results.lost[name]})" if results.lost.get(name) else ""
             rows.append((text + lost, *cells))
     return Shown(title=title, headings=("", *(heading for heading, *_ in columns)), rows=tuple(rows))
 
 
-def _alone(book: Book) -> Shown:
-    figures = [(text, book.median(measure, OURS), unit) for text, measure, unit in ALONE]
+def _alone(results: Results) -> Shown:
+    figures = [(text, results.median(measure, OURS), unit) for text, measure, unit in ALONE]
     figures.append(
-        ("the gateway's own ceiling, pipelined", book.median("gateway_ceiling", "0ms"), "requests/s")
+        ("the gateway's own ceiling, pipelined", results.median("gateway_ceiling", "0ms"), "requests/s")
     )
     rows = tuple((text, f"{value:.0f}", unit) for text, value, unit in figures if value is not None)
     return Shown(title="Ours alone", headings=("", "median", ""), rows=rows)

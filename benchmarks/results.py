@@ -1,4 +1,4 @@
-"""Book: every figure that was measured, by measure and contestant, and the medians."""
+"""Results: every figure that was measured, by measure and contestant, and the medians."""
 
 import dataclasses
 import statistics
@@ -10,7 +10,7 @@ Medians = dict[str, dict[str, float]]
 
 
 @dataclasses.dataclass(slots=True)
-class Book:
+class Results:
     """Figures as they come. `lost` and `doubled` are sums over all drains of a contestant."""
 
     samples: dict[str, dict[str, list[float]]] = dataclasses.field(
@@ -23,15 +23,15 @@ class Book:
     @classmethod
     def of(cls, kept: dict[str, Any]) -> Self:
         """Return what `as_dict` wrote."""
-        book = cls()
+        results = cls()
         for measure, rows in kept["samples"].items():
             for who, values in rows.items():
                 for value in values:
-                    book.note(measure, who, value)
-        book.lost.update(kept["lost"])
-        book.doubled.update(kept["doubled"])
-        book.problems.extend(kept["problems"])
-        return book
+                    results.note(measure, who, value)
+        results.lost.update(kept["lost"])
+        results.doubled.update(kept["doubled"])
+        results.problems.extend(kept["problems"])
+        return results
 
     def note(self, measure: str, who: str, value: float) -> None:
         """Take one figure."""

@@ -52,7 +52,7 @@ class Drained:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Stage:
+class Setup:
     """Where a trial takes place."""
 
     contestant: Contestant
@@ -130,15 +130,15 @@ class Stage:
         return (self.folder / "workers.log").read_text(errors="replace")[-3000:]
 
 
-def drain(stage: Stage, count: int, *, first: int = 0) -> Drained:
+def drain(setup: Setup, count: int, *, first: int = 0) -> Drained:
     """Run one trial. Raises TrialError."""
-    contestant, gateway = stage.contestant, stage.gateway
-    with stage.server.client() as client:
-        stage.fill(count, first)
+    contestant, gateway = setup.contestant, setup.gateway
+    with setup.server.client() as client:
+        setup.fill(count, first)
         client.rename(contestant.queue, _HELD)
-        with ready(stage, first) as trees:
+        with ready(setup, first) as trees:
             begun, before = gateway.count(), sum(tree.cpu_seconds() for tree in trees)
-            redis_before, peak = cpu_seconds(stage.server.pid), sum(tree.megabytes() for tree in trees)
+            redis_before, peak = cpu_seconds(setup.server.pid), sum(tree.megabytes() for tree in trees)
             released_at = time.time()
             client.rename(_HELD, contestant.queue)
             peak = max(
@@ -147,15 +147,15 @@ def drain(stage: Stage, count: int, *, first: int = 0) -> Drained:
                     lambda: gateway.count() - begun, count, lambda: sum(tree.megabytes() for tree in trees)
                 ),
             )
-            _rest(trees, stage.contestant.quiet_seconds)
+            _rest(trees, setup.contestant.quiet_seconds)
             arrivals = [arrival for arrival in gateway.arrivals() if arrival[1] >= released_at]
             cpu = sum(tree.cpu_seconds() for tree in trees) - before
-            redis_cpu = cpu_seconds(stage.server.pid) - redis_before
+            redis_cpu = cpu_seconds(setup.server.pid) - redis_before
             if contestant.name == OURS:
-                check_books(stage, gateway.count() - begun + stage.warm_codes)
+                check_books(setup, gateway.count() - begun + setup.warm_codes)
     calls = Counter(mobile for mobile, _ in arrivals)
     if not calls:
-        raise TrialError(stage.log_tail())
+        raise TrialError(setup.log_tail())
     return Drained(
         codes_a_second=len(calls) / (max(moment for _, moment in arrivals) - released_at),
         cpu_seconds_a_code=cpu / len(calls),
@@ -166,28 +166,28 @@ def drain(stage: Stage, count: int, *, first: int = 0) -> Drained:
     )
 
 
-def check_books(stage: Stage, calls: int) -> None:
+def check_books(setup: Setup, calls: int) -> None:
     """Hold ours to what it does beside the call: a log line for each, nothing left behind. Raises TrialError."""
-    lines = (stage.folder / "workers.log").read_bytes().count(Event.ATTEMPT_FINISHED.encode())
-    with stage.server.client() as client:
+    lines = (setup.folder / "workers.log").read_bytes().count(Event.ATTEMPT_FINISHED.encode())
+    with setup.server.client() as client:
         left = [client.llen(names.QUEUE), client.hlen(names.UNACKED)]
     if lines != calls or any(left):
-        message = f"ours: {lines} log lines for {calls} calls; {left[0]} left on the queue, {left[1]} unacked\n{stage.log_tail()}"
+        message = f"ours: {lines} log lines for {calls} calls; {left[0]} left on the queue, {left[1]} unacked\n{setup.log_tail()}"
         raise TrialError(message)
 
 
 @contextlib.contextmanager
-def ready(stage: Stage, first: int = 0) -> Iterator[list[Tree]]:
+def ready(setup: Setup, first: int = 0) -> Iterator[list[Tree]]:
     """Start the workers, have them serve a few codes, and wait until they rest. Raises TrialError."""
-    begun = stage.gateway.count()
-    stage.fill(stage.warm_codes, WARM_FIRST + first % 1_000_000)
-    with stage.workers() as trees:
+    begun = setup.gateway.count()
+    setup.fill(setup.warm_codes, WARM_FIRST + first % 1_000_000)
+    with setup.workers() as trees:
         end = time.monotonic() + _READY_SECONDS
-        while stage.gateway.count() - begun < stage.warm_codes:
+        while setup.gateway.count() - begun < setup.warm_codes:
             if time.monotonic() > end or not all(tree.running for tree in trees):
-                raise TrialError(stage.log_tail())
+                raise TrialError(setup.log_tail())
             time.sleep(_POLL_SECONDS)
-        _rest(trees, stage.contestant.quiet_seconds)
+        _rest(trees, setup.contestant.quiet_seconds)
         yield trees
 
 

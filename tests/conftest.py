@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import redis
 
+from tests.support.sandbox import Sandbox
 from tests.support.simulator import start_simulator
-from tests.support.testbed import Scene
 from worker.embedded.server import Server, start_server
 from worker.simulator.process import RunningSimulator
 
@@ -43,22 +43,22 @@ def redis_client(server: Server) -> Iterator[redis.Redis]:
 
 
 @pytest.fixture(scope="session")
-def scene_server() -> Iterator[Server]:
-    """Start a Redis that only scenes use: no other worker may take their messages."""
+def sandbox_server() -> Iterator[Server]:
+    """Start a Redis that only sandboxs use: no other worker may take their messages."""
     with start_server() as server:
         yield server
 
 
 @pytest.fixture(scope="session")
-def scene_simulator() -> Iterator[RunningSimulator]:
+def sandbox_simulator() -> Iterator[RunningSimulator]:
     with start_simulator() as simulator:
         yield simulator
 
 
 @pytest.fixture
-def scene(scene_server: Server, scene_simulator: RunningSimulator, tmp_path: Path) -> Iterator[Scene]:
+def sandbox(sandbox_server: Server, sandbox_simulator: RunningSimulator, tmp_path: Path) -> Iterator[Sandbox]:
     """Give an empty Redis, a gateway that has forgotten everything, and the means to start workers between them."""
-    scene_server.flush()
-    scene_simulator.client.reset()
-    with Scene(scene_server, scene_simulator, tmp_path) as scene:
-        yield scene
+    sandbox_server.flush()
+    sandbox_simulator.client.reset()
+    with Sandbox(sandbox_server, sandbox_simulator, tmp_path) as sandbox:
+        yield sandbox

@@ -1,4 +1,4 @@
-"""The stage: Redis, the gateway, and several workers, each behind proxies of its own."""
+"""The cluster: Redis, the gateway, and several workers, each behind proxies of its own."""
 
 import contextlib
 import json
@@ -21,7 +21,7 @@ from worker.simulator.server import GATEWAY_PATH
 LIVES_OF_TESTS: Final = {"max_ttl_seconds": 600, "code_ttl_seconds": 60, "accepted_ttl_seconds": 86_400}
 
 
-class Stage:
+class Cluster:
     """Everything that runs, and the ways between. A context manager; `folder` keeps logs, journal and Redis' files."""
 
     def __init__(self, options: Options, folder: Path) -> None:
@@ -38,8 +38,8 @@ class Stage:
         self.workers = [enter(self._worker(n)) for n in range(options.workers)]
         for worker in self.workers:
             worker.wait_ready(60)
-        if options.plays:
-            self.gateway.client.rates(options.plays, seed=options.seed)
+        if options.scenarios:
+            self.gateway.client.rates(options.scenarios, seed=options.seed)
         self._producer: subprocess.Popen[bytes] | None = None
 
     @property

@@ -8,7 +8,7 @@ from typing import Any, Final
 import redis
 
 from config import names
-from tests.chaos.cluster import Stage
+from tests.chaos.cluster import Cluster
 from worker.ledger.record import Record
 from worker.simulator.journal import Submission
 
@@ -55,15 +55,15 @@ class History:
         }
 
 
-def gather(stage: Stage) -> list[History]:
+def gather(cluster: Cluster) -> list[History]:
     """Return the history of every code that was produced."""
-    with stage.redis.client(decode_responses=True) as client:
+    with cluster.redis.client(decode_responses=True) as client:
         first: dict[str, dict[str, Any]] = {}
-        for entry in stage.produced():
+        for entry in cluster.produced():
             if "key" in entry:
                 first.setdefault(entry["key"], entry)
         submissions = collections.defaultdict(list)
-        for submission in stage.submissions():
+        for submission in cluster.submissions():
             submissions[submission.mobile].append(submission)
         records = dict(_records(client, list(first)))
         replays = _replays(client)
@@ -83,10 +83,10 @@ def gather(stage: Stage) -> list[History]:
         ]
 
 
-def strays(stage: Stage) -> set[str]:
+def strays(cluster: Cluster) -> set[str]:
     """Return the keys of dead letters that nobody produced: a hint or a message that was taken for something else."""
-    with stage.redis.client(decode_responses=True) as client:
-        return _members(client, names.DEAD) - {entry["key"] for entry in stage.produced() if "key" in entry}
+    with cluster.redis.client(decode_responses=True) as client:
+        return _members(client, names.DEAD) - {entry["key"] for entry in cluster.produced() if "key" in entry}
 
 
 def _records(client: redis.Redis, keys: list[str]) -> Iterator[tuple[str, Record | None]]:

@@ -1,4 +1,4 @@
-"""The faults: what each kind does to the stage, and how it is healed. Each runs in a thread of its own."""
+"""The faults: what each kind does to the cluster, and how it is healed. Each runs in a thread of its own."""
 
 import os
 import signal
@@ -8,83 +8,83 @@ from collections import Counter, defaultdict
 from collections.abc import Callable
 from typing import Final
 
-from tests.chaos.cluster import Stage
+from tests.chaos.cluster import Cluster
 from tests.chaos.plan import Fault
 
-Act = Callable[[Stage, Fault], None]
+Injection = Callable[[Cluster, Fault], None]
 _STOP_SECONDS: Final = 15.0
 _START_SECONDS: Final = 60.0
 
 
-def _restart(stage: Stage, fault: Fault) -> None:
-    stage.workers[fault.worker].restart(_START_SECONDS)
+def _restart(cluster: Cluster, fault: Fault) -> None:
+    cluster.workers[fault.worker].restart(_START_SECONDS)
 
 
-def _kill(stage: Stage, fault: Fault) -> None:
-    stage.workers[fault.worker].kill()
+def _kill(cluster: Cluster, fault: Fault) -> None:
+    cluster.workers[fault.worker].kill()
     time.sleep(fault.seconds)
-    _restart(stage, fault)
+    _restart(cluster, fault)
 
 
-def _freeze(stage: Stage, fault: Fault) -> None:
-    stage.workers[fault.worker].signal(signal.SIGSTOP)
+def _freeze(cluster: Cluster, fault: Fault) -> None:
+    cluster.workers[fault.worker].signal(signal.SIGSTOP)
     time.sleep(fault.seconds)
-    stage.workers[fault.worker].signal(signal.SIGCONT)
+    cluster.workers[fault.worker].signal(signal.SIGCONT)
 
 
-def _freeze_and_kill(stage: Stage, fault: Fault) -> None:
-    stage.workers[fault.worker].signal(signal.SIGSTOP)
+def _freeze_and_kill(cluster: Cluster, fault: Fault) -> None:
+    cluster.workers[fault.worker].signal(signal.SIGSTOP)
     time.sleep(fault.seconds)
-    stage.workers[fault.worker].kill()
-    _restart(stage, fault)
+    cluster.workers[fault.worker].kill()
+    _restart(cluster, fault)
 
 
-def _terminate(stage: Stage, fault: Fault) -> None:
-    stage.workers[fault.worker].stop(_STOP_SECONDS)
+def _terminate(cluster: Cluster, fault: Fault) -> None:
+    cluster.workers[fault.worker].stop(_STOP_SECONDS)
     time.sleep(fault.seconds)
-    _restart(stage, fault)
+    _restart(cluster, fault)
 
 
-def _kill_redis(stage: Stage, fault: Fault) -> None:
-    stage.redis.kill()
+def _kill_redis(cluster: Cluster, fault: Fault) -> None:
+    cluster.redis.kill()
     time.sleep(fault.seconds)
-    stage.redis.start()
+    cluster.redis.start()
 
 
-def _freeze_redis(stage: Stage, fault: Fault) -> None:
-    os.kill(stage.redis.pid, signal.SIGSTOP)
+def _freeze_redis(cluster: Cluster, fault: Fault) -> None:
+    os.kill(cluster.redis.pid, signal.SIGSTOP)
     time.sleep(fault.seconds)
-    os.kill(stage.redis.pid, signal.SIGCONT)
+    os.kill(cluster.redis.pid, signal.SIGCONT)
 
 
-def _fill_redis(stage: Stage, fault: Fault) -> None:
-    with stage.redis.client() as client:
+def _fill_redis(cluster: Cluster, fault: Fault) -> None:
+    with cluster.redis.client() as client:
         client.config_set("maxmemory", 1)
         time.sleep(fault.seconds)
         client.config_set("maxmemory", 0)
 
 
-def _kill_gateway(stage: Stage, fault: Fault) -> None:
-    stage.gateway.kill()
+def _kill_gateway(cluster: Cluster, fault: Fault) -> None:
+    cluster.gateway.kill()
     time.sleep(fault.seconds)
-    stage.gateway.restart()
+    cluster.gateway.restart()
 
 
-def _gateway_plays(play: str) -> Act:
-    def act(stage: Stage, fault: Fault) -> None:
-        stage.gateway.client.outage(play)
+def _gateway_outage(scenario: str) -> Injection:
+    def inject(cluster: Cluster, fault: Fault) -> None:
+        cluster.gateway.client.outage(scenario)
         time.sleep(fault.seconds)
-        stage.gateway.client.outage(None)
+        cluster.gateway.client.outage(None)
 
-    return act
+    return inject
 
 
-def _link(side: str, how: str) -> Act:
-    def act(stage: Stage, fault: Fault) -> None:
+def _link(side: str, how: str) -> Injection:
+    def inject(cluster: Cluster, fault: Fault) -> None:
         links = {
-            "redis": stage.redis_links,
-            "gateway": stage.gateway_links,
-            "producer": [stage.producer_link],
+            "redis": cluster.redis_links,
+            "gateway": cluster.gateway_links,
+            "producer": [cluster.producer_link],
         }[side]
         link = links[fault.worker % len(links)]
         getattr(link, how)()
@@ -92,10 +92,10 @@ def _link(side: str, how: str) -> Act:
         if how != "sever":
             link.heal()
 
-    return act
+    return inject
 
 
-ACTS: Final[dict[str, Act]] = {
+INJECTIONS: Final[dict[str, Injection]] = {
     "worker.kill": _kill,
     "worker.freeze": _freeze,
     "worker.freeze_and_kill": _freeze_and_kill,
@@ -104,10 +104,10 @@ ACTS: Final[dict[str, Act]] = {
     "redis.freeze": _freeze_redis,
     "redis.full": _fill_redis,
     "gateway.kill": _kill_gateway,
-    "gateway.storm": _gateway_plays("http_503:1"),
-    "gateway.lose": _gateway_plays("accepted_then_reset"),
-    "gateway.slow": _gateway_plays("slow:0.6"),
-    "gateway.hang": _gateway_plays("accepted_then_silent:60"),
+    "gateway.storm": _gateway_outage("http_503:1"),
+    "gateway.lose": _gateway_outage("accepted_then_reset"),
+    "gateway.slow": _gateway_outage("slow:0.6"),
+    "gateway.hang": _gateway_outage("accepted_then_silent:60"),
     **{
         f"{side}_link.{how}": _link(side, how)
         for side in ("redis", "gateway", "producer")
@@ -119,8 +119,8 @@ ACTS: Final[dict[str, Act]] = {
 class Faults:
     """Carries out a schedule. What is already broken is broken again only after it was mended."""
 
-    def __init__(self, stage: Stage) -> None:
-        self._stage = stage
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
         self._locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
         self._threads: list[threading.Thread] = []
         self.done: Counter[str] = Counter()
@@ -146,12 +146,12 @@ class Faults:
         with lock:
             began = time.time()
             try:
-                ACTS[fault.kind](self._stage, fault)
+                INJECTIONS[fault.kind](self._cluster, fault)
             except Exception as error:  # noqa: BLE001 - told at the end
                 self.failed.append(f"{fault}: {error!r}")
                 return
         self.done[fault.kind] += 1
         if fault.kind.startswith("redis."):
             self.redis_away.append((began, time.time()))
-        with (self._stage.folder / "faults").open("a") as log:
+        with (self._cluster.folder / "faults").open("a") as log:
             log.write(f"{began:.3f} {time.time():.3f} {fault.kind} {fault.worker}\n")

@@ -167,8 +167,8 @@ def records(server: Server, keys: list[str]) -> Iterator[Record]:
                     yield record
 
 
-def endure(scale: Scale, server: Server, folder: Path) -> Figures:
-    """Carry it out with one worker. Raises AssertionError where a stage of it is not reached."""
+def measure(scale: Scale, server: Server, folder: Path) -> Figures:
+    """Carry it out with one worker. Raises AssertionError where one of its steps is not reached."""
     app = stock_producer(server.url)
     with (
         start_simulator(journal=folder / "journal") as simulator,

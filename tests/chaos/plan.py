@@ -5,7 +5,7 @@ import random
 from collections.abc import Mapping
 from typing import Any, Final
 
-PLAYS: Final = {
+SCENARIOS: Final = {
     "0": 0.04,
     "http_503:1": 0.02,
     "accepted_then_reset": 0.02,
@@ -77,7 +77,7 @@ class Options:
     """On average."""
     faults: tuple[Fault, ...] | None = None
     """In place of drawn ones."""
-    plays: Mapping[str, float] = dataclasses.field(default_factory=lambda: dict(PLAYS))
+    scenarios: Mapping[str, float] = dataclasses.field(default_factory=lambda: dict(SCENARIOS))
     """What the gateway does by chance, with the share of submissions that meet it."""
     latency_seconds: float = 0.05
     """Of the gateway."""

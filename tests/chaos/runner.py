@@ -1,4 +1,4 @@
-"""One run: set the stage, produce, break, replay, heal, drain, judge."""
+"""One run: start the cluster, produce, break, replay, heal, drain, judge."""
 
 import dataclasses
 import json
@@ -13,7 +13,7 @@ from typing import Any, Final
 import redis
 
 from config import names
-from tests.chaos.cluster import Stage
+from tests.chaos.cluster import Cluster
 from tests.chaos.evidence import gather, strays
 from tests.chaos.faults import Faults
 from tests.chaos.judge import Verdict, judge
@@ -60,13 +60,13 @@ class Report:
 class Replayer(threading.Thread):
     """An operator who replays dead letters at random while everything breaks."""
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, cluster: Cluster) -> None:
         super().__init__(name="replayer", daemon=True)
-        self._options = stage.options
+        self._options = cluster.options
         self._over = threading.Event()
-        self._chance = random.Random(stage.options.seed)
-        self._client = connect(stage.settings(), retries=0)
-        self._ledger = Ledger(self._client, stage.settings(), RedisAvailability(0, time.monotonic))
+        self._chance = random.Random(cluster.options.seed)
+        self._client = connect(cluster.settings(), retries=0)
+        self._ledger = Ledger(self._client, cluster.settings(), RedisAvailability(0, time.monotonic))
 
     def run(self) -> None:
         """Replay one now and then until `stop`."""
@@ -92,25 +92,25 @@ class Replayer(threading.Thread):
 
 
 def run(options: Options, folder: Path | None = None) -> Report:
-    """Carry out one run. `folder` keeps what it leaves; without one it is removed. Raises AssertionError where the stage fails."""
+    """Carry out one run. `folder` keeps what it leaves; without one it is removed. Raises AssertionError where the cluster fails."""
     if folder is None:
         with tempfile.TemporaryDirectory(prefix="voicecode-chaos-") as temporary:
             return run(options, Path(temporary))
     began = time.monotonic()
-    with Stage(options, folder) as stage:
-        faults = Faults(stage)
-        replayer = Replayer(stage)
+    with Cluster(options, folder) as cluster:
+        faults = Faults(cluster)
+        replayer = Replayer(cluster)
         replayer.start()
-        _break(stage, faults)
+        _break(cluster, faults)
         faults.wait()
-        stage.end_producing(60)
+        cluster.end_producing(60)
         replayer.stop()
-        stage.gateway.client.rates({})
-        left = stage.drain(options.life_seconds + _DRAIN_SECONDS)
-        histories, nobodys = gather(stage), strays(stage)
-        deadline = stage.settings().attempt_deadline_seconds
+        cluster.gateway.client.rates({})
+        left = cluster.drain(options.life_seconds + _DRAIN_SECONDS)
+        histories, nobodys = gather(cluster), strays(cluster)
+        deadline = cluster.settings().attempt_deadline_seconds
     verdict = judge(histories, deadline_seconds=deadline, redis_away=faults.redis_away)
-    raised = sum("raised" in entry for entry in stage.produced())
+    raised = sum("raised" in entry for entry in cluster.produced())
     verdict.figures["publishes that raised"] = raised
     if verdict.violations:
         dump = [
@@ -128,11 +128,11 @@ def run(options: Options, folder: Path | None = None) -> Report:
     )
 
 
-def _break(stage: Stage, faults: Faults) -> None:
+def _break(cluster: Cluster, faults: Faults) -> None:
     """Produce, and begin each fault at its moment."""
-    stage.start_producing()
+    cluster.start_producing()
     start = time.monotonic()
-    for fault in stage.options.schedule():
+    for fault in cluster.options.schedule():
         time.sleep(max(0.0, start + fault.at - time.monotonic()))
         faults.begin(fault)
-    time.sleep(max(0.0, start + stage.options.seconds - time.monotonic()))
+    time.sleep(max(0.0, start + cluster.options.seconds - time.monotonic()))

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from tests.support.testbed import Scene, frozen
+from tests.support.sandbox import Sandbox, frozen
 from tests.support.workers import wait_for
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(180)]
@@ -14,24 +14,24 @@ BOUND_SECONDS = 15
 
 @pytest.mark.parametrize("seconds", [7, 14])
 def test_a_redis_that_was_frozen_is_served_again_and_each_code_is_called_once(
-    scene: Scene, seconds: float
+    sandbox: Sandbox, seconds: float
 ) -> None:
     """Scripts were executed, and their answers lost to the time-out: the repetition must be known as such."""
     patient = {"lease_seconds": 30, "visibility_timeout_seconds": 32}
-    workers = [scene.worker(ready=False, **patient) for _ in range(2)]  # type: ignore[arg-type]
+    workers = [sandbox.worker(ready=False, **patient) for _ in range(2)]  # type: ignore[arg-type]
     for worker in workers:
         worker.wait_ready()
-    scene.wait_waiting(2)
-    scene.gateway.rates({"slow:0.4": 1.0})
-    keys = scene.send_all(15)
-    wait_for(lambda: len(scene.gateway.submissions()) >= 5, 10, "calls in hand")
-    with frozen(scene.server.pid):
+    sandbox.wait_waiting(2)
+    sandbox.gateway.rates({"slow:0.4": 1.0})
+    keys = sandbox.send_all(15)
+    wait_for(lambda: len(sandbox.gateway.submissions()) >= 5, 10, "calls in hand")
+    with frozen(sandbox.server.pid):
         time.sleep(seconds)
     back = time.monotonic()
-    keys += scene.send_all(5)
-    scene.wait_state(keys, seconds=BOUND_SECONDS + 32)
+    keys += sandbox.send_all(5)
+    sandbox.wait_state(keys, seconds=BOUND_SECONDS + 32)
     print(f"all accepted {time.monotonic() - back:.1f} s after it went on")  # noqa: T201
-    assert len(scene.gateway.calls()) == 20
-    assert all(scene.record(key).get("ambiguous", "0") == "0" for key in keys)
-    scene.wait_empty(40)
-    scene.wait_waiting(2)
+    assert len(sandbox.gateway.calls()) == 20
+    assert all(sandbox.record(key).get("ambiguous", "0") == "0" for key in keys)
+    sandbox.wait_empty(40)
+    sandbox.wait_waiting(2)

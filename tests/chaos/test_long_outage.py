@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.long_outage import Figures, Scale, endure
+from tests.chaos.long_outage import Figures, Scale, measure
 from worker.embedded.server import Server, start_server
 
 SMALL = Scale(
@@ -50,7 +50,7 @@ def check(scale: Scale, figures: Figures) -> None:
 
 
 def test_an_outage_with_a_thousand_codes_waiting(server: Server, tmp_path: Path) -> None:
-    figures = endure(SMALL, server, tmp_path)
+    figures = measure(SMALL, server, tmp_path)
     sys.stdout.write(figures.shown() + "\n")
     check(SMALL, figures)
 
@@ -59,6 +59,6 @@ def test_an_outage_with_a_thousand_codes_waiting(server: Server, tmp_path: Path)
 @pytest.mark.timeout(1800)
 def test_an_outage_with_a_hundred_thousand_codes_waiting(tmp_path: Path) -> None:
     with start_server(data_dir=tmp_path / "redis") as server:
-        figures = endure(LARGE, server, tmp_path)
+        figures = measure(LARGE, server, tmp_path)
     sys.stdout.write(figures.shown() + "\n")
     check(LARGE, figures)

@@ -11,8 +11,8 @@ from typing import Any
 import kombu.exceptions
 import pytest
 
+from tests.support.sandbox import Sandbox, message
 from tests.support.sentinels import Sentinels
-from tests.support.testbed import Scene, message
 from tests.support.workers import wait_for
 from worker.embedded.server import Server
 from worker.simulator.process import RunningSimulator
@@ -52,35 +52,35 @@ def demote(sentinels: Sentinels, master: Server) -> None:
         client.replicaof("127.0.0.1", new.port)
 
 
-def send(scene: Scene, mobile: str) -> str:
+def send(sandbox: Sandbox, mobile: str) -> str:
     """Send as a producer does that was told to repeat a publish that raised, with the same key."""
     for _ in range(5):
         with contextlib.suppress(kombu.exceptions.OperationalError):
-            return scene.send(mobile, key=f"to{mobile[-4:]}")
-    return scene.send(mobile, key=f"to{mobile[-4:]}")
+            return sandbox.send(mobile, key=f"to{mobile[-4:]}")
+    return sandbox.send(mobile, key=f"to{mobile[-4:]}")
 
 
 @pytest.mark.parametrize("trouble", [kill, freeze, demote], ids=lambda trouble: trouble.__name__)
 def test_workers_follow_the_master(
-    sentinels: Sentinels, scene_simulator: RunningSimulator, tmp_path: Path, trouble: Any
+    sentinels: Sentinels, sandbox_simulator: RunningSimulator, tmp_path: Path, trouble: Any
 ) -> None:
     """What was replicated before the fault is not lost; calls in hand are recorded on the new master."""
-    scene_simulator.client.reset()
+    sandbox_simulator.client.reset()
     old = sentinels.master
-    with Scene(old, scene_simulator, tmp_path, url=sentinels.url) as scene:
-        workers = [scene.worker(ready=False, **PATIENT) for _ in range(2)]
+    with Sandbox(old, sandbox_simulator, tmp_path, url=sentinels.url) as sandbox:
+        workers = [sandbox.worker(ready=False, **PATIENT) for _ in range(2)]
         for worker in workers:
             worker.wait_ready()
-        scene.wait_waiting(2)
-        scene.gateway.rates({"slow:0.6": 1.0})
-        keys = scene.send_all(6)
-        wait_for(lambda: len(scene.gateway.submissions()) == 6, 10, "calls in hand")
-        assert scene.redis.wait(1, 5000) == 1  # what a producer that cares asks for, too
+        sandbox.wait_waiting(2)
+        sandbox.gateway.rates({"slow:0.6": 1.0})
+        keys = sandbox.send_all(6)
+        wait_for(lambda: len(sandbox.gateway.submissions()) == 6, 10, "calls in hand")
+        assert sandbox.redis.wait(1, 5000) == 1  # what a producer that cares asks for, too
         started = time.monotonic()
         trouble(sentinels, old)
         new = sentinels.wait_master(old)
         back = time.monotonic()
-        with Scene(new, scene_simulator, tmp_path, url=sentinels.url) as after:
+        with Sandbox(new, sandbox_simulator, tmp_path, url=sentinels.url) as after:
             fresh = [f"fresh{number}" for number in range(3)]
             for key in fresh:
                 after.push(message(key, f"1370000000{key[-1]}"))
@@ -91,11 +91,11 @@ def test_workers_follow_the_master(
             print(f"{trouble.__name__}: {took}", end=", ")  # noqa: T201
             print(f"calls in hand recorded after {time.monotonic() - back:.1f} s")  # noqa: T201
             ambiguous = sum(int(after.record(key).get("ambiguous", 0)) for key in keys)
-            assert len(scene.gateway.calls()) <= 9 + ambiguous
+            assert len(sandbox.gateway.calls()) <= 9 + ambiguous
             after.wait_waiting(2)
         if trouble is freeze:
             os.kill(old.pid, signal.SIGCONT)
-            wait_for(lambda: scene.redis.role()[0] == "slave", 30, "the old master to follow")
-            with Scene(new, scene_simulator, tmp_path, url=sentinels.url) as after:
+            wait_for(lambda: sandbox.redis.role()[0] == "slave", 30, "the old master to follow")
+            with Sandbox(new, sandbox_simulator, tmp_path, url=sentinels.url) as after:
                 after.wait_state(send(after, "13700000009"), seconds=BOUND_SECONDS)
         assert all(worker.running for worker in workers)

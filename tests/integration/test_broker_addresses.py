@@ -15,8 +15,8 @@ import trustme
 from redis.sentinel import Sentinel
 
 from config.settings import load
+from tests.support.sandbox import Sandbox
 from tests.support.sentinels import Sentinels
-from tests.support.testbed import Scene
 from worker.embedded.server import start_server
 from worker.simulator.process import RunningSimulator
 from worker.store.client import connect
@@ -24,23 +24,25 @@ from worker.store.client import connect
 SECONDS = 1.0
 
 
-def deliver(scene: Scene) -> None:
+def deliver(sandbox: Sandbox) -> None:
     """Send one code, and one that needs a second attempt: the hint goes the same way."""
-    scene.worker()
-    scene.gateway.script("13800138001", ["0"])
-    keys = [scene.send(), scene.send("13800138001")]
-    scene.wait_state(keys)
-    scene.wait_empty()
+    sandbox.worker()
+    sandbox.gateway.script("13800138001", ["0"])
+    keys = [sandbox.send(), sandbox.send("13800138001")]
+    sandbox.wait_state(keys)
+    sandbox.wait_empty()
 
 
-def test_a_unix_socket(scene_simulator: RunningSimulator, tmp_path: Path) -> None:
+def test_a_unix_socket(sandbox_simulator: RunningSimulator, tmp_path: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="vc-") as short:  # a socket's path may have 107 bytes
         socket = f"{short}/s"
         with (
             start_server(extra=("--unixsocket", socket)) as server,
-            Scene(server, scene_simulator, tmp_path, url=f"redis+socket://{socket}?virtual_host=0") as scene,
+            Sandbox(
+                server, sandbox_simulator, tmp_path, url=f"redis+socket://{socket}?virtual_host=0"
+            ) as sandbox,
         ):
-            deliver(scene)
+            deliver(sandbox)
 
 
 def test_a_command_repeated_after_a_time_out_asks_sentinel_for_the_master(
@@ -71,12 +73,12 @@ def test_sentinels_that_are_gone_are_not_asked_again_and_again() -> None:
         assert time.monotonic() - started < 2 * SECONDS
 
 
-def test_sentinels(scene_simulator: RunningSimulator, tmp_path: Path) -> None:
+def test_sentinels(sandbox_simulator: RunningSimulator, tmp_path: Path) -> None:
     with (
         Sentinels(tmp_path) as sentinels,
-        Scene(sentinels.master, scene_simulator, tmp_path, url=sentinels.url) as scene,
+        Sandbox(sentinels.master, sandbox_simulator, tmp_path, url=sentinels.url) as sandbox,
     ):
-        deliver(scene)
+        deliver(sandbox)
 
 
 def speaks_tls(program: str) -> bool:
@@ -90,7 +92,7 @@ def speaks_tls(program: str) -> bool:
     )
 
 
-def test_tls(scene_simulator: RunningSimulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tls(sandbox_simulator: RunningSimulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program = shutil.which("redis-server") or shutil.which("valkey-server")
     if program is None or not speaks_tls(program):
         pytest.skip("no redis-server with TLS on PATH: apt-get install redis-server")
@@ -111,8 +113,11 @@ def test_tls(scene_simulator: RunningSimulator, tmp_path: Path, monkeypatch: pyt
     ]
     words = tuple(word for option in extra for word in option.split())
     url = f"rediss://127.0.0.1:{port}/0?ssl_cert_reqs=required&ssl_ca_certs={ca}"
-    with start_server(extra=words) as server, Scene(server, scene_simulator, tmp_path, url=url) as scene:
-        deliver(scene)
+    with (
+        start_server(extra=words) as server,
+        Sandbox(server, sandbox_simulator, tmp_path, url=url) as sandbox,
+    ):
+        deliver(sandbox)
     stranger = tmp_path / "stranger.pem"
     trustme.CA().cert_pem.write_to_path(str(stranger))
     settings = load(_env_file=None, broker_url=url.replace(str(ca), str(stranger)))

@@ -12,7 +12,7 @@ import pytest
 from config import names
 from tests.support.crash_runner import CrashRunner
 from tests.support.crashes import Crash
-from tests.support.fork_server import Nursery
+from tests.support.fork_server import ForkServer
 from tests.support.simulator import start_simulator
 from worker.embedded.server import start_server
 
@@ -24,11 +24,11 @@ ONE_SLOT = (("concurrency", 1),)
 
 
 def crashes(
-    meets: str, points: Mapping[str, tuple[int, int]], end: str = "accepted", **more: Any
+    situation: str, points: Mapping[str, tuple[int, int]], end: str = "accepted", **more: Any
 ) -> list[Crash]:
     """Return one crash for each point; its value: calls placed, attempts counted as ambiguous."""
     return [
-        Crash(meets=meets, fault=fault, calls=calls, ambiguous=ambiguous, end=end, **more)
+        Crash(situation=situation, fault=fault, calls=calls, ambiguous=ambiguous, end=end, **more)
         for fault, (calls, ambiguous) in points.items()
     ]
 
@@ -72,41 +72,50 @@ CRASHES = [
     ),
     # transient at first: the second attempt is a hint's
     *crashes(
-        "new", {"submit:after:1": (1, 1), "finish:before:1": (1, 1), "finish:after:1": (1, 0)}, plays=("0",)
+        "new",
+        {"submit:after:1": (1, 1), "finish:before:1": (1, 1), "finish:after:1": (1, 0)},
+        scenarios=("0",),
     ),
     *crashes(
-        "new", {"ack:before:1": (1, 0), "resume:before:1": (1, 0), "resume:after:1": (1, 1)}, plays=("0",)
+        "new", {"ack:before:1": (1, 0), "resume:before:1": (1, 0), "resume:after:1": (1, 1)}, scenarios=("0",)
     ),
     *crashes(
-        "new", {"submit:before:2": (1, 1), "form:before:2": (1, 1), "form:after:2": (2, 1)}, plays=("0",)
+        "new", {"submit:before:2": (1, 1), "form:before:2": (1, 1), "form:after:2": (2, 1)}, scenarios=("0",)
     ),
     *crashes(
-        "new", {"submit:after:2": (2, 1), "finish:before:2": (2, 1), "finish:after:2": (1, 0)}, plays=("0",)
+        "new",
+        {"submit:after:2": (2, 1), "finish:before:2": (2, 1), "finish:after:2": (1, 0)},
+        scenarios=("0",),
     ),
     # permanent
     *crashes(
-        "new", {"submit:after:1": (0, 1), "finish:before:1": (0, 1)}, "permanent", plays=("4030", "4030")
+        "new", {"submit:after:1": (0, 1), "finish:before:1": (0, 1)}, "permanent", scenarios=("4030", "4030")
     ),
     *crashes(
-        "new", around("finish:after:1", "ack:before:1", "ack:after:1"), "permanent", plays=("4030", "4030")
+        "new",
+        around("finish:after:1", "ack:before:1", "ack:after:1"),
+        "permanent",
+        scenarios=("4030", "4030"),
     ),
     # the first reply is lost: one more attempt, and not a second one
     *crashes(
-        "new", {"finish:before:1": (2, 1), "finish:after:1": (2, 1), "resume:before:1": (2, 1)}, plays=LOST
+        "new",
+        {"finish:before:1": (2, 1), "finish:after:1": (2, 1), "resume:before:1": (2, 1)},
+        scenarios=LOST,
     ),
     *crashes(
         "new",
         {"resume:after:1": (1, 2), "submit:before:2": (1, 2), "form:before:2": (1, 2)},
         "ambiguous",
-        plays=LOST,
+        scenarios=LOST,
     ),
     *crashes(
         "new",
         {"form:after:2": (2, 2), "submit:after:2": (2, 2), "finish:before:2": (2, 2)},
         "ambiguous",
-        plays=LOST,
+        scenarios=LOST,
     ),
-    *crashes("new", {"finish:after:2": (2, 1)}, plays=LOST),
+    *crashes("new", {"finish:after:2": (2, 1)}, scenarios=LOST),
     # never call twice
     *crashes("new", {"claim:after:1": (0, 1), "form:before:1": (0, 1)}, "ambiguous", settings=NEVER_TWICE),
     *crashes("new", {"form:after:1": (1, 1), "finish:before:1": (1, 1)}, "ambiguous", settings=NEVER_TWICE),
@@ -184,8 +193,8 @@ BUGS = [
 LOSSES = [
     *crashes("new", {"claim:before:1:lose": (1, 0), "claim:after:1:lose": (1, 0)}),
     *crashes("new", {"finish:before:1:lose": (1, 0), "finish:after:1:lose": (1, 0)}),
-    *crashes("new", {"finish:after:1:lose": (2, 1)}, plays=LOST),
-    *crashes("new", around("finish:after:1:lose"), "permanent", plays=("4030",)),
+    *crashes("new", {"finish:after:1:lose": (2, 1)}, scenarios=LOST),
+    *crashes("new", around("finish:after:1:lose"), "permanent", scenarios=("4030",)),
     *crashes("late", around("claim:after:1:lose"), "expired"),
     *crashes(
         "replayed",
@@ -211,9 +220,9 @@ FREEZES = [
         "new",
         {"form:before:1:freeze": (2, 1), "form:after:1:freeze": (2, 1), "finish:before:1:freeze": (2, 1)},
     ),
-    *crashes("new", {"finish:before:1:freeze": (1, 1)}, plays=("4030",)),
-    *crashes("new", {"finish:before:1:freeze": (0, 1)}, "permanent", plays=("0", "4030")),
-    *crashes("new", {"finish:before:1:freeze": (1, 1)}, plays=("2", "4030")),
+    *crashes("new", {"finish:before:1:freeze": (1, 1)}, scenarios=("4030",)),
+    *crashes("new", {"finish:before:1:freeze": (0, 1)}, "permanent", scenarios=("0", "4030")),
+    *crashes("new", {"finish:before:1:freeze": (1, 1)}, scenarios=("2", "4030")),
 ]
 
 
@@ -224,9 +233,9 @@ def runner(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequ
     with (
         start_server(extra=("--databases", "200")) as server,
         start_simulator() as simulator,
-        Nursery() as nursery,
+        ForkServer() as fork_server,
     ):
-        runner = CrashRunner(server, simulator, nursery, tmp_path_factory.mktemp("crashes"))
+        runner = CrashRunner(server, simulator, fork_server, tmp_path_factory.mktemp("crashes"))
         runner.begin(crash for crash in [*CRASHES, *BUGS, *LOSSES, *FREEZES] if crash in wanted)
         try:
             yield runner
@@ -265,11 +274,11 @@ def test_a_worker_that_wakes_up_after_its_lease_overwrites_nothing_but_the_truth
 
 def check(runner: CrashRunner, crash: Crash) -> None:
     end = runner.end(crash)
-    assert (end.word, end.calls, end.ambiguous) == (crash.end, crash.calls, crash.ambiguous)
+    assert (end.status, end.calls, end.ambiguous) == (crash.end, crash.calls, crash.ambiguous)
     assert end.calls <= 1 + end.ambiguous
     assert end.dead == ([] if crash.end == "accepted" else [end.key])
     others = {key: record for key, record in end.records.items() if key != end.key}
-    if crash.meets == "conflict":
+    if crash.situation == "conflict":
         assert {key: record["state"] for key, record in others.items()} == {"k": "accepted"}
     else:
         assert others == {}

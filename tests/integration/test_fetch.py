@@ -10,7 +10,7 @@ import redis
 
 from config import names
 from config.settings import load
-from tests.support.testbed import Scene, message
+from tests.support.sandbox import Sandbox, message
 from worker.ledger import Ledger
 from worker.store import keys, scripts
 from worker.store.client import RedisAvailability, connect
@@ -45,22 +45,22 @@ class Fetching:
 
 
 @pytest.fixture
-def fetch(scene: Scene) -> Fetching:
-    return Fetching(scene.raw)
+def fetch(sandbox: Sandbox) -> Fetching:
+    return Fetching(sandbox.raw)
 
 
 def test_a_fetch_takes_as_many_as_there_is_room_for_and_the_oldest_first(
-    scene: Scene, fetch: Fetching
+    sandbox: Sandbox, fetch: Fetching
 ) -> None:
     sent = [message(f"m{number}") for number in range(5)]
     for item in sent:
-        scene.push(item)
+        sandbox.push(item)
     first, second = fetch(3), fetch(3)
     assert [item.decode() for _, item in first] == sent[:3]
     assert [item.decode() for _, item in second] == sent[3:]
     assert fetch(3) == []
     assert [tag.decode() for tag, _ in first + second] == [f"tag-m{number}" for number in range(5)]
-    assert scene.redis.zrange(names.UNACKED_INDEX, 0, -1) == [f"tag-m{number}" for number in range(5)]
+    assert sandbox.redis.zrange(names.UNACKED_INDEX, 0, -1) == [f"tag-m{number}" for number in range(5)]
 
 
 @pytest.mark.parametrize(
@@ -73,74 +73,76 @@ def test_a_fetch_takes_as_many_as_there_is_room_for_and_the_oldest_first(
     ids=["spaces, floats and empty lists", "looks like the end of what is stored", "a megabyte"],
 )
 def test_not_a_byte_of_a_message_changes_on_its_way_through_unacked(
-    scene: Scene, fetch: Fetching, odd: str
+    sandbox: Sandbox, fetch: Fetching, odd: str
 ) -> None:
     """Cjson would have made `{}` of `[]` and 1.2345678901235e+19 of the number."""
-    scene.push(odd)
+    sandbox.push(odd)
     ((tag, item),) = fetch(10)
     assert (tag, item) == (b"odd", odd.encode())
     stored = fetch.unacked()[b"odd"]
     assert stored == f'[{odd},"{names.QUEUE}","{names.QUEUE}"]'.encode()
-    assert unacked_of(scene).give_back(["odd"]) == 1
-    assert scene.raw.lrange(names.QUEUE, 0, -1) == [odd.encode()]
-    assert scene.standing() == {names.QUEUE: 1}
+    assert unacked_of(sandbox).give_back(["odd"]) == 1
+    assert sandbox.raw.lrange(names.QUEUE, 0, -1) == [odd.encode()]
+    assert sandbox.standing() == {names.QUEUE: 1}
 
 
-def unacked_of(scene: Scene, instance: str = "worker-1") -> Unacked:
-    settings = load(_env_file=None, broker_url=scene.url, visibility_timeout_seconds=17)
-    return Unacked(scene.redis, settings, RedisAvailability(0, lambda: 0.0), instance)
+def unacked_of(sandbox: Sandbox, instance: str = "worker-1") -> Unacked:
+    settings = load(_env_file=None, broker_url=sandbox.url, visibility_timeout_seconds=17)
+    return Unacked(sandbox.redis, settings, RedisAvailability(0, lambda: 0.0), instance)
 
 
-def test_what_a_stock_transport_left_in_unacked_comes_back_byte_for_byte(scene: Scene) -> None:
+def test_what_a_stock_transport_left_in_unacked_comes_back_byte_for_byte(sandbox: Sandbox) -> None:
     """Kombu writes the same three parts, but with spaces between them."""
     item = message("old")
-    scene.redis.hset(names.UNACKED, "tag-old", json.dumps([json.loads(item), "", names.QUEUE]))
-    scene.redis.zadd(names.UNACKED_INDEX, {"tag-old": 1})
-    assert unacked_of(scene).sweep().restored == 1
-    assert scene.redis.lrange(names.QUEUE, 0, -1) == [item]
+    sandbox.redis.hset(names.UNACKED, "tag-old", json.dumps([json.loads(item), "", names.QUEUE]))
+    sandbox.redis.zadd(names.UNACKED_INDEX, {"tag-old": 1})
+    assert unacked_of(sandbox).sweep().restored == 1
+    assert sandbox.redis.lrange(names.QUEUE, 0, -1) == [item]
 
 
 def test_a_message_that_redis_was_away_for_goes_back_to_the_front_as_soon_as_redis_answers(
-    scene: Scene, fetch: Fetching
+    sandbox: Sandbox, fetch: Fetching
 ) -> None:
     """Waiting for the visibility time-out would cost a phone that should ring in seconds 17 of them."""
     for name in ("first", "second"):
-        scene.push(message(name))
+        sandbox.push(message(name))
     fetch(1)
     settings = load(_env_file=None, broker_url="redis://127.0.0.1:1/0")
     away = Acks(Unacked(connect(settings), settings, RedisAvailability(0, lambda: 0.0), "worker-1"))
     away.give_back_soon("tag-first")
     assert not away.flush()
-    assert scene.redis.hlen(names.UNACKED) == 1
-    acks = Acks(unacked_of(scene))
+    assert sandbox.redis.hlen(names.UNACKED) == 1
+    acks = Acks(unacked_of(sandbox))
     acks.give_back_soon("tag-first")
     assert acks.flush()
-    assert scene.redis.lrange(names.QUEUE, 0, -1) == [message("second"), message("first")]
+    assert sandbox.redis.lrange(names.QUEUE, 0, -1) == [message("second"), message("first")]
     assert (
-        scene.redis.hlen(names.UNACKED)
-        == scene.redis.zcard(names.UNACKED_INDEX)
-        == scene.redis.hlen(names.FETCHED)
+        sandbox.redis.hlen(names.UNACKED)
+        == sandbox.redis.zcard(names.UNACKED_INDEX)
+        == sandbox.redis.hlen(names.FETCHED)
         == 0
     )
 
 
-def test_a_fetch_that_is_executed_twice_answers_with_the_same_messages(scene: Scene, fetch: Fetching) -> None:
+def test_a_fetch_that_is_executed_twice_answers_with_the_same_messages(
+    sandbox: Sandbox, fetch: Fetching
+) -> None:
     """Redis was frozen for longer than the time-out: the first answer was lost, the execution was not."""
     for number in range(4):
-        scene.push(message(f"m{number}"))
+        sandbox.push(message(f"m{number}"))
     lost = fetch(2, token="worker-1/7")
     assert sorted(fetch(2, token="worker-1/7", again=True)) == sorted(lost)
-    assert scene.redis.llen(names.QUEUE) == 2
-    assert scene.redis.hlen(names.UNACKED) == 2
+    assert sandbox.redis.llen(names.QUEUE) == 2
+    assert sandbox.redis.hlen(names.UNACKED) == 2
     # Never executed before: the repetition is the first one.
     assert len(fetch(2, token="worker-1/8", again=True)) == 2
-    assert scene.redis.llen(names.QUEUE) == 0
+    assert sandbox.redis.llen(names.QUEUE) == 0
 
 
-def test_two_messages_with_one_delivery_tag_stay_two(scene: Scene, fetch: Fetching) -> None:
+def test_two_messages_with_one_delivery_tag_stay_two(sandbox: Sandbox, fetch: Fetching) -> None:
     items = [message(key, delivery_tag="same") for key in ("one", "two", "three")]
     for item in items:
-        scene.push(item)
+        sandbox.push(item)
     got = fetch(2) + fetch(2)
     assert [item.decode() for _, item in got] == items
     assert len({tag for tag, _ in got}) == 3
@@ -152,59 +154,59 @@ def test_two_messages_with_one_delivery_tag_stay_two(scene: Scene, fetch: Fetchi
     [b"rubbish", b"\xff\x00\xfe", b"[]", b"null", b'{"properties":{}}', b'{"properties":{"delivery_tag":7}}'],
 )
 def test_an_item_that_is_no_message_becomes_a_dead_letter_with_its_bytes(
-    scene: Scene, fetch: Fetching, item: bytes
+    sandbox: Sandbox, fetch: Fetching, item: bytes
 ) -> None:
-    scene.push(item)
-    scene.push(message("next"))
+    sandbox.push(item)
+    sandbox.push(message("next"))
     assert [tag for tag, _ in fetch(10)] == [b"tag-next"]
-    assert scene.redis.llen(names.QUEUE) == 0
-    (key,) = scene.redis.zrange(names.DEAD, 0, -1)
-    found: dict[bytes, bytes] = scene.raw.hgetall(names.RECORD_PREFIX + key)
+    assert sandbox.redis.llen(names.QUEUE) == 0
+    (key,) = sandbox.redis.zrange(names.DEAD, 0, -1)
+    found: dict[bytes, bytes] = sandbox.raw.hgetall(names.RECORD_PREFIX + key)
     assert (found[b"state"], found[b"reason"], found[b"raw"]) == (b"dead", b"unreadable", item)
 
 
-def test_a_full_redis_lets_no_message_out_of_the_queue(scene: Scene, fetch: Fetching) -> None:
-    scene.push(message("m"))
-    scene.redis.config_set("maxmemory", 1)
+def test_a_full_redis_lets_no_message_out_of_the_queue(sandbox: Sandbox, fetch: Fetching) -> None:
+    sandbox.push(message("m"))
+    sandbox.redis.config_set("maxmemory", 1)
     try:
         with pytest.raises(redis.ResponseError, match=r"OOM|maxmemory"):
             fetch(1)
-        assert scene.redis.llen(names.QUEUE) == 1
-        assert scene.redis.hlen(names.UNACKED) == 0
+        assert sandbox.redis.llen(names.QUEUE) == 1
+        assert sandbox.redis.hlen(names.UNACKED) == 0
     finally:
-        scene.redis.config_set("maxmemory", 0)
+        sandbox.redis.config_set("maxmemory", 0)
     assert len(fetch(1)) == 1
 
 
-def test_messages_in_the_lists_of_priorities_are_moved_whoever_put_them_there(scene: Scene) -> None:
+def test_messages_in_the_lists_of_priorities_are_moved_whoever_put_them_there(sandbox: Sandbox) -> None:
     lists = [f"{names.QUEUE}{names.PRIORITY_SEPARATOR}{priority}" for priority in range(1, 10)]
     for number, name in enumerate(lists):
-        scene.push(f"item {number}", name)
-    assert unacked_of(scene).sweep().moved == 9
-    assert sorted(scene.redis.lrange(names.QUEUE, 0, -1)) == [f"item {number}" for number in range(9)]
-    assert scene.standing() == {names.QUEUE: 9}
+        sandbox.push(f"item {number}", name)
+    assert unacked_of(sandbox).sweep().moved == 9
+    assert sorted(sandbox.redis.lrange(names.QUEUE, 0, -1)) == [f"item {number}" for number in range(9)]
+    assert sandbox.standing() == {names.QUEUE: 9}
 
 
-def test_priorities_of_a_busy_producer_are_not_held_to_a_trickle(scene: Scene) -> None:
+def test_priorities_of_a_busy_producer_are_not_held_to_a_trickle(sandbox: Sandbox) -> None:
     """Everything with a priority: a producer may think that it helps. Upkeep looks once a second."""
     for number in range(1000):
-        scene.push(f"item {number}", f"{names.QUEUE}{names.PRIORITY_SEPARATOR}5")
-    settings = load(_env_file=None, broker_url=scene.url)
-    ledger = Ledger(scene.redis, settings, RedisAvailability(0, lambda: 0.0))
-    Upkeep(ledger, unacked_of(scene), interval_seconds=1)._look()
-    assert scene.redis.llen(names.QUEUE) == 1000
-    assert scene.raw.lindex(names.QUEUE, -1) == b"item 0"
+        sandbox.push(f"item {number}", f"{names.QUEUE}{names.PRIORITY_SEPARATOR}5")
+    settings = load(_env_file=None, broker_url=sandbox.url)
+    ledger = Ledger(sandbox.redis, settings, RedisAvailability(0, lambda: 0.0))
+    Upkeep(ledger, unacked_of(sandbox), interval_seconds=1)._look()
+    assert sandbox.redis.llen(names.QUEUE) == 1000
+    assert sandbox.raw.lindex(names.QUEUE, -1) == b"item 0"
 
 
 @pytest.mark.parametrize(("silent_seconds", "deaths"), [(1, None), (6, "1")])
 def test_a_worker_that_fell_silent_soon_after_its_fetch_counts_as_dead(
-    scene: Scene, fetch: Fetching, silent_seconds: float, deaths: str | None
+    sandbox: Sandbox, fetch: Fetching, silent_seconds: float, deaths: str | None
 ) -> None:
     """A message may kill slowly, by memory: its worker still swept for some seconds."""
     now = time.time()
-    scene.push(message("m"))
+    sandbox.push(message("m"))
     fetch(1, token="slow-to-die/1")
-    scene.redis.zadd(names.UNACKED_INDEX, {"tag-m": now - 18})
-    scene.redis.zadd(names.WORKERS, {"slow-to-die": now - silent_seconds})
-    assert unacked_of(scene, "another").sweep().restored == 1
-    assert scene.redis.hget(names.RETURNS, "tag-m") == deaths
+    sandbox.redis.zadd(names.UNACKED_INDEX, {"tag-m": now - 18})
+    sandbox.redis.zadd(names.WORKERS, {"slow-to-die": now - silent_seconds})
+    assert unacked_of(sandbox, "another").sweep().restored == 1
+    assert sandbox.redis.hget(names.RETURNS, "tag-m") == deaths

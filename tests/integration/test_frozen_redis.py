@@ -12,19 +12,30 @@ import pytest
 
 from tests.support.crash_runner import CrashRunner
 from tests.support.crashes import Crash
-from tests.support.fork_server import Nursery
+from tests.support.fork_server import ForkServer
 from tests.support.simulator import start_simulator
 from worker.embedded.server import start_server
 from worker.store import scripts
 
 
 def freeze(  # noqa: PLR0913 - one argument per column
-    meets: str, fault: str, calls: int = 1, ambiguous: int = 0, *, end: str = "accepted", play: str = ""
+    situation: str,
+    fault: str,
+    calls: int = 1,
+    ambiguous: int = 0,
+    *,
+    end: str = "accepted",
+    scenario: str = "",
 ) -> Crash:
     """Return what a worker meets when Redis is frozen at a point."""
-    plays = (play,) if play else ()
+    scenarios = (scenario,) if scenario else ()
     return Crash(
-        meets=meets, fault=f"{fault}:1:stall", calls=calls, ambiguous=ambiguous, end=end, plays=plays
+        situation=situation,
+        fault=f"{fault}:1:stall",
+        calls=calls,
+        ambiguous=ambiguous,
+        end=end,
+        scenarios=scenarios,
     )
 
 
@@ -34,9 +45,9 @@ FREEZES = {
     "finish": freeze("new", "finish:before"),
     "ack": freeze("new", "ack:before"),
     "give_back": freeze("new", "fetch:sent:1:stop,give_back:before"),
-    "finish, for a retry": freeze("new", "finish:before", play="0"),
-    "finish, ambiguous": freeze("new", "finish:before", play="accepted_then_reset", calls=2, ambiguous=1),
-    "finish, dead": freeze("new", "finish:before", play="4030", end="permanent", calls=0),
+    "finish, for a retry": freeze("new", "finish:before", scenario="0"),
+    "finish, ambiguous": freeze("new", "finish:before", scenario="accepted_then_reset", calls=2, ambiguous=1),
+    "finish, dead": freeze("new", "finish:before", scenario="4030", end="permanent", calls=0),
     "claim, too late": freeze("late", "claim:before", end="expired", calls=0),
     "claim, of a hint": freeze("replayed", "resume:before"),
     "claim, after a death": freeze("lease over", "resume:before", calls=1, ambiguous=1),
@@ -56,8 +67,8 @@ FREEZES = {
 def runner(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[CrashRunner]:
     items: list[Any] = request.session.items
     wanted = {item.callspec.params["which"] for item in items if item.module is request.module}
-    with start_server() as server, start_simulator() as simulator, Nursery() as nursery:
-        runner = CrashRunner(server, simulator, nursery, tmp_path_factory.mktemp("freezes"))
+    with start_server() as server, start_simulator() as simulator, ForkServer() as fork_server:
+        runner = CrashRunner(server, simulator, fork_server, tmp_path_factory.mktemp("freezes"))
         runner.begin(crash for which, crash in FREEZES.items() if which in wanted)
         try:
             yield runner
@@ -69,7 +80,7 @@ def runner(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequ
 def test_a_script_that_a_frozen_redis_executes_twice_counts_once(runner: CrashRunner, which: str) -> None:
     crash = FREEZES[which]
     end = runner.end(crash)
-    assert (end.word, end.calls, end.ambiguous) == (crash.end, crash.calls, crash.ambiguous)
+    assert (end.status, end.calls, end.ambiguous) == (crash.end, crash.calls, crash.ambiguous)
     assert end.dead == ([] if crash.end == "accepted" else [end.key])
     name = which.partition(",")[0]
     home = {

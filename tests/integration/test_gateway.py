@@ -12,14 +12,14 @@ import pytest
 
 from config.replies import Symptom
 from config.settings import SettingsError, load
-from tests.support.gateways import CODE, gateway, playing, settings_for, submit
+from tests.support.gateways import CODE, gateway, raw_gateway, settings_for, submit
 from tests.support.raw_server import ACCEPTED, RawServer, answer, http, in_child
 from worker.gateway.client import BODY_CAP_BYTES, Gateway
 from worker.reply import Reply
 
 
 def test_a_submission_is_one_post_of_the_form() -> None:
-    with playing(answer(http())) as (server, client):
+    with raw_gateway(answer(http())) as (server, client):
         reply = submit(client)
     assert (reply.code, reply.voice_id, reply.http_status, reply.symptom) == (
         2,
@@ -45,7 +45,7 @@ def test_a_submission_is_one_post_of_the_form() -> None:
 
 
 def test_a_balance_query_calls_nobody() -> None:
-    with playing(answer(http(b'{"code":2,"num":"0"}'))) as (server, client):
+    with raw_gateway(answer(http(b'{"code":2,"num":"0"}'))) as (server, client):
         reply = client.balance()
     assert (reply.code, reply.balance) == (2, 0)
     assert b"?method=GetNum " in server.requests[0]
@@ -53,18 +53,18 @@ def test_a_balance_query_calls_nobody() -> None:
 
 
 def test_the_reply_to_a_balance_query_is_no_acceptance_of_a_call() -> None:
-    with playing(answer(http(b'{"GetNumResult":{"code":2,"num":5}}'))) as (_, client):
+    with raw_gateway(answer(http(b'{"GetNumResult":{"code":2,"num":5}}'))) as (_, client):
         assert submit(client).symptom is Symptom.UNREADABLE
 
 
 def test_a_connection_is_used_again() -> None:
-    with playing(answer(http())) as (server, client):
+    with raw_gateway(answer(http())) as (server, client):
         assert [submit(client).code for _ in range(5)] == [2] * 5
     assert (server.connections, len(server.requests)) == (1, 5)
 
 
 def test_a_connection_that_was_idle_for_long_is_not_used_again() -> None:
-    with playing(answer(http()), connection_idle_seconds=0.05) as (server, client):
+    with raw_gateway(answer(http()), connection_idle_seconds=0.05) as (server, client):
         submit(client)
         time.sleep(0.1)
         assert submit(client).code == 2
@@ -74,11 +74,11 @@ def test_a_connection_that_was_idle_for_long_is_not_used_again() -> None:
 def test_a_connection_that_the_server_closed_meanwhile_is_not_used_again() -> None:
     """One submission a connection, closed without a word: each must arrive, and only once."""
 
-    def play(server: RawServer, sock: socket.socket) -> None:
+    def handler(server: RawServer, sock: socket.socket) -> None:
         server.receive(sock)
         sock.sendall(http())
 
-    with playing(play) as (server, client):
+    with raw_gateway(handler) as (server, client):
         for _ in range(3):
             assert submit(client).code == 2
             time.sleep(0.05)
@@ -88,12 +88,12 @@ def test_a_connection_that_the_server_closed_meanwhile_is_not_used_again() -> No
 def test_fifty_threads_share_the_pool() -> None:
     together = threading.Barrier(50)
 
-    def play(server: RawServer, sock: socket.socket) -> None:
+    def handler(server: RawServer, sock: socket.socket) -> None:
         while server.receive(sock) is not None:
             together.wait(10)
             sock.sendall(http())
 
-    with playing(play) as (server, client), concurrent.futures.ThreadPoolExecutor(50) as threads:
+    with raw_gateway(handler) as (server, client), concurrent.futures.ThreadPoolExecutor(50) as threads:
         for _ in range(2):
             replies = list(threads.map(lambda _: submit(client), range(50)))
             assert [reply.code for reply in replies] == [2] * 50
@@ -101,7 +101,7 @@ def test_fifty_threads_share_the_pool() -> None:
 
 
 def test_cookies_are_not_sent_back() -> None:
-    with playing(answer(http(headers="Set-Cookie: a=b; Path=/\r\n"))) as (server, client):
+    with raw_gateway(answer(http(headers="Set-Cookie: a=b; Path=/\r\n"))) as (server, client):
         submit(client)
         submit(client)
     assert b"cookie" not in server.requests[1].lower()
@@ -115,7 +115,7 @@ def test_a_redirect_is_not_followed(status: str) -> None:
     elsewhere = RawServer(answer(http()))
     try:
         location = f"Location: http://127.0.0.1:{elsewhere.port}/\r\n"
-        with playing(answer(http(b"", status=status, headers=location))) as (server, client):
+        with raw_gateway(answer(http(b"", status=status, headers=location))) as (server, client):
             reply = submit(client)
         assert reply.symptom is Symptom.HTTP_3XX
         assert (len(server.requests), elsewhere.connections) == (1, 0)
@@ -138,7 +138,7 @@ def test_a_redirect_is_not_followed(status: str) -> None:
     ],
 )
 def test_an_http_status_is_no_reply_code(status: int, symptom: Symptom) -> None:
-    with playing(answer(http(b'{"code":405,"msg":"x"}', status=f"{status} X"))) as (server, client):
+    with raw_gateway(answer(http(b'{"code":405,"msg":"x"}', status=f"{status} X"))) as (server, client):
         reply = submit(client)
     assert (reply.symptom, reply.code, reply.http_status) == (symptom, None, status)
     assert len(server.requests) == 1
@@ -146,17 +146,17 @@ def test_an_http_status_is_no_reply_code(status: int, symptom: Symptom) -> None:
 
 @pytest.mark.parametrize("status", ["404 Not Found", "500 X", "503 X"])
 def test_an_acceptance_is_true_whatever_the_status(status: str) -> None:
-    with playing(answer(http(status=status))) as (_, client):
+    with raw_gateway(answer(http(status=status))) as (_, client):
         reply = submit(client)
     assert (reply.code, reply.symptom, reply.http_status) == (2, None, int(status[:3]))
 
 
 def test_a_refusal_keeps_its_status_though_its_body_is_cut_off() -> None:
-    def play(server: RawServer, sock: socket.socket) -> None:
+    def handler(server: RawServer, sock: socket.socket) -> None:
         server.receive(sock)
         sock.sendall(http(b"gone", status="503 X", length=400))
 
-    with playing(play) as (_, client):
+    with raw_gateway(handler) as (_, client):
         assert submit(client).symptom is Symptom.HTTP_503
 
 
@@ -167,7 +167,7 @@ def test_a_refusal_keeps_its_status_though_its_body_is_cut_off() -> None:
 def test_retry_after_counts_where_the_server_was_too_busy(
     status: int, header: str, seconds: float | None
 ) -> None:
-    with playing(answer(http(b"{}", status=f"{status} X", headers=f"Retry-After: {header}\r\n"))) as (
+    with raw_gateway(answer(http(b"{}", status=f"{status} X", headers=f"Retry-After: {header}\r\n"))) as (
         server,
         client,
     ):
@@ -178,24 +178,27 @@ def test_retry_after_counts_where_the_server_was_too_busy(
 
 def test_a_chunked_reply_is_read() -> None:
     body = b"%x\r\n%b\r\n0\r\n\r\n" % (len(ACCEPTED), ACCEPTED)
-    with playing(answer(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + body)) as (server, client):
+    with raw_gateway(answer(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + body)) as (
+        server,
+        client,
+    ):
         assert [submit(client).code, submit(client).code] == [2, 2]
     assert server.connections == 1
 
 
 def test_a_reply_without_a_length_ends_with_the_connection() -> None:
-    def play(server: RawServer, sock: socket.socket) -> None:
+    def handler(server: RawServer, sock: socket.socket) -> None:
         server.receive(sock)
         sock.sendall(b"HTTP/1.0 200 OK\r\n\r\n" + ACCEPTED)
 
-    with playing(play) as (_, client):
+    with raw_gateway(handler) as (_, client):
         assert submit(client).code == 2
 
 
 @pytest.mark.parametrize("extra", [0, 1])
 def test_a_body_may_fill_the_cap_and_not_more(extra: int) -> None:
     body = ACCEPTED + b" " * (BODY_CAP_BYTES - len(ACCEPTED) + extra)
-    with playing(answer(http(body))) as (_, client):
+    with raw_gateway(answer(http(body))) as (_, client):
         reply = submit(client)
     assert (reply.code, reply.symptom) == ((None, Symptom.TOO_LARGE) if extra else (2, None))
 
@@ -203,19 +206,19 @@ def test_a_body_may_fill_the_cap_and_not_more(extra: int) -> None:
 def test_reading_stops_at_the_cap() -> None:
     """Of a megabyte, one byte more than the cap is sent: whoever waits for the rest waits in vain."""
 
-    def play(server: RawServer, sock: socket.socket) -> None:
+    def handler(server: RawServer, sock: socket.socket) -> None:
         server.receive(sock)
         sock.sendall(http(b" " * (BODY_CAP_BYTES + 1), length=1_000_000))
         server.over.wait(10)
 
-    with playing(play) as (server, client):
+    with raw_gateway(handler) as (server, client):
         assert [submit(client, 1).symptom, submit(client, 1).symptom] == [Symptom.TOO_LARGE] * 2
     assert server.connections == 2
 
 
 def test_neither_number_nor_code_nor_key_comes_back_in_the_message() -> None:
     body = b'{"code":406,"msg":"13800138000 0042 key-of-tests bad"}'
-    with playing(answer(http(body))) as (_, client):
+    with raw_gateway(answer(http(body))) as (_, client):
         assert submit(client).message == "138****8000 **** **** bad"
 
 
@@ -228,7 +231,7 @@ def test_a_bug_before_and_after_sending_are_different_things(monkeypatch: pytest
     def broken(*_: object, **__: object) -> Reply:
         raise KeyError(CODE.code)
 
-    with playing(answer(http())) as (server, client):
+    with raw_gateway(answer(http())) as (server, client):
         with monkeypatch.context() as patch:
             patch.setattr("worker.gateway.client.parse", broken)
             assert (submit(client).symptom, len(server.requests)) == (Symptom.CRASH_AFTER_SEND, 1)
@@ -248,13 +251,13 @@ def test_the_end_of_the_process_is_not_held_up(monkeypatch: pytest.MonkeyPatch) 
         raise SystemExit(3)
 
     monkeypatch.setattr("worker.gateway.client.parse", leave)
-    with playing(answer(http())) as (_, client), pytest.raises(SystemExit):
+    with raw_gateway(answer(http())) as (_, client), pytest.raises(SystemExit):
         submit(client)
 
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_a_forked_process_opens_connections_of_its_own() -> None:
-    with playing(answer(http())) as (server, client):
+    with raw_gateway(answer(http())) as (server, client):
         submit(client)
         child = in_child(lambda: submit(client).code == 2)
         assert os.waitpid(child, 0)[1] == 0
@@ -279,7 +282,7 @@ def test_the_environments_proxy_is_left_alone(proxy: Callable[[RawServer], None]
     middle = RawServer(answer(http()))
     try:
         proxy(middle)
-        with playing(answer(http())) as (server, client):
+        with raw_gateway(answer(http())) as (server, client):
             assert submit(client).code == 2
         assert (len(server.requests), middle.connections) == (1, 0)
     finally:
@@ -321,7 +324,7 @@ def test_netrc_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login a password b\n")
     monkeypatch.setenv("NETRC", str(netrc))
-    with playing(answer(http())) as (server, client):
+    with raw_gateway(answer(http())) as (server, client):
         submit(client)
     assert b"authorization" not in server.requests[0].lower()
 

@@ -12,20 +12,20 @@ from typing import Any
 import pytest
 
 from config.replies import Kind, Replies, Symptom
-from tests.support.gateways import gateway, playing, submit
-from tests.support.raw_server import ACCEPTED, Play, RawServer, answer, hang, in_child, reset
+from tests.support.gateways import gateway, raw_gateway, submit
+from tests.support.raw_server import ACCEPTED, Handler, RawServer, answer, hang, in_child, reset
 from tests.support.raw_server import http as reply_of
 from worker.reply import Reply
 
 SLACK_SECONDS = 0.3
 
 
-def _silent_after(data: bytes) -> Play:
-    def play(server: RawServer, sock: socket.socket) -> None:
+def _silent_after(data: bytes) -> Handler:
+    def handler(server: RawServer, sock: socket.socket) -> None:
         server.receive(sock)
         sock.sendall(data)
 
-    return play
+    return handler
 
 
 def _reset_before_reading(_: RawServer, sock: socket.socket) -> None:
@@ -46,7 +46,7 @@ def _reset_in_the_body(server: RawServer, sock: socket.socket) -> None:
 
 
 @pytest.mark.parametrize(
-    ("play", "symptom"),
+    ("handler", "symptom"),
     [
         (_reset_before_reading, Symptom.RESET),
         (_reset_after_reading, Symptom.RESET),
@@ -66,8 +66,8 @@ def _reset_in_the_body(server: RawServer, sock: socket.socket) -> None:
         (_silent_after(reply_of(b"<html>busy</html>")), Symptom.UNREADABLE),
     ],
 )
-def test_what_breaks_after_the_form_left_may_have_rung(play: Play, symptom: Symptom) -> None:
-    with playing(play) as (server, client):
+def test_what_breaks_after_the_form_left_may_have_rung(handler: Handler, symptom: Symptom) -> None:
+    with raw_gateway(handler) as (server, client):
         reply = submit(client)
     assert reply.symptom is symptom
     assert reply.row(Replies()).kind is Kind.AMBIGUOUS
@@ -77,13 +77,13 @@ def test_what_breaks_after_the_form_left_may_have_rung(play: Play, symptom: Symp
 def test_a_connection_that_breaks_when_used_again_may_have_rung() -> None:
     """Nobody below us tries a second time."""
 
-    def play(server: RawServer, sock: socket.socket) -> None:
+    def handler(server: RawServer, sock: socket.socket) -> None:
         server.receive(sock)
         sock.sendall(reply_of())
         server.receive(sock)
         reset(sock)
 
-    with playing(play) as (server, client):
+    with raw_gateway(handler) as (server, client):
         assert submit(client).code == 2
         assert submit(client).symptom is Symptom.RESET
     assert (server.connections, len(server.requests)) == (1, 2)
@@ -112,7 +112,7 @@ def test_a_connection_that_nobody_takes_up_ends_with_the_connect_timeout() -> No
 
 
 def test_silence_ends_with_the_read_timeout() -> None:
-    with playing(hang, read_timeout_seconds=0.3) as (_, client):
+    with raw_gateway(hang, read_timeout_seconds=0.3) as (_, client):
         reply = submit(client)
     assert reply.symptom is Symptom.READ_TIMEOUT
     assert 0.3 <= reply.elapsed_seconds < 0.3 + SLACK_SECONDS
@@ -142,9 +142,9 @@ def _continues_for_ever(server: RawServer, sock: socket.socket) -> None:
         server.over.wait(0.01)
 
 
-@pytest.mark.parametrize("play", [hang, _drips_header, _drips_body, _drips_chunks, _continues_for_ever])
-def test_the_whole_attempt_keeps_to_its_deadline(play: Play) -> None:
-    with playing(play) as (server, client):
+@pytest.mark.parametrize("handler", [hang, _drips_header, _drips_body, _drips_chunks, _continues_for_ever])
+def test_the_whole_attempt_keeps_to_its_deadline(handler: Handler) -> None:
+    with raw_gateway(handler) as (server, client):
         reply = submit(client, 0.7)
     assert reply.symptom is Symptom.DEADLINE
     assert 0.6 < reply.elapsed_seconds < 0.7 + SLACK_SECONDS
@@ -154,11 +154,11 @@ def test_the_whole_attempt_keeps_to_its_deadline(play: Play) -> None:
 def test_a_form_that_nobody_reads_keeps_to_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
     """A big form fills the buffers, and sending blocks."""
 
-    def play(server: RawServer, _: socket.socket) -> None:
+    def handler(server: RawServer, _: socket.socket) -> None:
         server.over.wait(10)
 
     monkeypatch.setattr("worker.gateway.form.quote_plus", lambda _: "x" * 25_000_000)
-    with playing(play) as (_, client):
+    with raw_gateway(handler) as (_, client):
         reply = submit(client, 0.7)
     assert reply.symptom is Symptom.DEADLINE
     assert reply.elapsed_seconds < 0.7 + SLACK_SECONDS
@@ -166,17 +166,17 @@ def test_a_form_that_nobody_reads_keeps_to_the_deadline(monkeypatch: pytest.Monk
 
 @pytest.fixture
 def lookups(monkeypatch: pytest.MonkeyPatch) -> "dict[str, Callable[..., Any]]":
-    """Hosts whose lookup is played by a function."""
-    played: dict[str, Callable[..., Any]] = {}
+    """Hosts whose lookup a function answers."""
+    lookups: dict[str, Callable[..., Any]] = {}
     real = socket.getaddrinfo
 
     def getaddrinfo(host: str, *args: Any, **options: Any) -> Any:
-        if host in played and not options.get("flags"):
-            return played[host](host, *args, **options)
+        if host in lookups and not options.get("flags"):
+            return lookups[host](host, *args, **options)
         return real(host, *args, **options)
 
     monkeypatch.setattr("worker.gateway.resolver.socket.getaddrinfo", getaddrinfo)
-    return played
+    return lookups
 
 
 def test_a_lookup_that_hangs_ends_with_the_deadline_and_is_asked_once(
@@ -230,14 +230,17 @@ def test_a_name_is_looked_up_again_for_a_new_connection(lookups: dict[str, Calla
         asked.append(host)
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", server.port))]
 
-    with playing(answer(reply_of(headers="Connection: close\r\n")), host="voice.example") as (server, client):
+    with raw_gateway(answer(reply_of(headers="Connection: close\r\n")), host="voice.example") as (
+        server,
+        client,
+    ):
         lookups["voice.example"] = found
         assert [submit(client).code, submit(client).code] == [2, 2]
     assert len(asked) == 2
 
 
 def test_the_next_address_is_tried_where_one_refuses(lookups: dict[str, Callable[..., Any]]) -> None:
-    with playing(answer(reply_of()), host="voice.example") as (server, client):
+    with raw_gateway(answer(reply_of()), host="voice.example") as (server, client):
         addresses = [("127.0.0.9", server.port), ("127.0.0.1", server.port)]
         lookups["voice.example"] = lambda *_, **__: [
             (socket.AF_INET, socket.SOCK_STREAM, 6, "", where) for where in addresses
@@ -246,7 +249,7 @@ def test_the_next_address_is_tried_where_one_refuses(lookups: dict[str, Callable
 
 
 def test_nothing_is_sent_when_the_deadline_has_passed() -> None:
-    with playing(answer(reply_of())) as (server, client):
+    with raw_gateway(answer(reply_of())) as (server, client):
         assert submit(client, -1).symptom is Symptom.NOT_SENT
         assert server.connections == 0
 
@@ -262,7 +265,7 @@ def test_the_deadline_is_looked_at_once_more_before_the_form_leaves(
         time.sleep(0.4)
         formed(self, *args, **options)
 
-    with playing(answer(reply_of())) as (server, client):
+    with raw_gateway(answer(reply_of())) as (server, client):
         if used_before:
             submit(client)
         monkeypatch.setattr(http.client.HTTPConnection, "endheaders", slow)
@@ -285,7 +288,7 @@ def test_a_worker_frozen_between_lookup_and_form_does_not_send_when_it_wakes(
         time.sleep(0.1)
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", server.port))]
 
-    with playing(answer(reply_of()), host="voice.example") as (server, client):
+    with raw_gateway(answer(reply_of()), host="voice.example") as (server, client):
         lookups["voice.example"] = tell
         child = in_child(lambda: submit(client, 0.5).row(Replies()).kind is Kind.TRANSIENT)
         os.read(reader, 1)

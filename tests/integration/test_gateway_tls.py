@@ -11,8 +11,8 @@ import pytest
 import trustme
 
 from config.replies import Kind, Replies, Symptom
-from tests.support.gateways import gateway, playing, submit
-from tests.support.raw_server import Play, RawServer, answer, hang, http, reset
+from tests.support.gateways import gateway, raw_gateway, submit
+from tests.support.raw_server import Handler, RawServer, answer, hang, http, reset
 
 SLACK_SECONDS = 0.3
 
@@ -36,7 +36,7 @@ def _context(authority: trustme.CA, name: str = "127.0.0.1") -> ssl.SSLContext:
 
 
 def test_a_trusted_certificate_is_taken_and_the_plain_key_sent(authority: trustme.CA, bundle: Path) -> None:
-    with playing(answer(http()), tls=_context(authority), ca_bundle=bundle, dynamic_password=False) as (
+    with raw_gateway(answer(http()), tls=_context(authority), ca_bundle=bundle, dynamic_password=False) as (
         server,
         client,
     ):
@@ -47,26 +47,26 @@ def test_a_trusted_certificate_is_taken_and_the_plain_key_sent(authority: trustm
 
 
 def test_the_hosts_name_is_checked_as_well_as_its_address(authority: trustme.CA, bundle: Path) -> None:
-    with playing(
+    with raw_gateway(
         answer(http()), tls=_context(authority, "localhost"), host="localhost", ca_bundle=bundle
     ) as (_, client):
         assert submit(client).code == 2
 
 
 def test_an_unknown_authority_is_not_trusted_and_nothing_is_sent(bundle: Path) -> None:
-    with playing(answer(http()), tls=_context(trustme.CA()), ca_bundle=bundle) as (server, client):
+    with raw_gateway(answer(http()), tls=_context(trustme.CA()), ca_bundle=bundle) as (server, client):
         reply = submit(client)
     assert (reply.symptom, server.requests) == (Symptom.TLS_UNTRUSTED, [])
     assert reply.row(Replies()).kind is Kind.PERMANENT
 
 
 def test_the_usual_authorities_do_not_vouch_for_a_test_certificate(authority: trustme.CA) -> None:
-    with playing(answer(http()), tls=_context(authority)) as (server, client):
+    with raw_gateway(answer(http()), tls=_context(authority)) as (server, client):
         assert (submit(client).symptom, server.requests) == (Symptom.TLS_UNTRUSTED, [])
 
 
 def test_a_certificate_for_another_host_is_not_trusted(authority: trustme.CA, bundle: Path) -> None:
-    with playing(answer(http()), tls=_context(authority, "other.example"), ca_bundle=bundle) as (
+    with raw_gateway(answer(http()), tls=_context(authority, "other.example"), ca_bundle=bundle) as (
         server,
         client,
     ):
@@ -78,7 +78,7 @@ def test_tls_older_than_1_2_is_refused(authority: trustme.CA, bundle: Path) -> N
     context.set_ciphers("ALL:@SECLEVEL=0")
     with pytest.warns(DeprecationWarning, match="TLSv1_1"):
         context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_1
-    with playing(answer(http()), tls=context, ca_bundle=bundle) as (server, client):
+    with raw_gateway(answer(http()), tls=context, ca_bundle=bundle) as (server, client):
         assert (submit(client).symptom, server.requests) == (Symptom.TLS_FAILED, [])
 
 
@@ -94,11 +94,13 @@ def _drips_records(server: RawServer, sock: socket.socket) -> None:
     server.drip(sock, b"\x16\x03\x03\x00\x01\x02" * 100, 0.05)
 
 
-@pytest.mark.parametrize("play", [_hangs, _drips, _drips_records])
+@pytest.mark.parametrize("handler", [_hangs, _drips, _drips_records])
 @pytest.mark.parametrize(("connect", "deadline"), [(0.4, 3.0), (1.0, 0.5)])
-def test_a_handshake_that_does_not_end_was_never_sent(play: Play, connect: float, deadline: float) -> None:
+def test_a_handshake_that_does_not_end_was_never_sent(
+    handler: Handler, connect: float, deadline: float
+) -> None:
     """It ends with the connect time-out or with the deadline, whichever comes first."""
-    server = RawServer(play)
+    server = RawServer(handler)
     try:
         with gateway(f"https://127.0.0.1:{server.port}/", connect_timeout_seconds=connect) as client:
             reply = submit(client, deadline)
@@ -110,12 +112,12 @@ def test_a_handshake_that_does_not_end_was_never_sent(play: Play, connect: float
 
 @pytest.mark.parametrize("data", [b"", b"HTTP/1.1 400 plain\r\n\r\n"])
 def test_a_handshake_that_breaks_was_never_sent(data: bytes) -> None:
-    def play(_: RawServer, sock: socket.socket) -> None:
+    def handler(_: RawServer, sock: socket.socket) -> None:
         sock.recv(10)
         sock.sendall(data)
         reset(sock)
 
-    server = RawServer(play)
+    server = RawServer(handler)
     try:
         with gateway(f"https://127.0.0.1:{server.port}/") as client:
             reply = submit(client)
@@ -131,18 +133,18 @@ def _drips_header(server: RawServer, sock: socket.socket) -> None:
 
 
 def test_a_header_that_drips_over_tls_keeps_to_the_deadline(authority: trustme.CA, bundle: Path) -> None:
-    with playing(_drips_header, tls=_context(authority), ca_bundle=bundle) as (_, client):
+    with raw_gateway(_drips_header, tls=_context(authority), ca_bundle=bundle) as (_, client):
         reply = submit(client, 0.7)
     assert reply.symptom is Symptom.DEADLINE
     assert reply.elapsed_seconds < 0.7 + SLACK_SECONDS
 
 
 def test_a_reset_over_tls_after_the_form_left_may_have_rung(authority: trustme.CA, bundle: Path) -> None:
-    def play(server: RawServer, sock: socket.socket) -> None:
+    def handler(server: RawServer, sock: socket.socket) -> None:
         server.receive(sock)
         reset(sock)
 
-    with playing(play, tls=_context(authority), ca_bundle=bundle) as (_, client):
+    with raw_gateway(handler, tls=_context(authority), ca_bundle=bundle) as (_, client):
         assert submit(client).symptom is Symptom.RESET
 
 
@@ -160,7 +162,7 @@ def test_fifty_connections_load_the_certificates_once(
     monkeypatch.setattr(ssl.SSLContext, "load_default_certs", counted)
     close = http(headers="Connection: close\r\n")
     with (
-        playing(answer(close), tls=_context(authority), ca_bundle=bundle) as (server, client),
+        raw_gateway(answer(close), tls=_context(authority), ca_bundle=bundle) as (server, client),
         concurrent.futures.ThreadPoolExecutor(10) as threads,
     ):
         replies = list(threads.map(lambda _: submit(client), range(50)))
@@ -168,8 +170,8 @@ def test_fifty_connections_load_the_certificates_once(
     assert (server.connections, len(loads)) == (50, 1)
 
 
-def _tunnel(to: list[int], status: bytes = b"200 OK") -> Play:
-    def play(server: RawServer, sock: socket.socket) -> None:
+def _tunnel(to: list[int], status: bytes = b"200 OK") -> Handler:
+    def handler(server: RawServer, sock: socket.socket) -> None:
         server.receive(sock)
         sock.sendall(b"HTTP/1.1 " + status + b"\r\n\r\n")
         if not status.startswith(b"200"):
@@ -181,7 +183,7 @@ def _tunnel(to: list[int], status: bytes = b"200 OK") -> Play:
             thread.submit(_copy, far, sock)
             _copy(sock, far)
 
-    return play
+    return handler
 
 
 def _copy(source: socket.socket, sink: socket.socket) -> None:
@@ -209,7 +211,7 @@ def test_a_proxy_that_tunnels_sees_neither_key_nor_code(
     middle = RawServer(_tunnel(to), tls=_context(authority) if over_tls else None)
     use_proxy(f"http{'s' * over_tls}://127.0.0.1:{middle.port}")
     try:
-        with playing(
+        with raw_gateway(
             answer(http()), tls=_context(authority), ca_bundle=bundle, proxies_from_environment=True
         ) as (
             server,
@@ -223,11 +225,11 @@ def test_a_proxy_that_tunnels_sees_neither_key_nor_code(
     assert middle.requests[0].startswith(b"CONNECT 127.0.0.1:")
 
 
-@pytest.mark.parametrize("play", [_tunnel([], b"407 Who"), _tunnel([], b"502 Gone"), hang, _drips_header])
+@pytest.mark.parametrize("handler", [_tunnel([], b"407 Who"), _tunnel([], b"502 Gone"), hang, _drips_header])
 def test_a_proxy_that_gives_no_tunnel_is_no_reply_of_the_gateway(
-    play: Play, bundle: Path, use_proxy: Callable[[str], None]
+    handler: Handler, bundle: Path, use_proxy: Callable[[str], None]
 ) -> None:
-    middle = RawServer(play)
+    middle = RawServer(handler)
     use_proxy(f"http://127.0.0.1:{middle.port}")
     try:
         with gateway("https://voice.example/", ca_bundle=bundle, proxies_from_environment=True) as client:

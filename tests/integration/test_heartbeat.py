@@ -10,16 +10,16 @@ import pytest
 
 from config.settings import SettingsError, load
 from tests.support.proxy import Proxy
-from tests.support.testbed import Scene
+from tests.support.sandbox import Sandbox
 from tests.support.workers import ROOT, wait_for
 
 MAX_AGE_SECONDS = 3
 
 
-def healthy(scene: Scene, max_age_seconds: float = MAX_AGE_SECONDS) -> bool:
+def healthy(sandbox: Sandbox, max_age_seconds: float = MAX_AGE_SECONDS) -> bool:
     environment = {
         **os.environ,
-        "VOICECODE_HEARTBEAT_FILE": str(scene.heartbeat()),
+        "VOICECODE_HEARTBEAT_FILE": str(sandbox.heartbeat()),
         "VOICECODE_HEARTBEAT_MAX_AGE_SECONDS": str(max_age_seconds),
     }
     done = subprocess.run(
@@ -33,49 +33,49 @@ def healthy(scene: Scene, max_age_seconds: float = MAX_AGE_SECONDS) -> bool:
     return done.returncode == 0
 
 
-def wait_health(scene: Scene, *, healthy_: bool, seconds: float = 15) -> None:
-    wait_for(lambda: healthy(scene) is healthy_, seconds, "health" if healthy_ else "ill health")
+def wait_health(sandbox: Sandbox, *, healthy_: bool, seconds: float = 15) -> None:
+    wait_for(lambda: healthy(sandbox) is healthy_, seconds, "health" if healthy_ else "ill health")
 
 
-def test_a_worker_is_healthy_while_it_consumes_and_only_then(scene: Scene) -> None:
-    with Proxy().start(scene.server.port) as proxy:
-        assert not healthy(scene)
-        worker = scene.worker(broker_url=f"redis://127.0.0.1:{proxy.port}/0")
-        wait_health(scene, healthy_=True)
+def test_a_worker_is_healthy_while_it_consumes_and_only_then(sandbox: Sandbox) -> None:
+    with Proxy().start(sandbox.server.port) as proxy:
+        assert not healthy(sandbox)
+        worker = sandbox.worker(broker_url=f"redis://127.0.0.1:{proxy.port}/0")
+        wait_health(sandbox, healthy_=True)
         worker.signal(signal.SIGSTOP)
-        wait_health(scene, healthy_=False)
+        wait_health(sandbox, healthy_=False)
         worker.signal(signal.SIGCONT)
-        wait_health(scene, healthy_=True)
+        wait_health(sandbox, healthy_=True)
         proxy.cut()
-        wait_health(scene, healthy_=False)
+        wait_health(sandbox, healthy_=False)
         proxy.heal()
-        wait_health(scene, healthy_=True)
+        wait_health(sandbox, healthy_=True)
         proxy.freeze()
-        wait_health(scene, healthy_=False)
+        wait_health(sandbox, healthy_=False)
         proxy.heal()
-        wait_health(scene, healthy_=True)
+        wait_health(sandbox, healthy_=True)
         assert worker.stop() == 0
-        wait_health(scene, healthy_=False)
+        wait_health(sandbox, healthy_=False)
 
 
 def test_a_worker_with_every_slot_taken_stays_healthy_at_the_smallest_age_that_is_allowed(
-    scene: Scene,
+    sandbox: Sandbox,
 ) -> None:
     """It fetches nothing then, and that is no illness: a restart would only add ambiguous calls."""
-    scene.worker(
+    sandbox.worker(
         concurrency=2,
         attempt_deadline_seconds=3,
         read_timeout_seconds=3,
         lease_seconds=4,
         visibility_timeout_seconds=5,
     )
-    wait_health(scene, healthy_=True)
-    scene.gateway.rates({"slow:2.9": 1.0})
-    scene.send_all(4)
-    wait_for(lambda: len(scene.gateway.submissions()) == 2, 10, "two calls")
+    wait_health(sandbox, healthy_=True)
+    sandbox.gateway.rates({"slow:2.9": 1.0})
+    sandbox.send_all(4)
+    wait_for(lambda: len(sandbox.gateway.submissions()) == 2, 10, "two calls")
     end = time.monotonic() + 5
     while time.monotonic() < end:
-        assert healthy(scene, max_age_seconds=6)
+        assert healthy(sandbox, max_age_seconds=6)
         time.sleep(0.3)
 
 

@@ -8,7 +8,7 @@ import pytest
 import redis
 
 from config import names
-from tests.support.ledger_driver import Walk
+from tests.support.ledger_driver import LedgerDriver
 from tests.support.workers import RunningWorker, environment, wait_for
 from worker.embedded.server import Server
 from worker.store import keys, scripts
@@ -36,10 +36,10 @@ def fetch(client: redis.Redis, number: int, count: int) -> list[str]:
 
 
 @pytest.fixture
-def walk(server: Server) -> Iterator[Walk]:
-    walk = Walk(server.url)
-    yield walk
-    walk.close()
+def driver(server: Server) -> Iterator[LedgerDriver]:
+    driver = LedgerDriver(server.url)
+    yield driver
+    driver.close()
 
 
 def test_new_codes_go_first_and_hints_are_not_starved(redis_client: redis.Redis) -> None:
@@ -59,18 +59,20 @@ def test_hints_take_the_room_that_new_codes_leave(redis_client: redis.Redis) -> 
     assert redis_client.hlen(names.UNACKED) == 6
 
 
-def test_hints_that_a_dead_worker_left_behind_wake_another(walk: Walk) -> None:
-    walk.client.lpush(names.HINTS, message("a"), message("b"))
-    assert walk.upkeep().hinted == 0
-    assert walk.client.llen(names.QUEUE) == 1
-    assert fetch(walk.client, 1, 5)[0] in "ab"
-    assert walk.client.llen(names.HINTS) == 0
+def test_hints_that_a_dead_worker_left_behind_wake_another(driver: LedgerDriver) -> None:
+    driver.client.lpush(names.HINTS, message("a"), message("b"))
+    assert driver.upkeep().hinted == 0
+    assert driver.client.llen(names.QUEUE) == 1
+    assert fetch(driver.client, 1, 5)[0] in "ab"
+    assert driver.client.llen(names.HINTS) == 0
 
 
-def test_an_idle_worker_hears_of_every_code_that_is_due(walk: Walk, server: Server, tmp_path: Any) -> None:
+def test_an_idle_worker_hears_of_every_code_that_is_due(
+    driver: LedgerDriver, server: Server, tmp_path: Any
+) -> None:
     """It waits for the queue alone, and the gateway is away."""
     for number in range(30):
-        walk.retry(walk.claim(f"k{number}"), 0.01)
+        driver.retry(driver.claim(f"k{number}"), 0.01)
     env = environment(
         broker_url=server.url,
         gateway_url="http://127.0.0.1:9/",
@@ -78,19 +80,19 @@ def test_an_idle_worker_hears_of_every_code_that_is_due(walk: Walk, server: Serv
         heartbeat_file=str(tmp_path / "heartbeat"),
     )
     with RunningWorker(tmp_path / "worker.log", env).wait_ready():
-        wait_for(lambda: walk.client.zcard(names.DEAD) == 30, 10, "the second attempt of every code")
+        wait_for(lambda: driver.client.zcard(names.DEAD) == 30, 10, "the second attempt of every code")
 
 
 def test_many_burials_delay_no_hint(server: Server) -> None:
     """A hundred thousand codes may expire in one second; a look ends with its interval, and the next one begins at once."""
-    walk = Walk(server.url, upkeep_batch=1)
-    walk.retry(walk.claim("waiting"), 0.001)
+    driver = LedgerDriver(server.url, upkeep_batch=1)
+    driver.retry(driver.claim("waiting"), 0.001)
     for number in range(3):
-        walk.retry(walk.claim(f"late{number}", life=5), 0.001)
-    walk.later(6)
-    unacked = Unacked(walk.client, walk.settings, walk.availability, "w1")
-    upkeep = Upkeep(walk.ledger, unacked, 0.000_001)
+        driver.retry(driver.claim(f"late{number}", life=5), 0.001)
+    driver.later(6)
+    unacked = Unacked(driver.client, driver.settings, driver.availability, "w1")
+    upkeep = Upkeep(driver.ledger, unacked, 0.000_001)
     assert [upkeep._look() for _ in range(4)] == [True, True, True, False]
-    assert walk.client.llen(names.QUEUE) == 1
-    assert walk.client.zcard(names.DEAD) == 3
-    walk.close()
+    assert driver.client.llen(names.QUEUE) == 1
+    assert driver.client.zcard(names.DEAD) == 3
+    driver.close()

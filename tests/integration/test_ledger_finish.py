@@ -8,7 +8,7 @@ import pytest
 
 from config import names
 from config.replies import Symptom
-from tests.support.ledger_driver import MOBILE, Walk
+from tests.support.ledger_driver import MOBILE, LedgerDriver
 from worker.embedded.server import Server
 from worker.ledger import LedgerUnavailable
 from worker.ledger.claim import Answer
@@ -18,41 +18,41 @@ from worker.retry import Done, GiveUp, Reason, RetryIn
 
 
 @pytest.fixture
-def walk(server: Server) -> Iterator[Walk]:
-    walk = Walk(server.url)
-    yield walk
-    walk.close()
+def driver(server: Server) -> Iterator[LedgerDriver]:
+    driver = LedgerDriver(server.url)
+    yield driver
+    driver.close()
 
 
-def test_an_accepted_code_leaves_due_and_is_kept_for_its_time_without_the_code(walk: Walk) -> None:
-    assert walk.accept(walk.claim()) == "accepted"
-    record = walk.record()
+def test_an_accepted_code_leaves_due_and_is_kept_for_its_time_without_the_code(driver: LedgerDriver) -> None:
+    assert driver.accept(driver.claim()) == "accepted"
+    record = driver.record()
     assert (record.state, record.voice_id, record.reply_code, record.calls) == (
         "accepted",
         "16842079209571524017",
         2,
         1,
     )
-    assert walk.due() is None
-    assert walk.client.zcard(names.EXPIRY) == 0
-    assert walk.ttl() == pytest.approx(86_400, abs=2)
+    assert driver.due() is None
+    assert driver.client.zcard(names.EXPIRY) == 0
+    assert driver.ttl() == pytest.approx(86_400, abs=2)
     assert not record.sendable
 
 
-def test_a_retry_waits_in_due(walk: Walk) -> None:
-    assert walk.retry(walk.claim(), 7) == "waiting"
-    record = walk.record()
+def test_a_retry_waits_in_due(driver: LedgerDriver) -> None:
+    assert driver.retry(driver.claim(), 7) == "waiting"
+    record = driver.record()
     assert (record.state, record.row, record.ambiguous) == ("waiting", "http_503", 0)
-    assert walk.due() == pytest.approx(7, abs=0.5)
-    assert walk.ttl() == -1
+    assert driver.due() == pytest.approx(7, abs=0.5)
+    assert driver.ttl() == -1
 
 
-def test_a_dead_letter_tells_all_that_is_known_and_stays(walk: Walk) -> None:
-    walk.retry(walk.claim(), 1)
-    walk.later(1.1)
+def test_a_dead_letter_tells_all_that_is_known_and_stays(driver: LedgerDriver) -> None:
+    driver.retry(driver.claim(), 1)
+    driver.later(1.1)
     reply = Reply(code=4050, message="账号被冻结", http_status=200, elapsed_seconds=0.25)
-    assert walk.finish(walk.resume(), reply, GiveUp(Reason.PERMANENT)) == "dead"
-    record = walk.record()
+    assert driver.finish(driver.resume(), reply, GiveUp(Reason.PERMANENT)) == "dead"
+    record = driver.record()
     assert (record.state, record.reason, record.row, record.scope, record.reply_code) == (
         "dead",
         "permanent",
@@ -61,7 +61,7 @@ def test_a_dead_letter_tells_all_that_is_known_and_stays(walk: Walk) -> None:
         4050,
     )
     assert (record.mobile, record.reply_message, record.sendable) == (MOBILE, "账号被冻结", True)
-    assert record.died_at == pytest.approx(walk.now, abs=1)
+    assert record.died_at == pytest.approx(driver.now, abs=1)
     first, second = record.attempts
     assert (first.number, first.row, first.ambiguous) == (1, "http_503", False)
     assert (second.reply_code, second.http_status, second.elapsed_seconds, second.worker) == (
@@ -70,154 +70,156 @@ def test_a_dead_letter_tells_all_that_is_known_and_stays(walk: Walk) -> None:
         0.25,
         "w1",
     )
-    assert walk.due() is None
-    assert walk.ttl() == -1
-    assert walk.indexes() >= {"", ":reason:permanent", ":code:4050", ":scope:account"}
+    assert driver.due() is None
+    assert driver.ttl() == -1
+    assert driver.indexes() >= {"", ":reason:permanent", ":code:4050", ":scope:account"}
 
 
-def test_what_is_shown_of_a_record_holds_neither_number_nor_code(walk: Walk) -> None:
-    walk.in_state("dead")
-    record = walk.record()
+def test_what_is_shown_of_a_record_holds_neither_number_nor_code(driver: LedgerDriver) -> None:
+    driver.in_state("dead")
+    record = driver.record()
     for text in (repr(record), repr(record.shown())):
         assert MOBILE not in text
         assert "0042" not in text
     assert record.shown()["mobile"] == "138****8000"
 
 
-def test_an_ambiguous_attempt_is_counted_and_the_next_claim_knows(walk: Walk) -> None:
-    walk.retry(walk.claim(), 1, symptom=Symptom.RESET)
-    walk.later(1.1)
-    claim = walk.resume()
+def test_an_ambiguous_attempt_is_counted_and_the_next_claim_knows(driver: LedgerDriver) -> None:
+    driver.retry(driver.claim(), 1, symptom=Symptom.RESET)
+    driver.later(1.1)
+    claim = driver.resume()
     assert claim.since_ambiguous == 1
-    assert walk.record().ambiguous == 1
-    assert walk.record().attempts[0].ambiguous
-    walk.finish(claim, Reply(symptom=Symptom.READ_TIMEOUT), GiveUp(Reason.AMBIGUOUS))
-    assert walk.record().ambiguous == 2
-    assert ":ambiguous:yes" in walk.indexes()
+    assert driver.record().ambiguous == 1
+    assert driver.record().attempts[0].ambiguous
+    driver.finish(claim, Reply(symptom=Symptom.READ_TIMEOUT), GiveUp(Reason.AMBIGUOUS))
+    assert driver.record().ambiguous == 2
+    assert ":ambiguous:yes" in driver.indexes()
 
 
-def test_a_row_that_was_spent_is_known_to_the_next_claims_of_this_life_only(walk: Walk) -> None:
-    walk.retry(walk.claim(), 0, spends="40501")
-    second = walk.resume()
+def test_a_row_that_was_spent_is_known_to_the_next_claims_of_this_life_only(driver: LedgerDriver) -> None:
+    driver.retry(driver.claim(), 0, spends="40501")
+    second = driver.resume()
     assert second.spent == ("40501",)
-    walk.retry(second, 0, spends="4080")
-    third = walk.resume()
+    driver.retry(second, 0, spends="4080")
+    third = driver.resume()
     assert third.spent == ("40501", "4080")
-    walk.bury(third)
-    walk.replay()
-    assert walk.resume().spent == ()
+    driver.bury(third)
+    driver.replay()
+    assert driver.resume().spent == ()
 
 
 @pytest.mark.parametrize("outcome", ["accept", "retry", "bury"])
-def test_executed_twice_an_outcome_is_recorded_once(walk: Walk, outcome: str) -> None:
-    claim = walk.claim()
-    finish = getattr(walk, outcome)
+def test_executed_twice_an_outcome_is_recorded_once(driver: LedgerDriver, outcome: str) -> None:
+    claim = driver.claim()
+    finish = getattr(driver, outcome)
     finish(claim)
-    before: Any = walk.client.hgetall(names.RECORD_PREFIX + "k")
-    due = walk.moment()
+    before: Any = driver.client.hgetall(names.RECORD_PREFIX + "k")
+    due = driver.moment()
     assert finish(claim) == "done"
-    assert walk.client.hgetall(names.RECORD_PREFIX + "k") == before
-    assert walk.moment() == due
+    assert driver.client.hgetall(names.RECORD_PREFIX + "k") == before
+    assert driver.moment() == due
 
 
-def test_executed_twice_an_ambiguous_outcome_counts_once_even_after_the_next_claim(walk: Walk) -> None:
-    claim = walk.claim()
-    walk.retry(claim, 0, symptom=Symptom.RESET)
-    walk.resume()
-    assert walk.retry(claim, 0, symptom=Symptom.RESET) == "done"
-    assert walk.record().ambiguous == 1
-    assert walk.state() == "calling"
+def test_executed_twice_an_ambiguous_outcome_counts_once_even_after_the_next_claim(
+    driver: LedgerDriver,
+) -> None:
+    claim = driver.claim()
+    driver.retry(claim, 0, symptom=Symptom.RESET)
+    driver.resume()
+    assert driver.retry(claim, 0, symptom=Symptom.RESET) == "done"
+    assert driver.record().ambiguous == 1
+    assert driver.state() == "calling"
 
 
 @pytest.mark.parametrize("outcome", ["retry", "bury"])
 @pytest.mark.parametrize("state", ["fenced", "dead", "replayed"])
 def test_a_worker_that_comes_too_late_changes_nothing_but_its_own_attempt(
-    walk: Walk, state: str, outcome: str
+    driver: LedgerDriver, state: str, outcome: str
 ) -> None:
-    late = dataclasses.replace(walk.in_state(state), token="an-older-token")
-    due, indexes, before = walk.moment(), walk.indexes(), walk.record()
-    assert getattr(walk, outcome)(late) == "fenced"
-    after = walk.record()
+    late = dataclasses.replace(driver.in_state(state), token="an-older-token")
+    due, indexes, before = driver.moment(), driver.indexes(), driver.record()
+    assert getattr(driver, outcome)(late) == "fenced"
+    after = driver.record()
     assert (after.state, after.ambiguous, after.reason) == (before.state, before.ambiguous, before.reason)
-    assert (walk.moment(), walk.indexes()) == (due, indexes)
+    assert (driver.moment(), driver.indexes()) == (due, indexes)
     assert after.attempts[0].row in {"http_503", "4050"}
 
 
 @pytest.mark.parametrize("state", ["calling", "fenced", "waiting", "dead", "replayed"])
-def test_an_acceptance_is_taken_in_every_state(walk: Walk, state: str) -> None:
+def test_an_acceptance_is_taken_in_every_state(driver: LedgerDriver, state: str) -> None:
     """The truth wins: whatever was decided meanwhile, the phone is being called."""
-    claim = dataclasses.replace(walk.in_state(state), token="an-older-token")
-    assert walk.accept(claim) == "accepted"
-    record = walk.record()
+    claim = dataclasses.replace(driver.in_state(state), token="an-older-token")
+    assert driver.accept(claim) == "accepted"
+    record = driver.record()
     assert (record.state, record.calls, record.reason, record.voice_id) == (
         "accepted",
         1,
         "",
         "16842079209571524017",
     )
-    assert walk.due() is None
-    assert walk.client.zcard(names.EXPIRY) == 0
-    assert walk.indexes() == set()
-    assert walk.ttl() > 0
-    assert walk.resume().answer is Answer.ACCEPTED
+    assert driver.due() is None
+    assert driver.client.zcard(names.EXPIRY) == 0
+    assert driver.indexes() == set()
+    assert driver.ttl() > 0
+    assert driver.resume().answer is Answer.ACCEPTED
 
 
-def test_an_acceptance_whose_record_is_gone_leaves_a_tombstone(walk: Walk) -> None:
+def test_an_acceptance_whose_record_is_gone_leaves_a_tombstone(driver: LedgerDriver) -> None:
     """Else the message, when it comes again, would be called again."""
-    claim = walk.claim()
-    walk.client.delete(names.RECORD_PREFIX + "k")
-    assert walk.accept(claim) == "accepted"
-    assert walk.claim().answer is Answer.ACCEPTED
-    assert walk.claim(code=walk.code(code="9999")).answer is Answer.CONFLICT
-    assert walk.ttl() > 0
+    claim = driver.claim()
+    driver.client.delete(names.RECORD_PREFIX + "k")
+    assert driver.accept(claim) == "accepted"
+    assert driver.claim().answer is Answer.ACCEPTED
+    assert driver.claim(code=driver.code(code="9999")).answer is Answer.CONFLICT
+    assert driver.ttl() > 0
 
 
 @pytest.mark.parametrize("outcome", ["retry", "bury"])
-def test_another_outcome_whose_record_is_gone_makes_none(walk: Walk, outcome: str) -> None:
-    claim = walk.claim()
-    walk.client.delete(names.RECORD_PREFIX + "k")
-    assert getattr(walk, outcome)(claim) == "gone"
-    assert walk.ledger.record("k") is None
+def test_another_outcome_whose_record_is_gone_makes_none(driver: LedgerDriver, outcome: str) -> None:
+    claim = driver.claim()
+    driver.client.delete(names.RECORD_PREFIX + "k")
+    assert getattr(driver, outcome)(claim) == "gone"
+    assert driver.ledger.record("k") is None
 
 
-def test_accepted_is_never_left(walk: Walk) -> None:
-    zombie = walk.claim()
-    walk.later(15.1)
-    walk.accept(walk.resume())
-    assert walk.retry(zombie) == "appended"
-    assert walk.bury(dataclasses.replace(zombie, token="another")) == "appended"
-    record = walk.record()
+def test_accepted_is_never_left(driver: LedgerDriver) -> None:
+    zombie = driver.claim()
+    driver.later(15.1)
+    driver.accept(driver.resume())
+    assert driver.retry(zombie) == "appended"
+    assert driver.bury(dataclasses.replace(zombie, token="another")) == "appended"
+    record = driver.record()
     assert (record.state, record.reply_code, len(record.attempts)) == ("accepted", 2, 2)
-    assert walk.due() is None
-    assert walk.indexes() == set()
-    assert walk.ttl() > 0
+    assert driver.due() is None
+    assert driver.indexes() == set()
+    assert driver.ttl() > 0
 
 
-def test_a_second_acceptance_is_counted_as_a_double_call(walk: Walk) -> None:
-    zombie = walk.claim()
-    walk.later(15.1)
-    walk.accept(walk.resume())
-    assert walk.accept(zombie) == "doubled"
-    assert walk.record().calls == 2
-    assert walk.accept(zombie) == "done"
-    assert walk.record().calls == 2
+def test_a_second_acceptance_is_counted_as_a_double_call(driver: LedgerDriver) -> None:
+    zombie = driver.claim()
+    driver.later(15.1)
+    driver.accept(driver.resume())
+    assert driver.accept(zombie) == "doubled"
+    assert driver.record().calls == 2
+    assert driver.accept(zombie) == "done"
+    assert driver.record().calls == 2
 
 
-def test_only_accepted_records_ever_vanish_by_themselves(walk: Walk) -> None:
+def test_only_accepted_records_ever_vanish_by_themselves(driver: LedgerDriver) -> None:
     for number, state in enumerate(("calling", "waiting", "dead", "replayed", "fenced")):
-        walk.in_state(state, key=f"k{number}")
-        assert walk.ttl(f"k{number}") == -1, state
-    walk.in_state("accepted", key="done")
-    assert walk.ttl("done") > 0
+        driver.in_state(state, key=f"k{number}")
+        assert driver.ttl(f"k{number}") == -1, state
+    driver.in_state("accepted", key="done")
+    assert driver.ttl("done") > 0
 
 
 @pytest.fixture
-def full(server: Server) -> Iterator[Walk]:
-    """Give a walk whose test may fill Redis up; there is room again afterwards."""
-    walk = Walk(server.url)
-    yield walk
-    walk.client.config_set("maxmemory", 0)
-    walk.close()
+def full(server: Server) -> Iterator[LedgerDriver]:
+    """Give a driver whose test may fill Redis up; there is room again afterwards."""
+    driver = LedgerDriver(server.url)
+    yield driver
+    driver.client.config_set("maxmemory", 0)
+    driver.close()
 
 
 @pytest.mark.parametrize(
@@ -228,14 +230,16 @@ def full(server: Server) -> Iterator[Walk]:
         (Reply(code=4050, message="账号被冻结"), GiveUp(Reason.PERMANENT), "dead"),
     ],
 )
-def test_outcomes_are_recorded_when_redis_is_full(full: Walk, reply: Reply, decision: Any, word: str) -> None:
+def test_outcomes_are_recorded_when_redis_is_full(
+    full: LedgerDriver, reply: Reply, decision: Any, word: str
+) -> None:
     claim = full.claim()
     full.client.config_set("maxmemory", 1)
     assert full.finish(claim, reply, decision) == word
     assert full.state() == word
 
 
-def test_no_call_starts_and_nothing_is_refused_when_redis_is_full(full: Walk) -> None:
+def test_no_call_starts_and_nothing_is_refused_when_redis_is_full(full: LedgerDriver) -> None:
     """The message stays where it is, and comes back."""
     full.retry(full.claim("waits"), 0)
     code = full.code()

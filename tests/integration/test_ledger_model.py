@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 import redis
 
-from tests.support.ledger_walk import Walk
+from tests.support.ledger_walk import RandomWalk
 from worker.embedded.server import start_server
 
 WALKS = 400
@@ -41,7 +41,7 @@ def answers(client: redis.Redis) -> collections.Counter[str]:
     """Take all the walks, and return how often each step had which answer."""
     answers: collections.Counter[str] = collections.Counter()
     for seed in range(WALKS):
-        walk = Walk(client, seed)
+        walk = RandomWalk(client, seed)
         try:
             walk.go(STEPS)
         except AssertionError as error:

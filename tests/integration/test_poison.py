@@ -3,7 +3,7 @@ from typing import Any
 
 from config import names
 from tests.support.fault_markers import DIES_BEFORE_CLAIM, DIES_IN_CALL, EXIT_STATUS, FULL_AT_CLAIM
-from tests.support.testbed import Scene
+from tests.support.sandbox import Sandbox
 from tests.support.workers import RunningWorker, wait_for
 
 SHORT: dict[str, Any] = {
@@ -16,8 +16,8 @@ SHORT: dict[str, Any] = {
 }
 
 
-def start(scene: Scene) -> RunningWorker:
-    return scene.worker(app="tests.support.dying_app", ready=False, **SHORT)
+def start(sandbox: Sandbox) -> RunningWorker:
+    return sandbox.worker(app="tests.support.dying_app", ready=False, **SHORT)
 
 
 def wait_death(worker: RunningWorker) -> None:
@@ -26,62 +26,62 @@ def wait_death(worker: RunningWorker) -> None:
 
 
 def test_a_message_that_kills_three_workers_before_its_claim_becomes_a_dead_letter_and_others_flow(
-    scene: Scene,
+    sandbox: Sandbox,
 ) -> None:
     """No Python sees a byte of it between the deaths: the sweep counts them."""
-    key = scene.send(key=f"{DIES_BEFORE_CLAIM}-1")
-    stored = scene.raw.lindex(names.QUEUE, 0)
+    key = sandbox.send(key=f"{DIES_BEFORE_CLAIM}-1")
+    stored = sandbox.raw.lindex(names.QUEUE, 0)
     for death in range(3):
-        assert scene.redis.zcard(names.DEAD) == 0, f"buried after {death} deaths"
-        wait_death(start(scene))
-    others = scene.send_all(5)
-    last = start(scene)
-    scene.wait_state(others)
-    (dead,) = wait_for(lambda: scene.redis.zrange(names.DEAD, 0, -1), 10, "the dead letter")
-    record = scene.raw.hgetall(names.RECORD_PREFIX + dead)
+        assert sandbox.redis.zcard(names.DEAD) == 0, f"buried after {death} deaths"
+        wait_death(start(sandbox))
+    others = sandbox.send_all(5)
+    last = start(sandbox)
+    sandbox.wait_state(others)
+    (dead,) = wait_for(lambda: sandbox.redis.zrange(names.DEAD, 0, -1), 10, "the dead letter")
+    record = sandbox.raw.hgetall(names.RECORD_PREFIX + dead)
     assert record[b"reason"] == b"poison"
     assert record[b"raw"] == stored
-    scene.wait_empty()
+    sandbox.wait_empty()
     assert last.running
-    assert scene.state(key) is None
+    assert sandbox.state(key) is None
     assert last.lines("dead_letter.written")[0]["reason"] == "poison"
-    assert scene.redis.hlen(names.RETURNS) == 0
+    assert sandbox.redis.hlen(names.RETURNS) == 0
 
 
-def test_a_death_in_mid_call_follows_the_limit_of_ambiguous_attempts(scene: Scene) -> None:
+def test_a_death_in_mid_call_follows_the_limit_of_ambiguous_attempts(sandbox: Sandbox) -> None:
     """Claimed once, it is no matter of poison: two deaths are one call and its one allowed repetition."""
-    key = scene.send(key=f"{DIES_IN_CALL}-1")
+    key = sandbox.send(key=f"{DIES_IN_CALL}-1")
     for _ in range(2):
-        wait_death(start(scene))
-    last = start(scene)
-    scene.wait_state(key, "dead")
-    record = scene.record(key)
+        wait_death(start(sandbox))
+    last = start(sandbox)
+    sandbox.wait_state(key, "dead")
+    record = sandbox.record(key)
     assert (record["reason"], record["deaths"], record["ambiguous"], record["attempt"]) == (
         "ambiguous",
         "2",
         "2",
         "2",
     )
-    scene.wait_empty()
+    sandbox.wait_empty()
     assert last.running
-    assert scene.gateway.submissions() == []
+    assert sandbox.gateway.submissions() == []
 
 
 def _left_more_than(worker: RunningWorker, times: int) -> bool:
     return len(worker.lines("message.left")) > times
 
 
-def test_a_message_that_waits_because_redis_is_full_is_not_taken_for_poison(scene: Scene) -> None:
+def test_a_message_that_waits_because_redis_is_full_is_not_taken_for_poison(sandbox: Sandbox) -> None:
     """Its worker lives: three returns of that kind, and it is called."""
-    worker = start(scene)
-    key = scene.send(key=f"{FULL_AT_CLAIM}-1")
+    worker = start(sandbox)
+    key = sandbox.send(key=f"{FULL_AT_CLAIM}-1")
     try:
         for time in range(3):
             wait_for(partial(_left_more_than, worker, time), 10, "the message to be left alone")
-            assert scene.redis.hlen(names.RETURNS) == 0
-            scene.redis.config_set("maxmemory", 0)
-        scene.wait_state(key)
+            assert sandbox.redis.hlen(names.RETURNS) == 0
+            sandbox.redis.config_set("maxmemory", 0)
+        sandbox.wait_state(key)
     finally:
-        scene.redis.config_set("maxmemory", 0)
-    scene.wait_empty()
-    assert scene.redis.zcard(names.DEAD) == 0
+        sandbox.redis.config_set("maxmemory", 0)
+    sandbox.wait_empty()
+    assert sandbox.redis.zcard(names.DEAD) == 0

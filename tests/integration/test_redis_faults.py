@@ -3,6 +3,7 @@
 The bound that is asserted is three times the promise of 5 s, for busy machines; what was measured is printed (`pytest -s`).
 """
 
+import functools
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 from celery import Celery
 
 from tests.support.proxy import Proxy
-from tests.support.testbed import Scene, frozen
+from tests.support.sandbox import Sandbox, frozen
 from tests.support.workers import enqueue, wait_for
 from worker.embedded.server import start_server
 from worker.simulator.process import RunningSimulator
@@ -24,14 +25,14 @@ DOCUMENTED = {"socket_timeout": 2, "socket_connect_timeout": 1, "max_retries": 0
 
 
 @pytest.fixture
-def durable(scene_simulator: RunningSimulator, tmp_path: Path) -> Iterator[Scene]:
-    """Give a scene whose Redis keeps an append-only file, written at each command: what was acknowledged survives `kill -9`."""
-    scene_simulator.client.reset()
+def durable(sandbox_simulator: RunningSimulator, tmp_path: Path) -> Iterator[Sandbox]:
+    """Give a sandbox whose Redis keeps an append-only file, written at each command: what was acknowledged survives `kill -9`."""
+    sandbox_simulator.client.reset()
     with (
         start_server(data_dir=tmp_path / "redis", extra=("--appendfsync", "always")) as server,
-        Scene(server, scene_simulator, tmp_path) as scene,
+        Sandbox(server, sandbox_simulator, tmp_path) as sandbox,
     ):
-        yield scene
+        yield sandbox
 
 
 def healthy(path: Path) -> bool:
@@ -39,107 +40,110 @@ def healthy(path: Path) -> bool:
 
 
 @pytest.mark.parametrize("end", ["stop", "kill"])
-def test_a_restart_of_redis_loses_nothing_and_workers_resume_by_themselves(durable: Scene, end: str) -> None:
-    scene = durable
-    workers = [scene.worker(ready=False, **PATIENT) for _ in range(2)]
+def test_a_restart_of_redis_loses_nothing_and_workers_resume_by_themselves(
+    durable: Sandbox, end: str
+) -> None:
+    sandbox = durable
+    workers = [sandbox.worker(ready=False, **PATIENT) for _ in range(2)]
     for worker in workers:
         worker.wait_ready()
-    scene.wait_waiting(2)
-    scene.gateway.rates({"slow:0.5": 1.0})
-    keys = scene.send_all(30)
-    wait_for(lambda: len(scene.gateway.submissions()) >= 10, 10, "calls in hand")
-    getattr(scene.server, end)()
+    sandbox.wait_waiting(2)
+    sandbox.gateway.rates({"slow:0.5": 1.0})
+    keys = sandbox.send_all(30)
+    wait_for(lambda: len(sandbox.gateway.submissions()) >= 10, 10, "calls in hand")
+    getattr(sandbox.server, end)()
     time.sleep(2)
     assert all(worker.running for worker in workers)
-    scene.server.start()
+    sandbox.server.start()
     back = time.monotonic()
-    fresh = scene.send_all(5)
-    scene.wait_state(fresh, seconds=BOUND_SECONDS)
+    fresh = sandbox.send_all(5)
+    sandbox.wait_state(fresh, seconds=BOUND_SECONDS)
     print(f"new codes accepted {time.monotonic() - back:.2f} s after Redis was back")  # noqa: T201
-    scene.wait_state(keys, seconds=BOUND_SECONDS)
+    sandbox.wait_state(keys, seconds=BOUND_SECONDS)
     print(f"old ones {time.monotonic() - back:.2f} s")  # noqa: T201
-    scene.wait_empty(BOUND_SECONDS)
-    ambiguous = sum(int(scene.record(key).get("ambiguous", 0)) for key in keys)
+    sandbox.wait_empty(BOUND_SECONDS)
+    ambiguous = sum(int(sandbox.record(key).get("ambiguous", 0)) for key in keys)
     assert ambiguous == 0
-    assert len(scene.gateway.calls()) == 35
+    assert len(sandbox.gateway.calls()) == 35
     # Both consume again, and say so by their heartbeat: none is alive and idle.
     for name in ("worker1", "worker2"):
-        wait_for(lambda name=name: healthy(scene.heartbeat(name)), BOUND_SECONDS, f"the heartbeat of {name}")  # type: ignore[misc]
-    scene.wait_waiting(2)
+        beat = functools.partial(healthy, sandbox.heartbeat(name))
+        wait_for(beat, BOUND_SECONDS, f"the heartbeat of {name}")
+    sandbox.wait_waiting(2)
 
 
 def test_a_full_redis_starts_no_call_records_every_outcome_and_goes_on_when_there_is_room(
-    scene: Scene,
+    sandbox: Sandbox,
 ) -> None:
-    worker = scene.worker(**PATIENT)
-    scene.wait_waiting()
-    scene.gateway.script("13800138001", ["slow:0.6"])
-    scene.gateway.script("13800138002", ["silent:0.6", "2"])
-    scene.gateway.script("13800138003", ["4030"])
-    in_hand = [scene.send(f"1380013800{number}") for number in (1, 2)]
-    scene.wait_submitted("13800138002")
+    worker = sandbox.worker(**PATIENT)
+    sandbox.wait_waiting()
+    sandbox.gateway.script("13800138001", ["slow:0.6"])
+    sandbox.gateway.script("13800138002", ["silent:0.6", "2"])
+    sandbox.gateway.script("13800138003", ["4030"])
+    in_hand = [sandbox.send(f"1380013800{number}") for number in (1, 2)]
+    sandbox.wait_submitted("13800138002")
     with frozen(worker.pid):
-        late = scene.send("13800138004")
-        scene.redis.config_set("maxmemory", 1)
+        late = sandbox.send("13800138004")
+        sandbox.redis.config_set("maxmemory", 1)
     try:
-        scene.wait_state(in_hand[0])
-        wait_for(lambda: scene.state(in_hand[1]) == "waiting", 10, "the retry to be recorded")
-        scene.wait_log(worker, "redis.full")
+        sandbox.wait_state(in_hand[0])
+        wait_for(lambda: sandbox.state(in_hand[1]) == "waiting", 10, "the retry to be recorded")
+        sandbox.wait_log(worker, "redis.full")
         time.sleep(1.5)
-        assert scene.state(late) is None
-        assert scene.gateway.submissions("13800138004") == []
-        assert len(scene.gateway.submissions()) == 2
-        assert scene.redis.hlen("{voice_codes}:unacked") <= 1
+        assert sandbox.state(late) is None
+        assert sandbox.gateway.submissions("13800138004") == []
+        assert len(sandbox.gateway.submissions()) == 2
+        assert sandbox.redis.hlen("{voice_codes}:unacked") <= 1
         wait_for(
-            lambda: healthy(scene.heartbeat()),
+            lambda: healthy(sandbox.heartbeat()),
             5,
             "a heartbeat: a full Redis is no reason to restart a worker",
         )
         with pytest.raises(kombu.exceptions.OperationalError):
-            scene.send()
+            sandbox.send()
     finally:
-        scene.redis.config_set("maxmemory", 0)
+        sandbox.redis.config_set("maxmemory", 0)
     room = time.monotonic()
-    scene.wait_state([late, in_hand[1]], seconds=BOUND_SECONDS)
+    sandbox.wait_state([late, in_hand[1]], seconds=BOUND_SECONDS)
     print(f"resumed {time.monotonic() - room:.2f} s after there was room")  # noqa: T201
-    scene.wait_empty()
+    sandbox.wait_empty()
     assert len(worker.lines("redis.full")) < 8
-    assert scene.redis.hlen("{voice_codes}:returns") == 0
+    assert sandbox.redis.hlen("{voice_codes}:returns") == 0
 
 
-def read_only(scene: Scene, *, on: bool) -> None:
-    scene.redis.replicaof(*(("127.0.0.1", 1) if on else ("no", "one")))
+def read_only(sandbox: Sandbox, *, on: bool) -> None:
+    sandbox.redis.replicaof(*(("127.0.0.1", 1) if on else ("no", "one")))
 
 
-def without_replicas(scene: Scene, *, on: bool) -> None:
-    scene.redis.config_set("min-replicas-to-write", int(on))
+def without_replicas(sandbox: Sandbox, *, on: bool) -> None:
+    sandbox.redis.config_set("min-replicas-to-write", int(on))
 
 
 @pytest.mark.parametrize("refusing", [read_only, without_replicas], ids=lambda refusing: refusing.__name__)
 def test_a_master_that_refuses_writes_under_open_connections_is_waited_for(
-    scene: Scene, refusing: Callable[..., None]
+    sandbox: Sandbox, refusing: Callable[..., None]
 ) -> None:
     """A demoted master takes reads and refuses writes; one worker ended at that, and one span."""
-    workers = [scene.worker(ready=False, **PATIENT) for _ in range(2)]
+    workers = [sandbox.worker(ready=False, **PATIENT) for _ in range(2)]
     for worker in workers:
         worker.wait_ready()
-    scene.wait_waiting(2)
-    scene.gateway.rates({"slow:0.5": 1.0})
-    keys = scene.send_all(4)
-    wait_for(lambda: len(scene.gateway.submissions()) == 4, 10, "calls in hand")
-    refusing(scene, on=True)
+    sandbox.wait_waiting(2)
+    sandbox.gateway.rates({"slow:0.5": 1.0})
+    keys = sandbox.send_all(4)
+    wait_for(lambda: len(sandbox.gateway.submissions()) == 4, 10, "calls in hand")
+    refusing(sandbox, on=True)
     try:
         time.sleep(2)
         assert all(worker.running for worker in workers)
         with pytest.raises(kombu.exceptions.OperationalError):
-            scene.send()
+            sandbox.send()
     finally:
-        refusing(scene, on=False)
+        refusing(sandbox, on=False)
     back = time.monotonic()
-    scene.wait_state([scene.send(), *keys], seconds=BOUND_SECONDS)
+    sandbox.wait_state([sandbox.send(), *keys], seconds=BOUND_SECONDS)
     print(f"resumed {time.monotonic() - back:.2f} s after it took writes again")  # noqa: T201
-    assert len(scene.gateway.calls()) == 5
-    scene.wait_waiting(2)
+    assert len(sandbox.gateway.calls()) == 5
+    sandbox.wait_waiting(2)
     assert sum(len(worker.text().splitlines()) for worker in workers) < 400, (
         "a worker must not fill the disk with its complaints"
     )
@@ -147,11 +151,11 @@ def test_a_master_that_refuses_writes_under_open_connections_is_waited_for(
 
 @pytest.mark.parametrize("trouble", ["refused", "frozen"])
 def test_a_stock_producer_with_the_documented_options_hears_of_it_within_two_seconds(
-    scene: Scene, trouble: str
+    sandbox: Sandbox, trouble: str
 ) -> None:
     """And a second of grace for a busy machine. By default it hangs for ever when Redis is frozen."""
     with (
-        Proxy().start(scene.server.port) as proxy,
+        Proxy().start(sandbox.server.port) as proxy,
         Celery("web", broker=f"redis://127.0.0.1:{proxy.port}/0") as app,
     ):
         app.conf.update(task_publish_retry=False, broker_transport_options=DOCUMENTED)
@@ -168,7 +172,7 @@ def test_a_stock_producer_with_the_documented_options_hears_of_it_within_two_sec
         enqueue(app, "13800138001", "0042", key="after")
 
 
-def test_a_worker_that_starts_before_redis_waits_for_it(durable: Scene) -> None:
+def test_a_worker_that_starts_before_redis_waits_for_it(durable: Sandbox) -> None:
     durable.server.stop()
     worker = durable.worker(ready=False)
     time.sleep(2)

@@ -6,7 +6,7 @@ from typing import Any, Final
 import pytest
 
 from config.replies import ROWS, Alert, Kind, Row, Symptom
-from tests.support.service import TIMES, Stage, fresh, number, staged
+from tests.support.service import TIMES, Service, new_key, new_number, running_service
 from worker.ledger.record import Record
 from worker.simulator.scenarios import SCENARIOS, Scenario, magic_number
 
@@ -30,11 +30,11 @@ NOT_ENDING: Final = {"slow"}
 
 
 @pytest.fixture(scope="module")
-def shown(stage: Stage) -> dict[str, str]:
+def shown(service: Service) -> dict[str, str]:
     """Send a code to every magic number at once, and return the key of each scenario."""
-    keys = {name: fresh() for name in SCENARIOS}
+    keys = {name: new_key() for name in SCENARIOS}
     for name, key in keys.items():
-        stage.send(magic_number(name), "0042", key=key)
+        service.send(magic_number(name), "0042", key=key)
     return keys
 
 
@@ -69,20 +69,20 @@ def check(record: Record, row: Row) -> None:
     [scenario for scenario in SCENARIOS.values() if scenario.name not in NOT_ENDING],
     ids=lambda scenario: scenario.name,
 )
-def test_a_scenario_ends_as_its_row_says(stage: Stage, shown: dict[str, str], scenario: Scenario) -> None:
+def test_a_scenario_ends_as_its_row_says(service: Service, shown: dict[str, str], scenario: Scenario) -> None:
     """State, reason, scope, attempts, what was submitted, and how loudly the log speaks."""
     row, key = ROW[scenario.row], shown[scenario.name]
-    record = stage.ended(key)
+    record = service.ended(key)
     check(record, row)
     assert record.reply_code == scenario.code
     mobile = magic_number(scenario.name)
-    assert stage.submissions(mobile) == len(record.attempts)
-    assert stage.calls(mobile) == (len(record.attempts) if scenario.called else 0)
+    assert service.submissions(mobile) == len(record.attempts)
+    assert service.calls(mobile) == (len(record.attempts) if scenario.called else 0)
     for attempt in record.attempts:
-        line = stage.line("attempt.finished", key=key, attempt=attempt.number)
+        line = service.line("attempt.finished", key=key, attempt=attempt.number)
         assert (line["row"], line["kind"], line["level"]) == (row.name, row.kind.value, LEVELS[row.alert])
         assert line.get("alert") == (None if row.alert is Alert.NONE else row.alert.value)
-    letters = stage.lines("dead_letter.written", key=key)
+    letters = service.lines("dead_letter.written", key=key)
     assert [line["reason"] for line in letters] == ([] if row.kind is Kind.ACCEPTED else [REASONS[row.kind]])
 
 
@@ -91,28 +91,28 @@ def test_every_row_is_played_somewhere() -> None:
     assert {row.name for row in ROWS} == played_rows
 
 
-def test_a_failure_that_heals_ends_as_accepted(stage: Stage) -> None:
-    key = fresh()
+def test_a_failure_that_heals_ends_as_accepted(service: Service) -> None:
+    key = new_key()
     mobile = magic_number("0", 2)
-    stage.send(mobile, "0042", key=key)
-    record = stage.ended(key)
+    service.send(mobile, "0042", key=key)
+    record = service.ended(key)
     assert (record.state, [attempt.row for attempt in record.attempts]) == ("accepted", ["0", "0", "2"])
-    assert (stage.submissions(mobile), stage.calls(mobile)) == (3, 1)
+    assert (service.submissions(mobile), service.calls(mobile)) == (3, 1)
 
 
-def test_the_form_holds_the_bare_number_and_the_code_as_it_was_sent(stage: Stage) -> None:
-    key, mobile = fresh(), number()
-    stage.send(f"+86 {mobile[:3]}-{mobile[3:7]}-{mobile[7:]}", "0042", key=key)
-    stage.ended(key)
-    (submission,) = stage.simulator.client.submissions(mobile)
+def test_the_form_holds_the_bare_number_and_the_code_as_it_was_sent(service: Service) -> None:
+    key, mobile = new_key(), new_number()
+    service.send(f"+86 {mobile[:3]}-{mobile[3:7]}-{mobile[7:]}", "0042", key=key)
+    service.ended(key)
+    (submission,) = service.simulator.client.submissions(mobile)
     assert (submission.code, submission.method, submission.signature) == ("0042", "POST", "dynamic")
 
 
-def test_one_line_tells_all_of_an_attempt(stage: Stage) -> None:
-    key, mobile = fresh(), number()
-    task_id = stage.send(mobile, "0042", key=key, purpose="login")
-    record = stage.ended(key)
-    line = stage.line("attempt.finished", key=key)
+def test_one_line_tells_all_of_an_attempt(service: Service) -> None:
+    key, mobile = new_key(), new_number()
+    task_id = service.send(mobile, "0042", key=key, purpose="login")
+    record = service.ended(key)
+    line = service.line("attempt.finished", key=key)
     expected = {
         "task_id": task_id,
         "attempt": 1,
@@ -139,17 +139,17 @@ def test_one_line_tells_all_of_an_attempt(stage: Stage) -> None:
     ids=lambda value: value.value if isinstance(value, Symptom) else "",
 )
 def test_a_gateway_that_cannot_be_reached_ends_as_its_row_says(
-    tmp_path: Path, stage: Stage, symptom: Symptom, gateway: str
+    tmp_path: Path, service: Service, symptom: Symptom, gateway: str
 ) -> None:
-    address = gateway.format(simulator=stage.simulator.port)
+    address = gateway.format(simulator=service.simulator.port)
     values: dict[str, Any] = {
         "gateway_url": address,
         "read_timeout_seconds": 0.5,
         "connect_timeout_seconds": 0.5,
         "attempt_deadline_seconds": 0.6,
     }
-    with staged(tmp_path, **values) as elsewhere:
-        key = fresh()
-        elsewhere.send(number(), "0042", key=key)
+    with running_service(tmp_path, **values) as elsewhere:
+        key = new_key()
+        elsewhere.send(new_number(), "0042", key=key)
         check(elsewhere.ended(key), ROW[symptom.value])
         assert not elsewhere.lines("attempt.crashed")

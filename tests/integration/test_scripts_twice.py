@@ -10,7 +10,7 @@ import pytest
 
 from config import names
 from config.settings import Settings
-from tests.support.crashes import LONG_AGO, MEETINGS, Scene, outcome, settings_for
+from tests.support.crashes import LONG_AGO, SITUATIONS, Database, outcome, settings_for
 from tests.support.ledger_compare import DUMP
 from worker.embedded.server import Server
 from worker.failure_queue.removal import Removal
@@ -26,10 +26,10 @@ END = GiveUp(Reason.PERMANENT)
 
 
 @pytest.fixture
-def scene(server: Server) -> Iterator[Scene]:
-    scene = Scene(server.url, "13800138000")
-    yield scene
-    scene.close()
+def database(server: Server) -> Iterator[Database]:
+    database = Database(server.url, "13800138000")
+    yield database
+    database.close()
 
 
 def silent(call: Call) -> Call:
@@ -41,21 +41,25 @@ def silent(call: Call) -> Call:
     return run
 
 
-def claim_of(meets: str, *, hint: bool = False) -> Callable[[Scene], Call]:
-    def prepare(scene: Scene) -> Call:
-        MEETINGS[meets](scene)
-        ledger = scene.ledger()
+def claim_of(situation: str, *, hint: bool = False) -> Callable[[Database], Call]:
+    def prepare(database: Database) -> Call:
+        SITUATIONS[situation](database)
+        ledger = database.ledger()
         if hint:
             return lambda: ledger.resume("k", token="once", worker="w").answer
-        late = dataclasses.replace(scene.code, expires_at=time.time() - 1) if meets == "late" else scene.code
+        late = (
+            dataclasses.replace(database.code, expires_at=time.time() - 1)
+            if situation == "late"
+            else database.code
+        )
         return lambda: ledger.claim(late, token="once", worker="w", task_id="t", tag="tag").answer
 
     return prepare
 
 
-def finish_of(code: int, decision: Decision, *, ambiguous: bool = False) -> Callable[[Scene], Call]:
-    def prepare(scene: Scene) -> Call:
-        claim, ledger = scene.claim(), scene.ledger()
+def finish_of(code: int, decision: Decision, *, ambiguous: bool = False) -> Callable[[Database], Call]:
+    def prepare(database: Database) -> Call:
+        claim, ledger = database.claim(), database.ledger()
         end: Outcome = outcome(claim, code, decision)
         if ambiguous:
             end = dataclasses.replace(
@@ -66,62 +70,65 @@ def finish_of(code: int, decision: Decision, *, ambiguous: bool = False) -> Call
     return prepare
 
 
-def refuse(scene: Scene) -> Call:
-    ledger, refused = scene.ledger(), Refused(key="k", reason="wrong", mobile=scene.code.mobile, raw="[]")
+def refuse(database: Database) -> Call:
+    ledger, refused = (
+        database.ledger(),
+        Refused(key="k", reason="wrong", mobile=database.code.mobile, raw="[]"),
+    )
     return lambda: ledger.refuse(refused, own_id="own", task_id="own", reason="bad_input")[1]
 
 
-def refuse_used_key(scene: Scene) -> Call:
-    scene.claim()
-    return refuse(scene)
+def refuse_used_key(database: Database) -> Call:
+    database.claim()
+    return refuse(database)
 
 
-def upkeep_of(meets: str) -> Callable[[Scene], Call]:
-    def prepare(scene: Scene) -> Call:
-        MEETINGS[meets](scene)
-        ledger = scene.ledger()
+def upkeep_of(situation: str) -> Callable[[Database], Call]:
+    def prepare(database: Database) -> Call:
+        SITUATIONS[situation](database)
+        ledger = database.ledger()
         return silent(lambda: ledger.upkeep(token="once"))
 
     return prepare
 
 
-def dead(scene: Scene) -> None:
-    scene.finish(scene.claim(), 4030, END)
+def dead(database: Database) -> None:
+    database.finish(database.claim(), 4030, END)
 
 
-def replay(scene: Scene) -> Call:
-    dead(scene)
-    ledger = scene.ledger()
+def replay(database: Database) -> Call:
+    dead(database)
+    ledger = database.ledger()
     return lambda: ledger.replay("k", token="once", operator="o")
 
 
-def removal(scene: Scene) -> tuple[Removal, Settings]:
-    dead(scene)
-    settings = settings_for(scene.url)
-    return Removal(scene.redis, settings, [0, names.RECORD_VERSION]), settings
+def removal(database: Database) -> tuple[Removal, Settings]:
+    dead(database)
+    settings = settings_for(database.url)
+    return Removal(database.redis, settings, [0, names.RECORD_VERSION]), settings
 
 
-def discard(scene: Scene) -> Call:
-    queue, _ = removal(scene)
+def discard(database: Database) -> Call:
+    queue, _ = removal(database)
     return lambda: list(queue.discard(["k"], run="once", operator="o"))
 
 
-def undo(scene: Scene) -> Call:
-    queue, _ = removal(scene)
+def undo(database: Database) -> Call:
+    queue, _ = removal(database)
     list(queue.discard(["k"], run="before", operator="o"))
     return lambda: list(queue.undo(["k"], run="once", operator="o"))
 
 
-def purge(scene: Scene) -> Call:
-    queue, _ = removal(scene)
-    position = (float(scene.redis.zscore(names.DEAD, "k")), "k")
+def purge(database: Database) -> Call:
+    queue, _ = removal(database)
+    position = (float(database.redis.zscore(names.DEAD, "k")), "k")
     return silent(lambda: queue.remove([position], run="once", operator="o", action="purge"))
 
 
-def fetch(scene: Scene) -> Call:
-    scene.enqueue()
-    scene.redis.lpush(names.QUEUE, "no JSON")
-    script = scripts.load(scene.redis, "transport/fetch")
+def fetch(database: Database) -> Call:
+    database.enqueue()
+    database.redis.lpush(names.QUEUE, "no JSON")
+    script = scripts.load(database.redis, "transport/fetch")
     again = iter("01")
 
     def call() -> Any:
@@ -140,33 +147,33 @@ def fetch(scene: Scene) -> Call:
     return call
 
 
-def unacked(scene: Scene) -> Unacked:
-    MEETINGS["left in unacked"](scene)
-    return Unacked(scene.redis, settings_for(scene.url), RedisAvailability(0, time.monotonic), "w")
+def unacked(database: Database) -> Unacked:
+    SITUATIONS["left in unacked"](database)
+    return Unacked(database.redis, settings_for(database.url), RedisAvailability(0, time.monotonic), "w")
 
 
-def sweep(scene: Scene) -> Call:
-    swept = unacked(scene)
+def sweep(database: Database) -> Call:
+    swept = unacked(database)
     return silent(swept.sweep)
 
 
-def sweep_poison(scene: Scene) -> Call:
-    swept = unacked(scene)
-    scene.redis.hset(names.RETURNS, scene.redis.hkeys(names.UNACKED)[0], 2)
+def sweep_poison(database: Database) -> Call:
+    swept = unacked(database)
+    database.redis.hset(names.RETURNS, database.redis.hkeys(names.UNACKED)[0], 2)
     return silent(swept.sweep)
 
 
-def give_back(scene: Scene) -> Call:
-    given, tags = unacked(scene), scene.redis.hkeys(names.UNACKED)
+def give_back(database: Database) -> Call:
+    given, tags = unacked(database), database.redis.hkeys(names.UNACKED)
     return silent(lambda: given.give_back(tags))
 
 
-def ack(scene: Scene) -> Call:
-    acked, tags = unacked(scene), scene.redis.hkeys(names.UNACKED)
+def ack(database: Database) -> Call:
+    acked, tags = unacked(database), database.redis.hkeys(names.UNACKED)
     return lambda: acked.ack(tags)
 
 
-CALLS: dict[str, Callable[[Scene], Call]] = {
+CALLS: dict[str, Callable[[Database], Call]] = {
     "claim": claim_of("new"),
     "claim, too late": claim_of("late"),
     "claim of what is done": claim_of("duplicate of dead"),
@@ -195,9 +202,9 @@ CALLS: dict[str, Callable[[Scene], Call]] = {
 }
 
 
-def stored(scene: Scene) -> dict[str, Any]:
+def stored(database: Database) -> dict[str, Any]:
     """Return all that stands in Redis, but for the note that a worker is alive."""
-    entries = json.loads(scene.redis.eval(DUMP, 0))
+    entries = json.loads(database.redis.eval(DUMP, 0))
     return {
         name: sorted(value) if name.endswith("}:fetched") else value
         for name, _ttl, value in entries
@@ -206,22 +213,24 @@ def stored(scene: Scene) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("which", CALLS)
-def test_a_script_that_is_executed_twice_changes_nothing_the_second_time(scene: Scene, which: str) -> None:
-    call = CALLS[which](scene)
-    before = stored(scene)
+def test_a_script_that_is_executed_twice_changes_nothing_the_second_time(
+    database: Database, which: str
+) -> None:
+    call = CALLS[which](database)
+    before = stored(database)
     answer = call()
-    once = stored(scene)
+    once = stored(database)
     assert (once == before) == (which == "claim of what is done")
     again = call()
-    assert stored(scene) == once
+    assert stored(database) == once
     assert again == ("done" if which.startswith("finish") else answer)
 
 
 def test_a_message_that_was_given_back_and_fetched_again_is_not_lost_by_a_second_giving_back(
-    scene: Scene,
+    database: Database,
 ) -> None:
     """At worst it is doubled, and the ledger knows it."""
-    call = give_back(scene)
+    call = give_back(database)
     call()
     arguments: list[Any] = [
         LONG_AGO,
@@ -232,6 +241,6 @@ def test_a_message_that_was_given_back_and_fetched_again_is_not_lost_by_a_second
         names.RECORD_PREFIX,
         RAW_CAP_BYTES,
     ]
-    scripts.load(scene.redis, "transport/fetch")(keys=keys.FETCH, args=arguments)
+    scripts.load(database.redis, "transport/fetch")(keys=keys.FETCH, args=arguments)
     call()
-    assert scene.redis.llen(names.QUEUE) + scene.redis.hlen(names.UNACKED) >= 1
+    assert database.redis.llen(names.QUEUE) + database.redis.hlen(names.UNACKED) >= 1

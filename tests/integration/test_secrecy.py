@@ -17,14 +17,14 @@ from typing import Any, Final
 import pytest
 
 from config import names
-from tests.support.ledger_driver import Walk
-from tests.support.service import Stage, fresh, staged
+from tests.support.ledger_driver import LedgerDriver
+from tests.support.service import Service, new_key, running_service
 from tests.support.simulator import ACCOUNT
 from tests.support.workers import wait_for
 from worker.message import digest
 
 APIKEY: Final = "hush/e8f1+2d=apikey"
-PLAYS: Final = {
+SCENARIOS: Final = {
     "accepted": ["2"],
     "retried": ["0", "http_503:0.1", "2"],
     "dead": ["4050"],
@@ -61,66 +61,68 @@ def written(mobile: str, index: int) -> str:
     return (mobile, f"+86{mobile}", f"+86 {spaced}", spaced.replace(" ", "-"), f"0086-{spaced}")[index % 5]
 
 
-OTHERS: Final[dict[str, Callable[[Stage, str, str, str], str]]] = {
-    "duplicate": lambda stage, shown, code, _key: stage.send(
-        shown, code, headers={"task_id": stage.send(shown, code)}
+OTHERS: Final[dict[str, Callable[[Service, str, str, str], str]]] = {
+    "duplicate": lambda service, shown, code, _key: service.send(
+        shown, code, headers={"task_id": service.send(shown, code)}
     ),
-    "number-for-code": lambda stage, shown, code, _key: stage.send(shown, int(code)),
-    "conflict": lambda stage, shown, code, _key: stage.send(
-        shown, code, key=stage.ended(stage.send(shown, "000001")).key
+    "number-for-code": lambda service, shown, code, _key: service.send(shown, int(code)),
+    "conflict": lambda service, shown, code, _key: service.send(
+        shown, code, key=service.ended(service.send(shown, "000001")).key
     ),
-    "bad-key": lambda stage, shown, code, _key: stage.send(shown, code, key=f"login:{shown}"),
-    "number-as-id": lambda stage, shown, code, _key: (
-        "id:" + digest(stage.send(shown, code, headers={"task_id": bare(shown)}))
+    "bad-key": lambda service, shown, code, _key: service.send(shown, code, key=f"login:{shown}"),
+    "number-as-id": lambda service, shown, code, _key: (
+        "id:" + digest(service.send(shown, code, headers={"task_id": bare(shown)}))
     ),
-    "unknown-task": lambda stage, shown, code, _key: str(
-        stage.producer.send_task("read_aloud", args=[shown, code], queue=names.QUEUE).id
+    "unknown-task": lambda service, shown, code, _key: str(
+        service.producer.send_task("read_aloud", args=[shown, code], queue=names.QUEUE).id
     ),
-    "garbage": lambda stage, shown, code, _key: garbage(stage, f"call {shown} and say {code}"),
-    "no-message": lambda stage, shown, code, _key: garbage(stage, json.dumps({"body": [shown, code]})),
+    "garbage": lambda service, shown, code, _key: garbage(service, f"call {shown} and say {code}"),
+    "no-message": lambda service, shown, code, _key: garbage(service, json.dumps({"body": [shown, code]})),
 }
-"""Fate -> what sends it and returns the key under which its end will stand. (stage, number, code, a fresh key)"""
+"""Fate -> what sends it and returns the key under which its end will stand. (service, number, code, a fresh key)"""
 
 
 def bare(shown: str) -> str:
     return re.sub(r"[^0-9]", "", shown)[-11:]
 
 
-def garbage(stage: Stage, item: str) -> str:
-    stage.redis.lpush(names.QUEUE, item)
+def garbage(service: Service, item: str) -> str:
+    service.redis.lpush(names.QUEUE, item)
     return "raw:" + hashlib.sha1(item.encode(), usedforsecurity=False).hexdigest()
 
 
-def play(stage: Stage) -> dict[str, tuple[str, str]]:
+def send_all(service: Service) -> dict[str, tuple[str, str]]:
     """Send a code to every fate, and wait until all of them have ended; one waits."""
-    fates = [*PLAYS, *(f"bug-{step}" for step in BUGS), *OTHERS]
+    fates = [*SCENARIOS, *(f"bug-{step}" for step in BUGS), *OTHERS]
     codes = {fate: number_and_code(index) for index, fate in enumerate(fates)}
     ends = []
     for index, (fate, (mobile, code)) in enumerate(codes.items()):
-        key, shown = fresh(), written(mobile, index)
+        key, shown = new_key(), written(mobile, index)
         if fate in OTHERS:
-            key = OTHERS[fate](stage, shown, code, key)
+            key = OTHERS[fate](service, shown, code, key)
         else:
-            stage.simulator.client.script(mobile, PLAYS.get(fate, []))
-            stage.send(shown, code, key=key, purpose=fate)
+            service.simulator.client.script(mobile, SCENARIOS.get(fate, []))
+            service.send(shown, code, key=key, purpose=fate)
         ends.append(key)
     for key in ends:
-        stage.ended(key, 30)
+        service.ended(key, 30)
     codes["waiting"] = number_and_code(len(fates))
-    stage.send(*codes["waiting"], key=WAITING, headers={"countdown": 200})
-    wait_for(lambda: stage.record(WAITING), 5, "the code that waits")
+    service.send(*codes["waiting"], key=WAITING, headers={"countdown": 200})
+    wait_for(lambda: service.record(WAITING), 5, "the code that waits")
     return codes
 
 
-def hints(stage: Stage) -> str:
+def hints(service: Service) -> str:
     """Have upkeep hint the code that waits, while the worker is frozen, and return what then stands on the queue."""
-    stage.worker.signal(signal.SIGSTOP)
-    walk = Walk(stage.server.url)
-    walk.later(230)
-    assert walk.upkeep().hinted
-    walk.close()
-    messages: Any = [item for name in (names.QUEUE, names.HINTS) for item in stage.redis.lrange(name, 0, -1)]
-    stage.worker.signal(signal.SIGCONT)
+    service.worker.signal(signal.SIGSTOP)
+    driver = LedgerDriver(service.server.url)
+    driver.later(230)
+    assert driver.upkeep().hinted
+    driver.close()
+    messages: Any = [
+        item for name in (names.QUEUE, names.HINTS) for item in service.redis.lrange(name, 0, -1)
+    ]
+    service.worker.signal(signal.SIGCONT)
     return "\n".join(message + str(json.loads(message)["body"]) for message in messages)
 
 
@@ -141,15 +143,17 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Said]:
     folder = tmp_path_factory.mktemp("secrecy")
     values: dict[str, Any] = {"apikey": APIKEY, "log_level": "DEBUG", "celery_log_level": "DEBUG"}
     began = int(time.time())
-    with staged(folder, app="tests.support.buggy_app", options=("-E", "-l", "debug"), **values) as stage:
-        with stage.server.client() as listener, listener.pubsub() as pubsub:
+    with running_service(
+        folder, app="tests.support.buggy_app", options=("-E", "-l", "debug"), **values
+    ) as service:
+        with service.server.client() as listener, listener.pubsub() as pubsub:
             pubsub.psubscribe("*")
-            codes = play(stage)
-            stage.redis.publish("test", LAST_EVENT)
+            codes = send_all(service)
+            service.redis.publish("test", LAST_EVENT)
             events = drained(pubsub)
-        on_queue = hints(stage)
-        key_names: Any = stage.redis.keys("*")
-        stage.worker.stop()
+        on_queue = hints(service)
+        key_names: Any = service.redis.keys("*")
+        service.worker.stop()
         log = (folder / "worker.log").read_text()
         yield Said(log, "\n".join(key_names), on_queue, events, codes, range(began - 1, int(time.time()) + 2))
 

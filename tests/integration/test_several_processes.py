@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from config.names import Event
-from tests.support.testbed import Scene
+from tests.support.sandbox import Sandbox
 from tests.support.workers import ROOT, RunningWorker, environment, wait_for
 
 
@@ -29,10 +29,12 @@ class Several(RunningWorker):
 
 
 @pytest.fixture
-def several(scene: Scene) -> Iterator[Several]:
-    heartbeat = scene.heartbeat()
+def several(sandbox: Sandbox) -> Iterator[Several]:
+    heartbeat = sandbox.heartbeat()
     log = heartbeat.with_name("several.log")
-    env = environment(broker_url=scene.url, gateway_url=scene.simulator.url, heartbeat_file=str(heartbeat))
+    env = environment(
+        broker_url=sandbox.url, gateway_url=sandbox.simulator.url, heartbeat_file=str(heartbeat)
+    )
     with Several(log, env) as running:
         wait_for(
             lambda: len(running.lines(Event.WORKER_STARTED)) == 2 and heartbeat.exists(),
@@ -42,21 +44,21 @@ def several(scene: Scene) -> Iterator[Several]:
         yield running
 
 
-def test_both_deliver_and_both_end_when_asked_to(scene: Scene, several: Several) -> None:
-    keys = scene.send_all(60)
-    scene.wait_state(keys)
+def test_both_deliver_and_both_end_when_asked_to(sandbox: Sandbox, several: Several) -> None:
+    keys = sandbox.send_all(60)
+    sandbox.wait_state(keys)
     workers = {line["worker"] for line in several.lines(Event.ATTEMPT_FINISHED)}
     assert {name.split("@")[0] for name in workers} == {"worker1", "worker2"}
     assert several.stop() == 0
     assert len(several.lines(Event.WORKER_STOPPED)) == 2
-    assert scene.standing() == {}
+    assert sandbox.standing() == {}
 
 
-def test_one_that_was_killed_comes_back_and_delivers_meanwhile(scene: Scene, several: Several) -> None:
+def test_one_that_was_killed_comes_back_and_delivers_meanwhile(sandbox: Sandbox, several: Several) -> None:
     first = several.pids()[0]
     os.kill(first, signal.SIGKILL)
-    scene.wait_state(scene.send_all(20))
-    died: dict[str, Any] = scene.wait_log(several, Event.WORKER_DIED)
+    sandbox.wait_state(sandbox.send_all(20))
+    died: dict[str, Any] = sandbox.wait_log(several, Event.WORKER_DIED)
     assert died["status"] == -signal.SIGKILL
     wait_for(lambda: len(several.lines(Event.WORKER_STARTED)) == 3, 20, "another in its place")
     assert several.stop() == 0
@@ -68,8 +70,8 @@ def test_no_worker_outlives_its_supervisor(several: Several) -> None:
     wait_for(lambda: len(several.lines(Event.WORKER_STOPPED)) == 2, 20, "both workers to end")
 
 
-def test_wrong_settings_are_told_once(scene: Scene) -> None:
-    env = environment(broker_url=scene.url, gateway_url=scene.simulator.url, account=None)
+def test_wrong_settings_are_told_once(sandbox: Sandbox) -> None:
+    env = environment(broker_url=sandbox.url, gateway_url=sandbox.simulator.url, account=None)
     command = [sys.executable, "-m", "worker.cli", "worker", "--processes", "2"]
     done = subprocess.run(command, env=env, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 2

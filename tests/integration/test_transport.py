@@ -5,82 +5,82 @@ import signal
 from typing import Any
 
 from config import names
-from tests.support.testbed import CODE, Scene, frozen, message
+from tests.support.sandbox import CODE, Sandbox, frozen, message
 from tests.support.stock_app import SEEN
 from tests.support.workers import RunningWorker, wait_for
 
 STOCK_OPTIONS = ("--pool", "solo", "--without-mingle", "--without-gossip")
 
 
-def stock_worker(scene: Scene) -> RunningWorker:
+def stock_worker(sandbox: Sandbox) -> RunningWorker:
     """Start a worker that consumes the queue with kombu's own transport."""
-    return scene.worker(app="tests.support.stock_app", options=STOCK_OPTIONS)
+    return sandbox.worker(app="tests.support.stock_app", options=STOCK_OPTIONS)
 
 
-def freeze_idle_publish_one_and_kill(scene: Scene, worker: RunningWorker) -> str:
-    """Play the scene in which kombu's own transport loses a message; return the message's key."""
-    scene.wait_waiting()
+def freeze_idle_publish_one_and_kill(sandbox: Sandbox, worker: RunningWorker) -> str:
+    """Run the case in which kombu's own transport loses a message; return the message's key."""
+    sandbox.wait_waiting()
     worker.signal(signal.SIGSTOP)
-    key = scene.send()
+    key = sandbox.send()
     worker.kill()
     return key
 
 
-def test_kombus_own_transport_loses_a_message_when_an_idle_worker_is_killed(scene: Scene) -> None:
+def test_kombus_own_transport_loses_a_message_when_an_idle_worker_is_killed(sandbox: Sandbox) -> None:
     """The hole that our own transport exists for. Should this fail one day, kombu has closed it."""
-    freeze_idle_publish_one_and_kill(scene, stock_worker(scene))
-    assert scene.standing() == {}
-    assert scene.redis.exists("unacked", "unacked_index", SEEN) == 0
+    freeze_idle_publish_one_and_kill(sandbox, stock_worker(sandbox))
+    assert sandbox.standing() == {}
+    assert sandbox.redis.exists("unacked", "unacked_index", SEEN) == 0
 
 
-def test_the_same_scene_loses_nothing_with_our_own(scene: Scene) -> None:
-    key = freeze_idle_publish_one_and_kill(scene, scene.worker())
-    assert sum(scene.standing().values()) > 0
-    scene.worker()
-    scene.wait_state(key)
-    scene.wait_empty()
-    assert len(scene.gateway.calls()) == 1
+def test_the_same_case_loses_nothing_with_our_own(sandbox: Sandbox) -> None:
+    key = freeze_idle_publish_one_and_kill(sandbox, sandbox.worker())
+    assert sum(sandbox.standing().values()) > 0
+    sandbox.worker()
+    sandbox.wait_state(key)
+    sandbox.wait_empty()
+    assert len(sandbox.gateway.calls()) == 1
 
 
-def test_two_codes_with_one_delivery_tag_are_both_called(scene: Scene) -> None:
+def test_two_codes_with_one_delivery_tag_are_both_called(sandbox: Sandbox) -> None:
     for key in ("one", "two"):
-        scene.push(
+        sandbox.push(
             message(
                 key, mobile=f"1380013800{len(key)}" if key == "one" else "13800138009", delivery_tag="same"
             )
         )
-    scene.worker()
-    scene.wait_state(["one", "two"])
-    scene.wait_empty()
+    sandbox.worker()
+    sandbox.wait_state(["one", "two"])
+    sandbox.wait_empty()
 
 
-def test_two_workers_share_the_load_and_nothing_is_fetched_beyond_the_free_slots(scene: Scene) -> None:
+def test_two_workers_share_the_load_and_nothing_is_fetched_beyond_the_free_slots(sandbox: Sandbox) -> None:
     """A worker that sat on more than it can call would keep it from the idle one."""
-    scene.gateway.rates({"silent:0.3": 1.0})
+    sandbox.gateway.rates({"silent:0.3": 1.0})
     try:
-        workers = [scene.worker(ready=False, concurrency=3, read_timeout_seconds=0.9) for _ in range(2)]
+        workers = [sandbox.worker(ready=False, concurrency=3, read_timeout_seconds=0.9) for _ in range(2)]
         for worker in workers:
             worker.wait_ready()
-        scene.wait_waiting(2)
-        scene.send_all(12)
-        wait_for(lambda: len(scene.gateway.submissions()) >= 6, 10, "six at once")
-        assert scene.redis.hlen(names.UNACKED) <= 6
+        sandbox.wait_waiting(2)
+        sandbox.send_all(12)
+        wait_for(lambda: len(sandbox.gateway.submissions()) >= 6, 10, "six at once")
+        assert sandbox.redis.hlen(names.UNACKED) <= 6
         for worker in workers:
             wait_for(lambda worker=worker: len(worker.lines("attempt.finished")) >= 4, 20, "work for both")  # type: ignore[misc]
     finally:
-        scene.gateway.rates({})
+        sandbox.gateway.rates({})
 
 
-def test_acks_are_sent_before_the_worker_ends(scene: Scene) -> None:
-    worker = scene.worker()
-    keys_ = scene.send_all(20)
-    scene.wait_state(keys_)
+def test_acks_are_sent_before_the_worker_ends(sandbox: Sandbox) -> None:
+    worker = sandbox.worker()
+    keys_ = sandbox.send_all(20)
+    sandbox.wait_state(keys_)
     assert worker.stop() == 0
-    assert scene.standing() == {}
-    assert len(scene.gateway.calls()) == 20
+    assert sandbox.standing() == {}
+    assert len(sandbox.gateway.calls()) == 20
 
 
-def test_what_was_fetched_and_not_begun_goes_back_at_once_when_the_worker_stops(scene: Scene) -> None:
+def test_what_was_fetched_and_not_begun_goes_back_at_once_when_the_worker_stops(sandbox: Sandbox) -> None:
     """Two slots, twice as many fetched, and a visibility time-out far beyond this test: only giving back brings them back."""
     long: dict[str, Any] = {
         "visibility_timeout_seconds": 120,
@@ -88,27 +88,27 @@ def test_what_was_fetched_and_not_begun_goes_back_at_once_when_the_worker_stops(
         "read_timeout_seconds": 3,
         "lease_seconds": 4,
     }
-    worker = scene.worker(options=("--prefetch-multiplier", "2"), concurrency=2, **long)
-    scene.wait_waiting()
-    scene.gateway.rates({"slow:2": 1.0})
-    sent = scene.send_all(4)
-    wait_for(lambda: scene.redis.hlen(names.UNACKED) == 4, 10, "four to be fetched")
-    wait_for(lambda: len(scene.gateway.submissions()) == 2, 10, "two to be begun")
+    worker = sandbox.worker(options=("--prefetch-multiplier", "2"), concurrency=2, **long)
+    sandbox.wait_waiting()
+    sandbox.gateway.rates({"slow:2": 1.0})
+    sent = sandbox.send_all(4)
+    wait_for(lambda: sandbox.redis.hlen(names.UNACKED) == 4, 10, "four to be fetched")
+    wait_for(lambda: len(sandbox.gateway.submissions()) == 2, 10, "two to be begun")
     assert worker.stop() == 0
-    assert sorted(map(str, scene.states(sent))) == ["None", "None", "accepted", "accepted"]
-    assert scene.standing() == {names.QUEUE: 2}
-    scene.gateway.rates({})
-    scene.worker()
-    scene.wait_state(sent)
-    assert len(scene.gateway.calls()) == 4
+    assert sorted(map(str, sandbox.states(sent))) == ["None", "None", "accepted", "accepted"]
+    assert sandbox.standing() == {names.QUEUE: 2}
+    sandbox.gateway.rates({})
+    sandbox.worker()
+    sandbox.wait_state(sent)
+    assert len(sandbox.gateway.calls()) == 4
 
 
-def leave_in_unacked(scene: Scene, worker: RunningWorker, count: int) -> list[str]:
+def leave_in_unacked(sandbox: Sandbox, worker: RunningWorker, count: int) -> list[str]:
     """Kill a worker while the gateway, which is frozen, has its calls in hand."""
-    with frozen(scene.simulator.pid):
-        sent = scene.send_all(count)
+    with frozen(sandbox.simulator.pid):
+        sent = sandbox.send_all(count)
         wait_for(
-            lambda: scene.redis.hlen(names.UNACKED) == count and all(scene.states(sent)),
+            lambda: sandbox.redis.hlen(names.UNACKED) == count and all(sandbox.states(sent)),
             10,
             "all to be fetched and claimed",
         )
@@ -116,7 +116,7 @@ def leave_in_unacked(scene: Scene, worker: RunningWorker, count: int) -> list[st
     return sent
 
 
-def test_a_stock_worker_reads_what_ours_gave_back(scene: Scene) -> None:
+def test_a_stock_worker_reads_what_ours_gave_back(sandbox: Sandbox) -> None:
     """The queue stays Celery's: whoever leaves this worker behind reads on where it stopped."""
     slow: dict[str, Any] = {
         "attempt_deadline_seconds": 3,
@@ -124,34 +124,34 @@ def test_a_stock_worker_reads_what_ours_gave_back(scene: Scene) -> None:
         "lease_seconds": 4,
         "visibility_timeout_seconds": 120,
     }
-    worker = scene.worker(options=("--prefetch-multiplier", "2"), concurrency=1, **slow)
-    scene.wait_waiting()
-    scene.gateway.rates({"slow:2": 1.0})
-    scene.send("13800138001", key="called")
-    scene.wait_submitted("13800138001")
-    scene.send("13800138002", key="left", purpose="login")
-    wait_for(lambda: scene.redis.hlen(names.UNACKED) == 2, 10, "the second one to be fetched")
+    worker = sandbox.worker(options=("--prefetch-multiplier", "2"), concurrency=1, **slow)
+    sandbox.wait_waiting()
+    sandbox.gateway.rates({"slow:2": 1.0})
+    sandbox.send("13800138001", key="called")
+    sandbox.wait_submitted("13800138001")
+    sandbox.send("13800138002", key="left", purpose="login")
+    wait_for(lambda: sandbox.redis.hlen(names.UNACKED) == 2, 10, "the second one to be fetched")
     assert worker.stop() == 0
-    scene.gateway.rates({})
-    assert scene.standing() == {names.QUEUE: 1}
-    stock_worker(scene)
-    wait_for(lambda: scene.redis.llen(SEEN), 10, "the stock worker to take it")
-    seen = [json.loads(item) for item in scene.redis.lrange(SEEN, 0, -1)]
+    sandbox.gateway.rates({})
+    assert sandbox.standing() == {names.QUEUE: 1}
+    stock_worker(sandbox)
+    wait_for(lambda: sandbox.redis.llen(SEEN), 10, "the stock worker to take it")
+    seen = [json.loads(item) for item in sandbox.redis.lrange(SEEN, 0, -1)]
     assert seen == [["13800138002", CODE, {"key": "left", "purpose": "login"}]]
 
 
-def test_what_a_killed_worker_left_in_unacked_or_in_lists_of_priorities_is_called(scene: Scene) -> None:
+def test_what_a_killed_worker_left_in_unacked_or_in_lists_of_priorities_is_called(sandbox: Sandbox) -> None:
     """In the list, in `unacked`, and in the lists that kombu uses for priorities."""
-    worker = scene.worker()
-    scene.wait_waiting()
-    in_unacked = leave_in_unacked(scene, worker, 3)
-    in_list = scene.send_all(3)
+    worker = sandbox.worker()
+    sandbox.wait_waiting()
+    in_unacked = leave_in_unacked(sandbox, worker, 3)
+    in_list = sandbox.send_all(3)
     with_priority = [f"p{priority}" for priority in (3, 6, 9)]
     for priority, key in zip((3, 6, 9), with_priority, strict=True):
         args = [f"1380013888{priority}", CODE]
-        scene.producer().send_task(
+        sandbox.producer().send_task(
             names.SEND_TASK, args=args, kwargs={"key": key}, queue=names.QUEUE, priority=priority
         )
-    scene.worker()
-    scene.wait_state(in_unacked + in_list + with_priority, seconds=15)
-    scene.wait_empty()
+    sandbox.worker()
+    sandbox.wait_state(in_unacked + in_list + with_priority, seconds=15)
+    sandbox.wait_empty()

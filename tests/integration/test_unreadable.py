@@ -10,38 +10,38 @@ import pytest
 
 from config import names
 from config.settings import load
-from tests.support.testbed import Scene, message
+from tests.support.sandbox import Sandbox, message
 from worker.embedded.server import Server
 from worker.simulator.process import RunningSimulator
 from worker.store.client import connect
 
 
 @pytest.fixture(scope="module")
-def scene(
-    scene_server: Server, scene_simulator: RunningSimulator, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Scene]:
+def sandbox(
+    sandbox_server: Server, sandbox_simulator: RunningSimulator, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Sandbox]:
     """Give one worker for all tests here: what one item does to it shows in the next test."""
-    scene_server.flush()
-    scene_simulator.client.reset()
-    with Scene(scene_server, scene_simulator, tmp_path_factory.mktemp("rubbish")) as scene:
-        scene.worker(visibility_timeout_seconds=60, log_level="INFO")
-        yield scene
+    sandbox_server.flush()
+    sandbox_simulator.client.reset()
+    with Sandbox(sandbox_server, sandbox_simulator, tmp_path_factory.mktemp("rubbish")) as sandbox:
+        sandbox.worker(visibility_timeout_seconds=60, log_level="INFO")
+        yield sandbox
 
 
-def bury(scene: Scene, item: str | bytes) -> tuple[str, bytes]:
+def bury(sandbox: Sandbox, item: str | bytes) -> tuple[str, bytes]:
     """Put an item on the queue and return the reason and the kept bytes of the dead letter that it becomes."""
-    scene.redis.delete(names.DEAD)
-    scene.push(item)
-    good = scene.send(f"138{time.monotonic_ns() % 100_000_000:08}")
-    scene.wait_state(good)
-    scene.wait_empty()
-    assert scene.workers[0].running
-    (key,) = scene.redis.zrange(names.DEAD, 0, -1)
-    with connect(load(_env_file=None, broker_url=scene.url)) as client:
+    sandbox.redis.delete(names.DEAD)
+    sandbox.push(item)
+    good = sandbox.send(f"138{time.monotonic_ns() % 100_000_000:08}")
+    sandbox.wait_state(good)
+    sandbox.wait_empty()
+    assert sandbox.workers[0].running
+    (key,) = sandbox.redis.zrange(names.DEAD, 0, -1)
+    with connect(load(_env_file=None, broker_url=sandbox.url)) as client:
         assert (
             client.hget(names.RECORD_PREFIX + key, "raw") is not None
         )  # an operator can read it, whatever its bytes
-    record: dict[bytes, bytes] = scene.raw.hgetall(names.RECORD_PREFIX + key)
+    record: dict[bytes, bytes] = sandbox.raw.hgetall(names.RECORD_PREFIX + key)
     assert record[b"state"] == b"dead"
     return record[b"reason"].decode(), record[b"raw"]
 
@@ -89,8 +89,8 @@ def nested(depth: int) -> str:
         }.items()
     ],
 )
-def test_an_item_that_is_no_message_keeps_its_bytes_in_the_dead_letter(scene: Scene, item: bytes) -> None:
-    reason, raw = bury(scene, item)
+def test_an_item_that_is_no_message_keeps_its_bytes_in_the_dead_letter(sandbox: Sandbox, item: bytes) -> None:
+    reason, raw = bury(sandbox, item)
     assert reason == "unreadable"
     assert raw == item[:16_384]
 
@@ -140,18 +140,18 @@ UNREADABLE = {
 
 @pytest.mark.parametrize("item", [pytest.param(item, id=name) for name, item in UNREADABLE.items()])
 def test_a_message_that_celery_cannot_take_becomes_a_dead_letter_byte_for_byte(
-    scene: Scene, item: str | bytes
+    sandbox: Sandbox, item: str | bytes
 ) -> None:
-    reason, raw = bury(scene, item)
+    reason, raw = bury(sandbox, item)
     assert reason == "unreadable"
     assert raw == (item.encode() if isinstance(item, str) else item)
 
 
 @pytest.mark.parametrize("task", ["tasks.of_tomorrow", None, 7, ["send_voice_code"], {"a": 1}, True], ids=str)
-def test_a_task_that_this_version_does_not_know_becomes_a_dead_letter(scene: Scene, task: Any) -> None:
+def test_a_task_that_this_version_does_not_know_becomes_a_dead_letter(sandbox: Sandbox, task: Any) -> None:
     """A stock worker drops it with a log line; one with a list for a name ends it."""
     item = spoilt(headers={"task": task})
-    reason, raw = bury(scene, item)
+    reason, raw = bury(sandbox, item)
     assert reason in {"unknown_task", "unreadable"}
     assert raw.decode() == item
 
@@ -160,9 +160,9 @@ def test_a_task_that_this_version_does_not_know_becomes_a_dead_letter(scene: Sce
     "arguments",
     ["[[], {}, {}]", "[[7], {}, {}]", '[["a", "b"], {}, {}]', '[["k"], {"x": 1}, {}]', '[["a b"], {}, {}]'],
 )
-def test_a_hint_with_wrong_arguments_becomes_a_dead_letter(scene: Scene, arguments: str) -> None:
+def test_a_hint_with_wrong_arguments_becomes_a_dead_letter(sandbox: Sandbox, arguments: str) -> None:
     item = spoilt(body=arguments, headers={"task": names.RESUME_TASK})
-    assert bury(scene, item)[0] == "bad_input"
+    assert bury(sandbox, item)[0] == "bad_input"
 
 
 @pytest.mark.parametrize(
@@ -170,14 +170,14 @@ def test_a_hint_with_wrong_arguments_becomes_a_dead_letter(scene: Scene, argumen
     [7, ["a"], {"a": 1}, "x" * 10_000, "é", "13800138000", ""],
     ids=lambda odd: str(odd)[:11].encode("unicode_escape").decode(),
 )
-def test_a_strange_task_id_is_no_obstacle(scene: Scene, odd: Any) -> None:
+def test_a_strange_task_id_is_no_obstacle(sandbox: Sandbox, odd: Any) -> None:
     """The code has a key of its own; a message without one gets a key that is made of the id."""
     mobile = f"137{time.monotonic_ns() % 100_000_000:08}"
-    scene.push(spoilt(body=json.dumps([[mobile, "0042"], {}, {}]), headers={"id": odd}))
-    scene.wait_submitted(mobile)
-    scene.wait_empty()
-    assert len(scene.gateway.calls(mobile)) == 1
-    assert not [key for key in scene.redis.keys("*") if "13800138000" in key]
+    sandbox.push(spoilt(body=json.dumps([[mobile, "0042"], {}, {}]), headers={"id": odd}))
+    sandbox.wait_submitted(mobile)
+    sandbox.wait_empty()
+    assert len(sandbox.gateway.calls(mobile)) == 1
+    assert not [key for key in sandbox.redis.keys("*") if "13800138000" in key]
 
 
 @pytest.mark.parametrize(
@@ -195,23 +195,23 @@ def test_a_strange_task_id_is_no_obstacle(scene: Scene, odd: Any) -> None:
     ids=str,
 )
 def test_what_we_do_not_look_at_may_be_anything(
-    scene: Scene, without: tuple[str, ...], parts: dict[str, Any]
+    sandbox: Sandbox, without: tuple[str, ...], parts: dict[str, Any]
 ) -> None:
     mobile = f"136{time.monotonic_ns() % 100_000_000:08}"
-    scene.push(spoilt(*without, body=json.dumps([[mobile, "0042"], {}, {}]), **parts))
-    scene.wait_submitted(mobile)
-    scene.wait_empty()
-    assert scene.workers[0].running
+    sandbox.push(spoilt(*without, body=json.dumps([[mobile, "0042"], {}, {}]), **parts))
+    sandbox.wait_submitted(mobile)
+    sandbox.wait_empty()
+    assert sandbox.workers[0].running
 
 
 @pytest.mark.parametrize("tag", ["é", "\x00\n", "x" * 1000, '"', "a b"], ids=ascii)
-def test_any_delivery_tag_is_as_good_as_another(scene: Scene, tag: str) -> None:
+def test_any_delivery_tag_is_as_good_as_another(sandbox: Sandbox, tag: str) -> None:
     mobile = f"135{time.monotonic_ns() % 100_000_000:08}"
-    scene.push(spoilt(body=json.dumps([[mobile, "0042"], {}, {}]), properties={"delivery_tag": tag}))
-    scene.wait_submitted(mobile)
-    scene.wait_empty()
+    sandbox.push(spoilt(body=json.dumps([[mobile, "0042"], {}, {}]), properties={"delivery_tag": tag}))
+    sandbox.wait_submitted(mobile)
+    sandbox.wait_empty()
 
 
-def test_a_delivery_tag_in_no_encoding_does_not_end_the_worker(scene: Scene) -> None:
+def test_a_delivery_tag_in_no_encoding_does_not_end_the_worker(sandbox: Sandbox) -> None:
     item = message("odd-tag", delivery_tag="caf?").encode().replace(b"caf?", b"caf\xe9")
-    assert bury(scene, item) == ("unreadable", item)
+    assert bury(sandbox, item) == ("unreadable", item)

@@ -10,17 +10,19 @@ from typing import Any
 import pytest
 
 from config import names
-from tests.support.service import TIMES, Stage, fresh, number, staged
+from tests.support.service import TIMES, Service, new_key, new_number, running_service
 from tests.support.workers import RunningWorker, environment, wait_for
 
 CODE = "48291"
 
 
 @pytest.fixture(scope="module")
-def buggy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+def buggy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """Give a worker with bugs, on a Redis that keeps its data over a restart."""
-    with staged(tmp_path_factory.mktemp("buggy"), app="tests.support.buggy_app", data=True) as stage:
-        yield stage
+    with running_service(
+        tmp_path_factory.mktemp("buggy"), app="tests.support.buggy_app", data=True
+    ) as service:
+        yield service
 
 
 @pytest.mark.parametrize(
@@ -36,9 +38,9 @@ def buggy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         ("report", ["2"], 1),
     ],
 )
-def test_a_bug_at_any_step_loses_nothing(buggy: Stage, step: str, attempts: list[str], calls: int) -> None:
+def test_a_bug_at_any_step_loses_nothing(buggy: Service, step: str, attempts: list[str], calls: int) -> None:
     """Before the claim nothing has happened; before the first byte it is transient; after it, ambiguous."""
-    key, mobile = fresh(), number()
+    key, mobile = new_key(), new_number()
     buggy.send(mobile, CODE, key=key, purpose=f"bug-{step}")
     record = buggy.ended(key)
     assert (record.state, [attempt.row for attempt in record.attempts]) == ("accepted", attempts)
@@ -63,18 +65,18 @@ def test_a_bug_at_any_step_loses_nothing(buggy: Stage, step: str, attempts: list
     ],
 )
 def test_a_bug_that_stays_ends_as_its_row_says(
-    buggy: Stage, step: str, row: str, reason: str, attempts: int
+    buggy: Service, step: str, row: str, reason: str, attempts: int
 ) -> None:
-    key = fresh()
-    buggy.send(number(), CODE, key=key, purpose=f"bug-{step}-always")
+    key = new_key()
+    buggy.send(new_number(), CODE, key=key, purpose=f"bug-{step}-always")
     record = buggy.ended(key)
     assert (record.row, record.reason, record.scope, len(record.attempts)) == (row, reason, "host", attempts)
 
 
-def test_a_bug_that_stays_before_the_claim_keeps_the_message(buggy: Stage) -> None:
+def test_a_bug_that_stays_before_the_claim_keeps_the_message(buggy: Service) -> None:
     """It comes back once in a visibility time-out: neither lost, nor a hot loop, until a worker without the bug takes it."""
-    key = fresh()
-    task_id = buggy.send(number(), CODE, key=key, purpose="bug-claim-always")
+    key = new_key()
+    task_id = buggy.send(new_number(), CODE, key=key, purpose="bug-claim-always")
     crashed = wait_for(
         lambda: len(buggy.lines("task.crashed", task_id=task_id)) >= 2 and buggy.left(), 10, "a second look"
     )
@@ -83,17 +85,17 @@ def test_a_bug_that_stays_before_the_claim_keeps_the_message(buggy: Stage) -> No
     buggy.redis.delete(names.UNACKED, names.UNACKED_INDEX, names.QUEUE)
 
 
-def test_a_worker_that_woke_up_past_the_deadline_sends_nothing(buggy: Stage) -> None:
-    key, mobile = fresh(), number()
+def test_a_worker_that_woke_up_past_the_deadline_sends_nothing(buggy: Service) -> None:
+    key, mobile = new_key(), new_number()
     buggy.send(mobile, CODE, key=key, purpose="slow-submit")
     record = buggy.ended(key)
     assert [attempt.row for attempt in record.attempts] == ["not_sent", "2"]
     assert (record.ambiguous, buggy.submissions(mobile)) == (0, 1)
 
 
-def test_an_outcome_is_written_after_redis_came_back(buggy: Stage) -> None:
+def test_an_outcome_is_written_after_redis_came_back(buggy: Service) -> None:
     """And the phone is not called twice for it."""
-    key, mobile = fresh(), number()
+    key, mobile = new_key(), new_number()
     buggy.simulator.client.script(mobile, ["slow:0.3"])
     buggy.send(mobile, CODE, key=key)
     wait_for(lambda: buggy.submissions(mobile), 5, "the call")
@@ -106,8 +108,8 @@ def test_an_outcome_is_written_after_redis_came_back(buggy: Stage) -> None:
     assert buggy.submissions(mobile) == 1
 
 
-def test_a_message_is_left_when_redis_is_away_before_the_claim_and_delivered_later(buggy: Stage) -> None:
-    key, mobile = fresh(), number()
+def test_a_message_is_left_when_redis_is_away_before_the_claim_and_delivered_later(buggy: Service) -> None:
+    key, mobile = new_key(), new_number()
     buggy.send(mobile, CODE, key=key, purpose="slow-claim")
     wait_for(lambda: buggy.redis.hlen(names.UNACKED), 5, "the fetch")
     buggy.server.stop()
@@ -119,9 +121,9 @@ def test_a_message_is_left_when_redis_is_away_before_the_claim_and_delivered_lat
 
 
 def test_a_code_whose_record_a_failover_took_in_mid_call_is_taken_up_again_from_its_message(
-    buggy: Stage,
+    buggy: Service,
 ) -> None:
-    key, mobile = fresh(), number()
+    key, mobile = new_key(), new_number()
     buggy.simulator.client.script(mobile, ["0"])
     buggy.send(mobile, CODE, key=key, purpose="slow-finish")
     wait_for(lambda: buggy.submissions(mobile), 5, "the call")
@@ -132,9 +134,9 @@ def test_a_code_whose_record_a_failover_took_in_mid_call_is_taken_up_again_from_
     assert buggy.submissions(mobile) == 2
 
 
-def test_a_worker_killed_in_mid_call_is_a_lease_that_is_over(buggy: Stage) -> None:
+def test_a_worker_killed_in_mid_call_is_a_lease_that_is_over(buggy: Service) -> None:
     """Counted ambiguous, called again as often as that allows, and its dead letter shows the death."""
-    key, mobile = fresh(), number()
+    key, mobile = new_key(), new_number()
     buggy.simulator.client.script(mobile, ["accepted_then_silent", "4030"])
     buggy.send(mobile, CODE, key=key)
     wait_for(lambda: buggy.submissions(mobile), 5, "the call")
@@ -145,8 +147,10 @@ def test_a_worker_killed_in_mid_call_is_a_lease_that_is_over(buggy: Stage) -> No
     assert (record.state, record.reason, record.ambiguous, record.deaths) == ("dead", "permanent", 1, 1)
 
 
-def test_a_worker_frozen_in_mid_call_past_its_lease_overwrites_nothing(buggy: Stage, tmp_path: Path) -> None:
-    key, mobile = fresh(), number()
+def test_a_worker_frozen_in_mid_call_past_its_lease_overwrites_nothing(
+    buggy: Service, tmp_path: Path
+) -> None:
+    key, mobile = new_key(), new_number()
     buggy.simulator.client.script(mobile, ["accepted_then_silent", "2"])
     buggy.send(mobile, CODE, key=key)
     wait_for(lambda: buggy.submissions(mobile), 5, "the call")
@@ -172,29 +176,29 @@ def test_a_mixed_load_is_conserved(tmp_path: Path) -> None:
         "4050": 0.03,
         "40501": 0.05,
     }
-    with staged(tmp_path, ambiguous_retries=2) as stage:
-        stage.simulator.client.rates(rates, seed=7)
-        codes = {fresh(): number() for _ in range(300)}
+    with running_service(tmp_path, ambiguous_retries=2) as service:
+        service.simulator.client.rates(rates, seed=7)
+        codes = {new_key(): new_number() for _ in range(300)}
         for index, (key, mobile) in enumerate(codes.items()):
             for _ in range(2 if index % 5 == 0 else 1):
-                stage.send(mobile, CODE, key=key)
-        records = {key: stage.ended(key, 40) for key in codes}
-        stage.wait_idle()
+                service.send(mobile, CODE, key=key)
+        records = {key: service.ended(key, 40) for key in codes}
+        service.wait_idle()
         journal = [json.loads(line) for line in (tmp_path / "journal").read_text().splitlines()]
         submitted = Counter(entry["mobile"] for entry in journal if "mobile" in entry)
         called = Counter(entry["mobile"] for entry in journal if entry.get("called"))
         for key, mobile in codes.items():
             record = records[key]
-            assert stage.record(key) == record
+            assert service.record(key) == record
             assert submitted[mobile] == len(record.attempts)
             assert called[mobile] <= 1 + record.ambiguous
             assert record.calls == (record.state == "accepted") <= called[mobile]
             kinds = [attempt.kind for attempt in record.attempts]
             assert not {"accepted", "permanent"} & set(kinds[:-1])
-            stands_in_failure_queue = stage.redis.zscore(names.DEAD, key) is not None
+            stands_in_failure_queue = service.redis.zscore(names.DEAD, key) is not None
             assert stands_in_failure_queue == (record.state == "dead") == bool(record.reason)
         ends = Counter(record.reason or record.state for record in records.values())
         assert set(ends) >= {"accepted", "permanent", "ambiguous"}
         assert sum(record.ambiguous for record in records.values()) > 10
-        assert stage.lines("attempt.skipped")
-        assert not stage.lines("call.doubled")
+        assert service.lines("attempt.skipped")
+        assert not service.lines("call.doubled")

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from config import names
-from tests.support.service import Stage, fresh, number
+from tests.support.service import Service, new_key, new_number
 
 GOOD = "13700137000"
 FAR = 10**10
@@ -38,129 +38,135 @@ FAR = 10**10
         ([GOOD, "0042"], {"key": 7}, "key must be a string, not int"),
         ([GOOD, "0042"], {"expires_at": 1_800_000_000_000}, "expires_at is in milliseconds"),
         ([GOOD, "0042"], {"expires_at": FAR}, "expires_at is more than VOICECODE_MAX_TTL_SECONDS"),
-        ([GOOD, "0042"], {"expires_at": "tomorrow"}, "expires_at must be a number of epoch seconds, not str"),
+        (
+            [GOOD, "0042"],
+            {"expires_at": "tomorrow"},
+            "expires_at must be a number of epoch seconds, not str",
+        ),
         ([GOOD, "0042"], {"expires_at": float("nan")}, "expires_at must be a positive number"),
         ([GOOD, "0042"], {"expires_at": True}, "expires_at must be a number of epoch seconds, not bool"),
         ([GOOD, "0042"], {"purpose": "for you"}, "purpose must be 1 to 64 of the characters"),
     ],
 )
 def test_bad_input_is_a_dead_letter_with_a_plain_reason(
-    stage: Stage, args: list[Any], kwargs: dict[str, Any], detail: str
+    service: Service, args: list[Any], kwargs: dict[str, Any], detail: str
 ) -> None:
     """Under the message's own id; with its bytes; once; and nobody is called."""
-    task_id = stage.send(*args, **kwargs)
-    record = stage.ended(task_id)
+    task_id = service.send(*args, **kwargs)
+    record = service.ended(task_id)
     assert (record.state, record.reason, record.scope) == ("dead", "bad_input", "message")
     assert record.detail.startswith(detail)
     assert record.raw.startswith("[")
     assert not record.attempts
-    assert stage.submissions(GOOD) == 0
-    line = stage.line("dead_letter.written", key=task_id)
+    assert service.submissions(GOOD) == 0
+    line = service.line("dead_letter.written", key=task_id)
     assert (line["reason"], line["level"]) == ("bad_input", "warning")
     assert line["detail"].startswith(detail)
 
 
-def test_bad_input_with_a_good_key_is_found_under_it(stage: Stage) -> None:
-    key = fresh()
-    stage.send("137 0013 7000", 1234, key=key)
-    record = stage.ended(key)
+def test_bad_input_with_a_good_key_is_found_under_it(service: Service) -> None:
+    key = new_key()
+    service.send("137 0013 7000", 1234, key=key)
+    record = service.ended(key)
     assert (record.reason, record.mobile, record.sendable) == ("bad_input", GOOD, False)
 
 
-def test_bad_input_does_not_hold_up_what_comes_after_it(stage: Stage) -> None:
-    keys = [fresh() for _ in range(20)]
+def test_bad_input_does_not_hold_up_what_comes_after_it(service: Service) -> None:
+    keys = [new_key() for _ in range(20)]
     for key in keys:
-        stage.send()
-        stage.send(number(), "0042", key=key)
-    assert {stage.ended(key).state for key in keys} == {"accepted"}
+        service.send()
+        service.send(new_number(), "0042", key=key)
+    assert {service.ended(key).state for key in keys} == {"accepted"}
 
 
-def test_the_default_key_is_the_task_id(stage: Stage) -> None:
-    mobile = number()
-    assert stage.ended(stage.send(mobile, "0042")).state == "accepted"
-    assert stage.calls(mobile) == 1
+def test_the_default_key_is_the_task_id(service: Service) -> None:
+    mobile = new_number()
+    assert service.ended(service.send(mobile, "0042")).state == "accepted"
+    assert service.calls(mobile) == 1
 
 
 @pytest.mark.parametrize("task_id", ["f2a1c0de-0000-4000-8000-a13800138000", "13800138000", "任务 1"])
-def test_any_task_id_will_do(stage: Stage, task_id: str) -> None:
-    mobile = number()
-    stage.send(mobile, "0042", headers={"task_id": task_id})
-    (line, *_) = (stage.line("attempt.finished", mobile=f"137****{mobile[-4:]}", outcome="accepted"),)
+def test_any_task_id_will_do(service: Service, task_id: str) -> None:
+    mobile = new_number()
+    service.send(mobile, "0042", headers={"task_id": task_id})
+    (line, *_) = (service.line("attempt.finished", mobile=f"137****{mobile[-4:]}", outcome="accepted"),)
     assert line["key"] == (task_id if task_id.startswith("f2a1") else line["key"])
     assert "13800138000" not in line["key"] or task_id.startswith("f2a1")
 
 
-def test_a_duplicate_is_suppressed(stage: Stage) -> None:
-    key, mobile = fresh(), number()
-    stage.send(mobile, "0042", key=key)
-    stage.ended(key)
-    stage.send(f"+86 {mobile}", "0042", key=key)
-    stage.line("attempt.skipped", key=key, answer="accepted")
-    assert stage.calls(mobile) == 1
+def test_a_duplicate_is_suppressed(service: Service) -> None:
+    key, mobile = new_key(), new_number()
+    service.send(mobile, "0042", key=key)
+    service.ended(key)
+    service.send(f"+86 {mobile}", "0042", key=key)
+    service.line("attempt.skipped", key=key, answer="accepted")
+    assert service.calls(mobile) == 1
 
 
-def test_of_duplicates_sent_at_once_one_is_called(stage: Stage) -> None:
-    key, mobile = fresh(), number()
-    stage.simulator.client.script(mobile, ["slow:0.3"])
+def test_of_duplicates_sent_at_once_one_is_called(service: Service) -> None:
+    key, mobile = new_key(), new_number()
+    service.simulator.client.script(mobile, ["slow:0.3"])
     for _ in range(8):
-        stage.send(mobile, "0042", key=key)
-    assert stage.ended(key).state == "accepted"
-    stage.wait_idle()
-    assert stage.submissions(mobile) == 1
+        service.send(mobile, "0042", key=key)
+    assert service.ended(key).state == "accepted"
+    service.wait_idle()
+    assert service.submissions(mobile) == 1
 
 
 @pytest.mark.parametrize("change", ["code", "mobile"])
-def test_one_key_for_two_codes_is_a_dead_letter_and_an_error_in_the_log(stage: Stage, change: str) -> None:
+def test_one_key_for_two_codes_is_a_dead_letter_and_an_error_in_the_log(
+    service: Service, change: str
+) -> None:
     """A web app that always sends the same key must find out; the first code is not touched."""
-    key, mobile = fresh(), number()
-    stage.send(mobile, "0042", key=key)
-    first = stage.ended(key)
-    task_id = stage.send(
-        number() if change == "mobile" else mobile, "0043" if change == "code" else "0042", key=key
+    key, mobile = new_key(), new_number()
+    service.send(mobile, "0042", key=key)
+    first = service.ended(key)
+    task_id = service.send(
+        new_number() if change == "mobile" else mobile, "0043" if change == "code" else "0042", key=key
     )
-    record = stage.ended(task_id)
+    record = service.ended(task_id)
     assert (record.state, record.reason) == ("dead", "key_conflict")
-    assert stage.record(key) == first
-    assert stage.line("dead_letter.written", key=task_id)["level"] == "error"
-    assert stage.submissions(mobile) == 1
+    assert service.record(key) == first
+    assert service.line("dead_letter.written", key=task_id)["level"] == "error"
+    assert service.submissions(mobile) == 1
 
 
-def test_a_code_that_came_too_late_is_never_called(stage: Stage) -> None:
-    key, mobile = fresh(), number()
-    stage.send(mobile, "0042", key=key, expires_at=time.time() - 1)
-    assert stage.ended(key).reason == "expired"
-    assert stage.submissions(mobile) == 0
-    assert stage.line("dead_letter.written", key=key)["reason"] == "expired"
+def test_a_code_that_came_too_late_is_never_called(service: Service) -> None:
+    key, mobile = new_key(), new_number()
+    service.send(mobile, "0042", key=key, expires_at=time.time() - 1)
+    assert service.ended(key).reason == "expired"
+    assert service.submissions(mobile) == 0
+    assert service.line("dead_letter.written", key=key)["reason"] == "expired"
 
 
-def test_celerys_own_expires_header_counts_and_drops_nothing(stage: Stage) -> None:
+def test_celerys_own_expires_header_counts_and_drops_nothing(service: Service) -> None:
     """Celery drops such a message without running any code of ours: here it is a dead letter."""
-    key, mobile = fresh(), number()
-    stage.send(mobile, "0042", key=key, headers={"expires": -5})
-    assert stage.ended(key).reason == "expired"
-    assert stage.submissions(mobile) == 0
+    key, mobile = new_key(), new_number()
+    service.send(mobile, "0042", key=key, headers={"expires": -5})
+    assert service.ended(key).reason == "expired"
+    assert service.submissions(mobile) == 0
 
 
-def test_an_expires_at_among_the_arguments_comes_before_the_header(stage: Stage) -> None:
-    key = fresh()
-    stage.send(number(), "0042", key=key, expires_at=time.time() + 60, headers={"expires": -5})
-    assert stage.ended(key).state == "accepted"
+def test_an_expires_at_among_the_arguments_comes_before_the_header(service: Service) -> None:
+    key = new_key()
+    service.send(new_number(), "0042", key=key, expires_at=time.time() + 60, headers={"expires": -5})
+    assert service.ended(key).state == "accepted"
 
 
-def test_a_code_that_expires_between_two_attempts_is_buried(stage: Stage) -> None:
-    key, mobile = fresh(), number()
-    stage.simulator.client.script(mobile, ["http_503:30"])
-    stage.send(mobile, "0042", key=key, expires_at=time.time() + 3)
-    assert stage.ended(key).reason == "expired"
-    assert stage.submissions(mobile) == 1
+def test_a_code_that_expires_between_two_attempts_is_buried(service: Service) -> None:
+    key, mobile = new_key(), new_number()
+    service.simulator.client.script(mobile, ["http_503:30"])
+    service.send(mobile, "0042", key=key, expires_at=time.time() + 3)
+    assert service.ended(key).reason == "expired"
+    assert service.submissions(mobile) == 1
 
 
-def test_a_code_with_an_eta_is_called_then_and_not_before(stage: Stage) -> None:
+def test_a_code_with_an_eta_is_called_then_and_not_before(service: Service) -> None:
     """And waits in Redis, not in a worker's memory."""
-    key, mobile = fresh(), number()
+    key, mobile = new_key(), new_number()
     sent_at = time.time()
-    stage.send(mobile, "0042", key=key, headers={"countdown": 1.2})
-    assert stage.ended(key).state == "accepted"
-    (submission,) = stage.simulator.client.submissions(mobile)
+    service.send(mobile, "0042", key=key, headers={"countdown": 1.2})
+    assert service.ended(key).state == "accepted"
+    (submission,) = service.simulator.client.submissions(mobile)
     assert submission.at >= sent_at + 1.2
-    assert stage.redis.zscore(names.DUE, key) is None
+    assert service.redis.zscore(names.DUE, key) is None

@@ -1,4 +1,4 @@
-"""CrashRunner: plays crashes, each in a database of its own, with a worker that dies and a healthy one after it."""
+"""CrashRunner: runs crashes, each in a database of its own, with a worker that dies and a healthy one after it."""
 
 import collections
 import dataclasses
@@ -13,9 +13,9 @@ from typing import Any, Final
 
 from config import names
 from config.names import Event
-from tests.support.crashes import MEETINGS, TIMES, Crash, Scene
+from tests.support.crashes import SITUATIONS, TIMES, Crash, Database
 from tests.support.fault_markers import EXIT_STATUS, FROZEN, STALLED
-from tests.support.fork_server import Child, Nursery
+from tests.support.fork_server import ForkedWorker, ForkServer
 from tests.support.workers import environment, wait_for
 from worker.embedded.server import Server, start_server
 from worker.simulator.journal import Submission
@@ -54,7 +54,7 @@ class End:
         return self.records[self.key]
 
     @property
-    def word(self) -> str:
+    def status(self) -> str:
         """`accepted`, or the reason of the dead letter."""
         return self.record.get("reason") or self.record["state"]
 
@@ -72,29 +72,31 @@ class End:
 class CrashRunner:
     """Begins with all of them at once, a few at a time; `end` waits for one and returns how it ended."""
 
-    def __init__(self, server: Server, simulator: RunningSimulator, nursery: Nursery, folder: Path) -> None:
+    def __init__(
+        self, server: Server, simulator: RunningSimulator, fork_server: ForkServer, folder: Path
+    ) -> None:
         self._server = server
         self._simulator = simulator
-        self._nursery = nursery
+        self._fork_server = fork_server
         self._folder = folder
         self._numbers = itertools.count(1)
         self._pool = ThreadPoolExecutor(AT_ONCE)
         self._ends: dict[Crash, Future[End]] = {}
 
     def begin(self, crashes: Iterable[Crash]) -> None:
-        """Begin to play them."""
+        """Start running them."""
         for crash in crashes:
-            self._ends[crash] = self._pool.submit(self._play, crash, next(self._numbers))
+            self._ends[crash] = self._pool.submit(self._run, crash, next(self._numbers))
 
     def end(self, crash: Crash) -> End:
         """Return how it ended, or raise what went wrong."""
         return self._ends[crash].result()
 
     def close(self) -> None:
-        """Begin no more, and wait for those that are being played."""
+        """Begin no more, and wait for those that are running."""
         self._pool.shutdown(cancel_futures=True)
 
-    def _play(self, crash: Crash, number: int) -> End:
+    def _run(self, crash: Crash, number: int) -> End:
         if not crash.stalls:
             return self._on(self._server, crash, number)
         # Every command is noted in the slow log: whether it came twice is seen there.
@@ -104,22 +106,22 @@ class CrashRunner:
             return self._on(server, crash, number)
 
     def _on(self, server: Server, crash: Crash, number: int) -> End:
-        scene = Scene(f"{server.url.rpartition('/')[0]}/{number}", f"138{number:08}")
+        database = Database(f"{server.url.rpartition('/')[0]}/{number}", f"138{number:08}")
         log = self._folder / f"{crash}.log"
         env = environment(
-            broker_url=scene.url,
+            broker_url=database.url,
             gateway_url=self._simulator.url,
             heartbeat_file=str(self._folder / f"{number}.heartbeat"),
             **{**TIMES, **(PATIENT if crash.stalls else {}), **dict(crash.settings)},
         )
         if crash.stalls:
             env |= {"FAULT_REDIS_PID": str(server.pid), "FAULT_SOCKET_SECONDS": str(SOCKET_SECONDS)}
-        workers: list[Child] = []
+        workers: list[ForkedWorker] = []
         try:
-            if crash.plays:
-                self._simulator.client.script(scene.code.mobile, crash.plays)
-            key = MEETINGS[crash.meets](scene)
-            workers.append(self._nursery.worker(log, {**env, "FAULT": crash.fault}))
+            if crash.scenarios:
+                self._simulator.client.script(database.code.mobile, crash.scenarios)
+            key = SITUATIONS[crash.situation](database)
+            workers.append(self._fork_server.worker(log, {**env, "FAULT": crash.fault}))
             if crash.stalls:
                 wait_for(lambda: STALLED in log.read_text(), 10, "Redis to be frozen")
                 time.sleep(crash.stalls)
@@ -128,52 +130,56 @@ class CrashRunner:
                 status = workers[0].ended()
                 expected = 0 if crash.stalls else EXIT_STATUS
                 assert status == expected, f"the worker ended with {status}: {log.read_text()[-2000:]}"
-                workers.append(self._nursery.worker(log, env))
+                workers.append(self._fork_server.worker(log, env))
             if crash.freezes:
                 wait_for(lambda: FROZEN in log.read_text(), 10, "the worker to be frozen")
-                workers.append(self._nursery.worker(log.with_suffix(".other.log"), env))
+                workers.append(self._fork_server.worker(log.with_suffix(".other.log"), env))
             wait_for(
-                lambda: self._settled(scene, key), END_SECONDS, f"the end of {crash}: {self._left(scene)}"
+                lambda: self._settled(database, key),
+                END_SECONDS,
+                f"the end of {crash}: {self._left(database)}",
             )
             if crash.freezes:
                 workers[0].signal(signal.SIGCONT)
                 wait_for(lambda: Event.ATTEMPT_FINISHED in log.read_text(), 10, "the frozen worker's own end")
                 wait_for(
-                    lambda: self._settled(scene, key), END_SECONDS, f"the end of {crash}: {self._left(scene)}"
+                    lambda: self._settled(database, key),
+                    END_SECONDS,
+                    f"the end of {crash}: {self._left(database)}",
                 )
-            return self._end(crash, scene, key, log)
+            return self._end(crash, database, key, log)
         except AssertionError as error:
-            message = f"{error}\n{self._left(scene)}\n{log.read_text()[-3000:] if log.exists() else ''}"
+            message = f"{error}\n{self._left(database)}\n{log.read_text()[-3000:] if log.exists() else ''}"
             raise AssertionError(message) from None
         finally:
             for worker in workers:
                 worker.kill()
-            scene.close()
+            database.close()
 
-    def _settled(self, scene: Scene, key: str) -> bool:
-        state = scene.redis.hget(names.RECORD_PREFIX + key, "state")
-        return state in {"accepted", "dead"} and not self._left(scene)
+    def _settled(self, database: Database, key: str) -> bool:
+        state = database.redis.hget(names.RECORD_PREFIX + key, "state")
+        return state in {"accepted", "dead"} and not self._left(database)
 
     @staticmethod
-    def _left(scene: Scene) -> dict[str, Any]:
+    def _left(database: Database) -> dict[str, Any]:
         """Return what still stands in any list, in `unacked`, in `due` and their kin."""
-        found = {name: scene.redis.llen(name) for name in scene.redis.scan_iter("*", _type="list")}
-        found |= {name: scene.redis.hlen(name) for name in _HASHES}
-        found |= {name: scene.redis.zcard(name) for name in _ZSETS}
+        found = {name: database.redis.llen(name) for name in database.redis.scan_iter("*", _type="list")}
+        found |= {name: database.redis.hlen(name) for name in _HASHES}
+        found |= {name: database.redis.zcard(name) for name in _ZSETS}
         return {name: count for name, count in found.items() if count}
 
-    def _end(self, crash: Crash, scene: Scene, key: str, log: Path) -> End:
+    def _end(self, crash: Crash, database: Database, key: str, log: Path) -> End:
         prefix = len(names.RECORD_PREFIX)
         return End(
             key=key,
             records={
-                name[prefix:]: scene.redis.hgetall(name)
-                for name in scene.redis.scan_iter(names.RECORD_PREFIX + "*")
+                name[prefix:]: database.redis.hgetall(name)
+                for name in database.redis.scan_iter(names.RECORD_PREFIX + "*")
             },
-            submissions=self._simulator.client.submissions(scene.code.mobile),
-            dead=scene.redis.zrange(names.DEAD, 0, -1),
+            submissions=self._simulator.client.submissions(database.code.mobile),
+            dead=database.redis.zrange(names.DEAD, 0, -1),
             log=log.read_text(),
-            twice=_twice(scene.redis) if crash.stalls else set(),
+            twice=_twice(database.redis) if crash.stalls else set(),
         )
 
 

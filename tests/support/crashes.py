@@ -1,4 +1,4 @@
-"""Crashes: what a worker meets, and where it dies. `tests/support/crash_runner.py` plays them."""
+"""Crashes: what a worker meets, and where it dies. `tests/support/crash_runner.py` runs them."""
 
 import dataclasses
 import hashlib
@@ -42,13 +42,13 @@ _REPLIES: Final = Replies()
 class Crash:
     """What a worker meets, where it dies, and what becomes of the code."""
 
-    meets: str
+    situation: str
     fault: str
     calls: int
     ambiguous: int
     end: str = "accepted"
     """Or the reason of its dead letter."""
-    plays: tuple[str, ...] = ()
+    scenarios: tuple[str, ...] = ()
     settings: tuple[tuple[str, Any], ...] = ()
 
     @property
@@ -62,11 +62,16 @@ class Crash:
         return self.fault.endswith("freeze")
 
     def __str__(self) -> str:
-        words = [self.meets, *self.plays, self.fault, *(f"{name}={value}" for name, value in self.settings)]
+        words = [
+            self.situation,
+            *self.scenarios,
+            self.fault,
+            *(f"{name}={value}" for name, value in self.settings),
+        ]
         return " ".join(words).replace(" ", "-")
 
 
-class Scene:
+class Database:
     """One Redis database, one number, and what stands there before the worker comes."""
 
     def __init__(self, url: str, mobile: str) -> None:
@@ -123,91 +128,91 @@ def outcome(claim: Claim, reply_code: int, decision: Decision) -> Outcome:
     )
 
 
-def _replayed(scene: Scene) -> str:
-    scene.finish(scene.claim(), 4030, GiveUp(Reason.PERMANENT))
-    scene.ledger().replay("k", token="run", operator="tests")
+def _replayed(database: Database) -> str:
+    database.finish(database.claim(), 4030, GiveUp(Reason.PERMANENT))
+    database.ledger().replay("k", token="run", operator="tests")
     return "k"
 
 
-def _waiting_expired(scene: Scene) -> str:
-    claim = scene.claim(LONG_AGO, expires_at=time.time() - 10)
-    scene.finish(claim, 0, RetryIn(60), LONG_AGO)
+def _waiting_expired(database: Database) -> str:
+    claim = database.claim(LONG_AGO, expires_at=time.time() - 10)
+    database.finish(claim, 0, RetryIn(60), LONG_AGO)
     return "k"
 
 
-def _calling_expired(scene: Scene) -> str:
-    scene.claim(LONG_AGO, expires_at=time.time() - 10)
+def _calling_expired(database: Database) -> str:
+    database.claim(LONG_AGO, expires_at=time.time() - 10)
     return "k"
 
 
-def _lease_over(scene: Scene) -> str:
-    scene.claim(LONG_AGO)
+def _lease_over(database: Database) -> str:
+    database.claim(LONG_AGO)
     return "k"
 
 
-def _new(scene: Scene) -> str:
-    scene.enqueue()
+def _new(database: Database) -> str:
+    database.enqueue()
     return "k"
 
 
-def _late(scene: Scene) -> str:
-    scene.enqueue(expires_at=time.time() - 1)
+def _late(database: Database) -> str:
+    database.enqueue(expires_at=time.time() - 1)
     return "k"
 
 
-def _duplicate_of_accepted(scene: Scene) -> str:
-    scene.finish(scene.claim(), 2, Done())
-    return _new(scene)
+def _duplicate_of_accepted(database: Database) -> str:
+    database.finish(database.claim(), 2, Done())
+    return _new(database)
 
 
-def _duplicate_of_dead(scene: Scene) -> str:
-    scene.finish(scene.claim(), 4030, GiveUp(Reason.PERMANENT))
-    return _new(scene)
+def _duplicate_of_dead(database: Database) -> str:
+    database.finish(database.claim(), 4030, GiveUp(Reason.PERMANENT))
+    return _new(database)
 
 
-def _busy(scene: Scene) -> str:
-    scene.claim(lease_seconds=4, visibility_timeout_seconds=5)
-    return _new(scene)
+def _busy(database: Database) -> str:
+    database.claim(lease_seconds=4, visibility_timeout_seconds=5)
+    return _new(database)
 
 
-def _early(scene: Scene) -> str:
-    scene.finish(scene.claim(), 0, RetryIn(4))
-    return _new(scene)
+def _early(database: Database) -> str:
+    database.finish(database.claim(), 0, RetryIn(4))
+    return _new(database)
 
 
-def _conflict(scene: Scene) -> str:
-    scene.finish(scene.claim(), 2, Done())
-    return scene.enqueue("4711")
+def _conflict(database: Database) -> str:
+    database.finish(database.claim(), 2, Done())
+    return database.enqueue("4711")
 
 
-def _bad_input(scene: Scene) -> str:
-    scene.enqueue(42)
+def _bad_input(database: Database) -> str:
+    database.enqueue(42)
     return "k"
 
 
-def _unknown_task(scene: Scene) -> str:
-    return scene.send("task_of_tomorrow")
+def _unknown_task(database: Database) -> str:
+    return database.send("task_of_tomorrow")
 
 
-def _unreadable(scene: Scene) -> str:
-    scene.redis.lpush(names.QUEUE, "no JSON")
+def _unreadable(database: Database) -> str:
+    database.redis.lpush(names.QUEUE, "no JSON")
     return "raw:" + hashlib.sha1(b"no JSON", usedforsecurity=False).hexdigest()
 
 
-def _left_in_unacked(scene: Scene) -> str:
-    scene.enqueue()
+def _left_in_unacked(database: Database) -> str:
+    database.enqueue()
     arguments: list[Any] = [LONG_AGO, names.RECORD_VERSION, 1, "former/1", "0", names.RECORD_PREFIX, 100]
-    assert scripts.load(scene.redis, "transport/fetch")(keys=keys.FETCH, args=arguments)
+    assert scripts.load(database.redis, "transport/fetch")(keys=keys.FETCH, args=arguments)
     return "k"
 
 
-def _beside(scene: Scene) -> str:
-    scene.send(priority=6)
-    assert scene.redis.llen(names.QUEUE) == 0
+def _beside(database: Database) -> str:
+    database.send(priority=6)
+    assert database.redis.llen(names.QUEUE) == 0
     return "k"
 
 
-MEETINGS: Final[Mapping[str, Callable[[Scene], str]]] = {
+SITUATIONS: Final[Mapping[str, Callable[[Database], str]]] = {
     "new": _new,
     "replayed": _replayed,
     "waiting expired": _waiting_expired,
@@ -225,4 +230,4 @@ MEETINGS: Final[Mapping[str, Callable[[Scene], str]]] = {
     "left in unacked": _left_in_unacked,
     "beside": _beside,
 }
-"""Each puts the scene, and returns the key to look at afterwards."""
+"""Each prepares the database and returns the key to look at afterwards."""

@@ -1,7 +1,7 @@
-"""Nursery: worker processes forked from one that has imported everything, so that a test can afford a hundred of them.
+"""ForkServer: worker processes forked from one that has imported everything, so that a test can afford a hundred of them.
 
 A child runs Celery's own command line with an environment and a log file of its own; only the import of the libraries is
-shared. It dies with the nursery, and the nursery with its starter.
+shared. It dies with the fork_server, and the fork_server with its starter.
 """
 
 import contextlib
@@ -33,7 +33,7 @@ _HEAVY: Final = (
 )
 
 
-class Nursery:
+class ForkServer:
     """Starts children. A context manager; may be used by several threads."""
 
     def __enter__(self) -> Self:
@@ -49,10 +49,12 @@ class Nursery:
     def __exit__(self, *exception: object) -> None:
         self._process.communicate(timeout=30)
 
-    def worker(self, log: Path, env: Mapping[str, str], app: str = "tests.support.faulty_app") -> "Child":
+    def worker(
+        self, log: Path, env: Mapping[str, str], app: str = "tests.support.faulty_app"
+    ) -> "ForkedWorker":
         """Fork a worker; `env`: its whole environment."""
         log.touch()
-        return Child(self, self.ask({"log": str(log), "env": dict(env), "app": app}), log)
+        return ForkedWorker(self, self.ask({"log": str(log), "env": dict(env), "app": app}), log)
 
     def ask(self, request: Mapping[str, Any]) -> int:
         """Send one request and return the answer."""
@@ -64,20 +66,20 @@ class Nursery:
             return int(self._process.stdout.readline())
 
 
-class Child:
+class ForkedWorker:
     """One forked worker."""
 
-    def __init__(self, nursery: Nursery, pid: int, log: Path) -> None:
+    def __init__(self, fork_server: ForkServer, pid: int, log: Path) -> None:
         self.pid: Final = pid
         self.log: Final = log
-        self._nursery = nursery
+        self._fork_server = fork_server
         self._status = -1
 
     @property
     def running(self) -> bool:
         """Whether it is there; a frozen one is."""
         if self._status < 0:
-            self._status = self._nursery.ask({"wait": self.pid})
+            self._status = self._fork_server.ask({"wait": self.pid})
         return self._status < 0
 
     def ended(self, seconds: float = 20) -> int:

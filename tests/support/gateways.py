@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from config.settings import Settings, load
-from tests.support.raw_server import Play, RawServer
+from tests.support.raw_server import Handler, RawServer
 from worker.gateway.client import Gateway
 from worker.message import VoiceCode
 from worker.reply import Reply
@@ -40,11 +40,11 @@ def gateway(url: str, **more: Any) -> Iterator[Gateway]:
 
 
 @contextlib.contextmanager
-def playing(
-    play: Play, *, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1", **more: Any
+def raw_gateway(
+    handler: Handler, *, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1", **more: Any
 ) -> Iterator[tuple[RawServer, Gateway]]:
     """Give a raw server and a client of it."""
-    server = RawServer(play, tls=tls)
+    server = RawServer(handler, tls=tls)
     try:
         scheme = "https" if tls else "http"
         with gateway(f"{scheme}://{host}:{server.port}/webservice/voice.php", **more) as client:

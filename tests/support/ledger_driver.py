@@ -1,4 +1,4 @@
-"""The ledger as tests walk it: step by step, with a clock that is moved instead of waited for."""
+"""Drives a ledger step by step, with a clock that tests move instead of waiting."""
 
 import itertools
 from collections.abc import Callable
@@ -23,7 +23,7 @@ REPLIES: Final = Replies()
 MOBILE: Final = "13800138000"
 
 
-class Walk:
+class LedgerDriver:
     """One ledger, and codes that take one step at a time. Every try has a token of its own unless one is given."""
 
     def __init__(self, url: str, **values: Any) -> None:

@@ -1,4 +1,4 @@
-"""Walk: random steps on the ledger and on its model, compared after each; run by `tests/integration/test_ledger_model.py`.
+"""RandomWalk: random steps on the ledger and on its model, compared after each; run by `tests/integration/test_ledger_model.py`.
 
 The clock is moved by an offset in steps of ten seconds; every duration is a multiple of ten as well, so that each comparison
 of a moment with the clock is either equal or seconds apart.
@@ -56,7 +56,7 @@ class FixedAvailability(RedisAvailability):
         return self.lenience
 
 
-class Walk:
+class RandomWalk:
     """One walk of `length` steps, told by its seed. `client`: of a server of its own, which is emptied."""
 
     def __init__(self, client: Any, seed: int) -> None:

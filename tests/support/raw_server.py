@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Final
 from urllib.parse import parse_qsl
 
-Play = Callable[["RawServer", socket.socket], None]
+Handler = Callable[["RawServer", socket.socket], None]
 
 ACCEPTED: Final = '{"code":2,"msg":"提交成功","smsid":"16842079209571524017"}'.encode()
 
@@ -18,11 +18,11 @@ ACCEPTED: Final = '{"code":2,"msg":"提交成功","smsid":"16842079209571524017"
 class RawServer:
     """Plays each connection in a thread of its own and keeps each request that came in whole."""
 
-    def __init__(self, play: Play, *, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, handler: Handler, *, tls: ssl.SSLContext | None = None) -> None:
         self.requests: list[bytes] = []
         self.connections = 0
         self.over = threading.Event()
-        self._play = play
+        self._handler = handler
         self._tls = tls
         self._open: list[socket.socket] = []
         self._lock = threading.Lock()
@@ -98,7 +98,7 @@ class RawServer:
                 sock = self._tls.wrap_socket(plain, server_side=True)
                 with self._lock:
                     self._open[self._open.index(plain)] = sock
-            self._play(self, sock)
+            self._handler(self, sock)
         sock.close()
         plain.close()
 
@@ -113,15 +113,15 @@ def http(
     )
 
 
-def answer(*replies: bytes) -> Play:
+def answer(*replies: bytes) -> Handler:
     """Answer each request with the next reply, the last one again and again, on a connection that stays open."""
     left = list(replies)
 
-    def play(server: RawServer, sock: socket.socket) -> None:
+    def handler(server: RawServer, sock: socket.socket) -> None:
         while server.receive(sock) is not None:
             sock.sendall(left.pop(0) if len(left) > 1 else left[0])
 
-    return play
+    return handler
 
 
 def reset(sock: socket.socket) -> None:

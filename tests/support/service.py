@@ -1,4 +1,4 @@
-"""A stage: a Redis server, a simulator and one real worker process, and what tests do with the three."""
+"""A running service: a Redis server, a simulator and one real worker process, and what tests do with the three."""
 
 import itertools
 import time
@@ -32,18 +32,18 @@ ENDED: Final = ("accepted", "dead")
 _numbers: Final = itertools.count(1)
 
 
-def fresh() -> str:
+def new_key() -> str:
     """Return a key that nobody used."""
     return f"key-{next(_numbers)}"
 
 
-def number() -> str:
+def new_number() -> str:
     """Return a mobile number that nobody used and that asks the simulator for nothing."""
     return f"137{next(_numbers):08}"
 
 
-class Stage:
-    """What a test sees of the stage."""
+class Service:
+    """Redis, simulator and worker, with what tests do to them."""
 
     def __init__(self, server: Server, simulator: RunningSimulator, worker: RunningWorker) -> None:
         self.server = server
@@ -108,10 +108,10 @@ class Stage:
 
 
 @contextmanager
-def staged(
+def running_service(
     folder: Path, *, app: str = "worker", options: tuple[str, ...] = (), data: bool = False, **values: Any
-) -> Iterator[Stage]:
-    """Set a stage. `data`: the server keeps what it has over a restart. `values`: settings of the worker."""
+) -> Iterator[Service]:
+    """Start a service. `data`: the server keeps what it has over a restart. `values`: settings of the worker."""
     with ExitStack() as stack:
         server = stack.enter_context(start_server(data_dir=folder / "redis" if data else None))
         simulator = stack.enter_context(
@@ -119,8 +119,8 @@ def staged(
         )
         given = {"broker_url": server.url, "gateway_url": simulator.url, **TIMES, **values}
         worker = RunningWorker(folder / "worker.log", environment(**given), app=app, options=options)
-        stage = Stage(server, simulator, stack.enter_context(worker))
-        stack.callback(stage.redis.close)
-        stack.callback(stage.producer.close)
+        service = Service(server, simulator, stack.enter_context(worker))
+        stack.callback(service.redis.close)
+        stack.callback(service.producer.close)
         worker.wait_ready()
-        yield stage
+        yield service

@@ -6,8 +6,8 @@ import pytest
 from benchmarks.chart import draw
 from benchmarks.field import FIELD, OURS
 from benchmarks.goals import GOALS, PEERS, WITH_REQUESTS, Bound, Goal, judge
-from benchmarks.publish import FIGURES, PAGE, PICTURE, drawn, markdown
-from benchmarks.results import Book
+from benchmarks.publish import CHART, FIGURES, PAGE, drawn, markdown
+from benchmarks.results import Results
 
 SPEED = Goal(text="speed", measure="speed", bound=Bound.AT_LEAST, limit=1.2, against=("slow", "quick"))
 WAIT = Goal(text="wait", measure="wait", bound=Bound.AT_MOST, limit=1.2, against=("slow", "quick"))
@@ -74,20 +74,20 @@ def test_the_goals_name_contestants_that_are_there() -> None:
 
 
 def test_the_median_of_the_repetitions_counts() -> None:
-    book = Book()
+    results = Results()
     for value in (1.0, 9.0, 2.0):
-        book.note("speed", OURS, value)
-    assert book.median("speed", OURS) == 2.0
-    assert book.median("speed", "nobody") is None
-    assert Book.of(book.as_dict()).medians() == {"speed": {OURS: 2.0}}
+        results.note("speed", OURS, value)
+    assert results.median("speed", OURS) == 2.0
+    assert results.median("speed", "nobody") is None
+    assert Results.of(results.as_dict()).medians() == {"speed": {OURS: 2.0}}
 
 
 def test_the_page_shows_the_figures_of_the_run_that_it_is_made_from() -> None:
     """`./run bench --publish` writes all three; a figure that was changed by hand is found here."""
     kept = json.loads(FIGURES.read_text("utf-8"))
-    book = Book.of(kept)
-    assert markdown(book, kept["machine"]) in PAGE.read_text("utf-8")
-    assert drawn(book, kept["machine"]) == PICTURE.read_text("utf-8")
+    results = Results.of(kept)
+    assert markdown(results, kept["machine"]) in PAGE.read_text("utf-8")
+    assert drawn(results, kept["machine"]) == CHART.read_text("utf-8")
 
 
 def test_the_picture_shows_every_contestant_that_was_measured() -> None:

@@ -1,4 +1,4 @@
-"""A scene for tests of faults: a Redis, a gateway, and any number of workers between them, each of which may die."""
+"""A sandbox for tests of faults: a Redis, a gateway, and any number of workers between them, each of which may die."""
 
 import contextlib
 import itertools
@@ -26,8 +26,8 @@ MOBILE: Final = "13800138000"
 CODE: Final = "0042"
 
 
-class Scene:
-    """Puts the parts together. Workers are ended with SIGKILL when the scene closes."""
+class Sandbox:
+    """Puts the parts together. Workers are ended with SIGKILL when the sandbox closes."""
 
     def __init__(
         self, server: Server, simulator: RunningSimulator, folder: Path, *, url: str | None = None
