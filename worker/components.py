@@ -16,7 +16,8 @@ from worker.ledger import Ledger
 from worker.ledger.outcome_writer import OutcomeWriter
 from worker.process.affinity import CpuAffinity
 from worker.process.heartbeat import Heartbeat
-from worker.store.client import RedisAvailability, connect
+from worker.store.availability import RedisAvailability
+from worker.store.client import connect
 from worker.transport import Acks, Credit, Unacked, Unreadable
 from worker.upkeep import Upkeep
 

@@ -24,13 +24,15 @@ from config.replies import ACCEPTED, Replies, Row, Symptom
 from config.settings import Settings
 from worker import report
 from worker.envelope import Envelope
-from worker.ledger import Ledger, LedgerUnavailable
+from worker.ledger import Ledger
 from worker.ledger.claim import Answer, Claim
-from worker.ledger.finish import Outcome
+from worker.ledger.finish import Outcome, Recorded
 from worker.ledger.outcome_writer import OutcomeWriter
+from worker.ledger.refuse import Refusal
 from worker.message import RAW_CAP_BYTES, BadInput, Refused, VoiceCode, is_key, parse, refuse, safe_id
 from worker.reply import Reply
 from worker.retry import Decision, Done, GiveUp, Reason, RetryPolicy
+from worker.store.availability import RedisUnavailable
 
 T = TypeVar("T")
 _REACH_PAUSES_SECONDS: Final = (0.2, 0.8)
@@ -76,23 +78,17 @@ class Delivery:
         self._outcome_writer = outcome_writer
         self._worker = worker
 
-    def send(
-        self,
-        documented: Callable[..., Any],
-        args: Sequence[Any],
-        kwargs: Mapping[str, Any],
-        envelope: Envelope,
-    ) -> None:
-        """Deliver a producer's message. Raises Unfinished. `documented`: the task's signature, to check the arguments by."""
+    def send(self, args: Sequence[Any], kwargs: Mapping[str, Any], envelope: Envelope) -> None:
+        """Deliver a producer's message. Raises Unfinished."""
         task_id, own_id = envelope.task_id, safe_id(envelope.task_id)
         if envelope.expires is not None and kwargs.get("expires_at") is None:
             kwargs = {**kwargs, "expires_at": envelope.expires}
         try:
             _check(envelope, time.time() + self._settings.max_ttl_seconds)
-            code = parse(documented, args, kwargs, task_id=task_id, now=time.time(), settings=self._settings)
+            code = parse(args, kwargs, task_id=task_id, now=time.time(), settings=self._settings)
             code = dataclasses.replace(code, not_before=envelope.eta)
         except BadInput as error:
-            refused = refuse(documented, args, kwargs, task_id=task_id, reason=str(error))
+            refused = refuse(args, kwargs, task_id=task_id, reason=str(error))
             self._refuse(refused, Reason.BAD_INPUT, own_id)
             return
         started = time.monotonic()
@@ -104,7 +100,7 @@ class Delivery:
         )
         if claim.answer is Answer.CONFLICT:
             reason = "the key is known with another number or code: every code needs a key of its own"
-            refused = refuse(documented, args, {**kwargs, "key": own_id}, task_id=task_id, reason=reason)
+            refused = refuse(args, {**kwargs, "key": own_id}, task_id=task_id, reason=reason)
             self._refuse(refused, Reason.KEY_CONFLICT, own_id)
             return
         self._follow(claim, started)
@@ -158,7 +154,7 @@ class Delivery:
         outcome = Outcome(claim=claim, reply=reply, row=row, decision=decision, worker=self._worker)
         recorded = self._outcome_writer.until_written(lambda: self._ledger.finish(outcome), outcome)
         report.attempt(outcome, recorded)
-        if recorded == "gone":
+        if recorded is Recorded.GONE:
             log.error(
                 Event.RECORD_MISSING,
                 key=claim.key,
@@ -204,10 +200,10 @@ class Delivery:
             )
 
     def _refuse(self, refused: Refused, reason: Reason, own_id: str) -> None:
-        new, key = self._reach(
+        answer, key = self._reach(
             lambda: self._ledger.refuse(refused, own_id=own_id, task_id=own_id, reason=reason.value)
         )
-        if new:
+        if answer is Refusal.NEW:
             report.refused(key, refused, reason.value, own_id)
 
     def _reach(self, step: Callable[[], T]) -> T:
@@ -219,7 +215,7 @@ class Delivery:
         for pause_seconds in (*_REACH_PAUSES_SECONDS, None):
             try:
                 return step()
-            except LedgerUnavailable as error:
+            except RedisUnavailable as error:
                 if error.full or pause_seconds is None:
                     log.warning(Event.MESSAGE_LEFT, cause=str(error), alert="warn", runbook="redis-away")
                     raise Unfinished(str(error), soon=error.lost) from error

@@ -1,12 +1,11 @@
 """VoiceCode: what a producer asks to have read out, parsed and checked."""
 
 import dataclasses
-import functools
 import hashlib
 import inspect
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from config.masking import MOBILE_PATTERN, mask_mobile
@@ -23,8 +22,23 @@ _MILLISECONDS: Final = 100_000_000_000.0
 """Epoch seconds reach this in the year 5138; epoch milliseconds passed it in 1973."""
 
 
-_signature = functools.cache(inspect.signature)
-"""Reading a signature costs as much as a whole parse."""
+def send_voice_code(
+    mobile: str,
+    code: str,
+    *,
+    key: str | None = None,
+    expires_at: float | None = None,
+    purpose: str | None = None,
+) -> None:
+    """Have a code read out to a number: the arguments that a producer may send.
+
+    `mobile`: a mainland mobile number. `code`: 4-6 digits, a string. `key`: idempotency key (default: the task id).
+    `expires_at`: epoch seconds after which no call is started. `purpose`: what it is for, e.g. `login`.
+    """
+
+
+SIGNATURE: Final = inspect.signature(send_voice_code)
+"""Read once: reading it costs as much as a whole parse."""
 
 
 class BadInput(Exception):  # noqa: N818 - the glossary's term
@@ -77,26 +91,20 @@ def _holds_mobile(value: str) -> bool:
     return bool(_MOBILE_IN_KEY.search(_RANDOM_ID.sub("#", value)))
 
 
-def parse(  # noqa: PLR0913 - the message and what it is checked against
-    documented: Callable[..., Any],
-    args: Sequence[Any],
-    kwargs: Mapping[str, Any],
-    *,
-    task_id: str,
-    now: float,
-    settings: Settings,
+def parse(
+    args: Sequence[Any], kwargs: Mapping[str, Any], *, task_id: str, now: float, settings: Settings
 ) -> VoiceCode:
-    """Bind the arguments to the documented signature, check and normalise each. Raises BadInput.
+    """Bind the arguments to the task's signature, check and normalise each. Raises BadInput.
 
     `now`: epoch seconds.
     """
     try:
-        given = _signature(documented).bind(*args, **kwargs)
+        given = SIGNATURE.bind(*args, **kwargs)
     except TypeError as error:
         # Python's text names arguments, never values; an unexpected name is the producer's own text and is not repeated.
         text = str(error)
         reason = "an unexpected keyword argument" if "unexpected keyword" in text else text
-        message = f"wrong arguments: {reason}; expected {_signature(documented)}"
+        message = f"wrong arguments: {reason}; expected {SIGNATURE}"
         raise BadInput(message) from None
     given.apply_defaults()
     values = given.arguments
@@ -205,17 +213,10 @@ class Refused:
         return digest(self.raw if isinstance(self.raw, str) else self.raw.hex())
 
 
-def refuse(
-    documented: Callable[..., Any],
-    args: Sequence[Any],
-    kwargs: Mapping[str, Any],
-    *,
-    task_id: str,
-    reason: str,
-) -> Refused:
+def refuse(args: Sequence[Any], kwargs: Mapping[str, Any], *, task_id: str, reason: str) -> Refused:
     """Describe a message that `parse` refused, keeping what could be read of it."""
     try:
-        values: Mapping[str, Any] = _signature(documented).bind_partial(*args, **kwargs).arguments
+        values: Mapping[str, Any] = SIGNATURE.bind_partial(*args, **kwargs).arguments
     except TypeError:
         values = kwargs
     key = values.get("key")

@@ -13,20 +13,11 @@ from config.settings import Settings
 from worker.ledger import Ledger
 from worker.ledger.record import Record
 from worker.message import parse
-from worker.store.client import RedisAvailability, connect
+from worker.store.availability import RedisAvailability
+from worker.store.client import connect
 
 _POLL_SECONDS: Final = 0.1
 _ENDS: Final = ("accepted", "dead")
-
-
-def _arguments(
-    mobile: str,
-    code: str,
-    *,
-    key: str | None = None,
-    expires_at: float | None = None,
-    purpose: str | None = None,
-) -> None: ...
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +58,7 @@ class Producer:
         more: dict[str, Any] = {"key": key or f"send:{task_id}", "expires_at": now + life}
         if purpose:
             more["purpose"] = purpose
-        checked = parse(_arguments, [mobile, code], more, task_id=task_id, now=now, settings=self._settings)
+        checked = parse([mobile, code], more, task_id=task_id, now=now, settings=self._settings)
         redacted = repr(checked.log_context()["mobile"])
         self._celery.send_task(
             names.SEND_TASK,

@@ -7,7 +7,7 @@ import structlog
 from config.masking import mask_mobile
 from config.names import Event
 from config.replies import Alert, Row
-from worker.ledger.finish import Outcome
+from worker.ledger.finish import Outcome, Recorded
 from worker.message import Refused
 from worker.retry import GiveUp, Reason, RetryIn
 
@@ -16,8 +16,8 @@ log = structlog.get_logger("voicecode.report")
 _LEVELS: Final = {Alert.NONE: "info", Alert.WARN: "warning", Alert.PAGE: "error"}
 
 
-def attempt(outcome: Outcome, recorded: str) -> None:
-    """Tell how an attempt ended and, where it was the last, of the dead letter. `recorded`: the ledger's word."""
+def attempt(outcome: Outcome, recorded: Recorded) -> None:
+    """Tell how an attempt ended and, where it was the last, of the dead letter."""
     claim, reply, row = outcome.claim, outcome.reply, outcome.row
     facts = {
         **(claim.voice_code.log_context() if claim.voice_code else {"key": claim.key}),
@@ -33,7 +33,7 @@ def attempt(outcome: Outcome, recorded: str) -> None:
         "age_seconds": round(claim.age_seconds + reply.elapsed_seconds, 3),
         "voice_id": reply.voice_id,
         "detail": reply.detail or None,
-        "recorded": recorded,
+        "recorded": recorded.value,
         "worker": outcome.worker,
     }
     if isinstance(outcome.decision, RetryIn):
@@ -41,16 +41,16 @@ def attempt(outcome: Outcome, recorded: str) -> None:
     if claim.replays:
         facts["replays"] = claim.replays
     _say(Event.ATTEMPT_FINISHED, row, facts)
-    if recorded == "doubled":
+    if recorded is Recorded.DOUBLED:
         log.error(
             Event.DOUBLE_CALL, key=claim.key, attempt=claim.attempt, alert="page", runbook="double-call"
         )
-    elif recorded == "fenced":
+    elif recorded is Recorded.FENCED:
         log.warning(
             Event.OUTCOME_FENCED, key=claim.key, attempt=claim.attempt, alert="warn", runbook="worker-died"
         )
-    elif recorded in {"dead", "done"} and isinstance(outcome.decision, GiveUp):
-        # `done`: the first answer of the script was lost on its way, so nothing was told yet.
+    elif recorded in {Recorded.DEAD, Recorded.DONE} and isinstance(outcome.decision, GiveUp):
+        # DONE: the first answer of the script was lost on its way, so nothing was told yet.
         mobile = claim.voice_code.mobile if claim.voice_code else ""
         _dead_letter(
             claim.key, outcome.decision.reason.value, mobile, claim.task_id, row, attempts=claim.attempt

@@ -11,8 +11,9 @@ import structlog
 
 from config.names import Event
 from worker import report
-from worker.ledger import Ledger, LedgerUnavailable
+from worker.ledger import Ledger
 from worker.retry import Reason
+from worker.store.availability import RedisUnavailable
 from worker.transport import Unacked
 
 log = structlog.get_logger("voicecode.upkeep")
@@ -51,7 +52,7 @@ class Upkeep(threading.Thread):
             try:
                 if self._look():
                     pause = 0
-            except LedgerUnavailable as error:
+            except RedisUnavailable as error:
                 self._failed(str(error))
             except Exception:
                 log.exception(Event.UPKEEP_FAILED, alert="page", runbook="worker-bug")

@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import random
-import secrets
 import tempfile
 import threading
 import time
@@ -18,8 +17,9 @@ from tests.chaos.evidence import gather, strays
 from tests.chaos.faults import Faults
 from tests.chaos.judge import Verdict, judge
 from tests.chaos.plan import Options
-from worker.ledger import Ledger, LedgerUnavailable
-from worker.store.client import RedisAvailability, connect
+from worker.failure_queue import Choice, FailureQueue
+from worker.store.availability import RedisUnavailable
+from worker.store.client import connect
 
 _DRAIN_SECONDS: Final = 30.0
 """Beyond the longest life of a code."""
@@ -66,14 +66,14 @@ class Replayer(threading.Thread):
         self._over = threading.Event()
         self._chance = random.Random(cluster.options.seed)
         self._client = connect(cluster.settings(), retries=0)
-        self._ledger = Ledger(self._client, cluster.settings(), RedisAvailability(0, time.monotonic))
+        self._queue = FailureQueue(self._client, cluster.settings(), operator="chaos")
 
     def run(self) -> None:
         """Replay one now and then until `stop`."""
         while not self._over.wait(1 / self._options.replays_per_second):
             try:
                 self._replay_one()
-            except (LedgerUnavailable, redis.RedisError, OSError):
+            except (RedisUnavailable, redis.RedisError, OSError):
                 continue
 
     def _replay_one(self) -> None:
@@ -81,8 +81,7 @@ class Replayer(threading.Thread):
         if found:
             life = self._options.life_seconds if self._chance.random() < 0.7 else None
             ambiguous = self._chance.random() < 0.5
-            token = secrets.token_hex(6)
-            self._ledger.replay(found, token=token, operator="chaos", ambiguous=ambiguous, life_seconds=life)
+            list(self._queue.replay([found], Choice(ambiguous=ambiguous, life_seconds=life)))
 
     def stop(self) -> None:
         """End it."""

@@ -15,7 +15,8 @@ from worker.ledger import Ledger
 from worker.ledger.outcome_writer import OutcomeWriter
 from worker.message import VoiceCode
 from worker.reply import Reply
-from worker.store.client import RedisAvailability, connect
+from worker.store.availability import RedisAvailability
+from worker.store.client import connect
 
 
 class NobodyCalls:
@@ -23,12 +24,6 @@ class NobodyCalls:
 
     def submit(self, code: VoiceCode, *, deadline: float) -> Reply:
         raise AssertionError((code.key, deadline))
-
-
-def documented(
-    mobile: str, code: str, *, key: str | None = None, expires_at: Any = None, purpose: str | None = None
-) -> None:
-    """Stand for the signature of the task."""
 
 
 def unfinished(url: str) -> Unfinished:
@@ -43,7 +38,7 @@ def unfinished(url: str) -> Unfinished:
     }
     delivery = Delivery(settings=settings, ledger=ledger, **parts)
     with pytest.raises(Unfinished) as raised:
-        delivery.send(documented, ["13800138000", "0042"], {"key": "k"}, Envelope(task_id="t"))
+        delivery.send(["13800138000", "0042"], {"key": "k"}, Envelope(task_id="t"))
     client.close()
     return raised.value
 

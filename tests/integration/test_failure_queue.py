@@ -18,7 +18,8 @@ from worker.embedded.server import Server
 from worker.failure_queue import Choice, FailureQueue, Filter, Pace
 from worker.ledger import Ledger
 from worker.message import Refused, VoiceCode
-from worker.store.client import RedisAvailability, connect
+from worker.store.availability import RedisAvailability
+from worker.store.client import connect
 
 ROWS = (
     ("4051", "permanent", "account"),

@@ -13,7 +13,8 @@ from config.settings import load
 from tests.support.sandbox import Sandbox, message
 from worker.ledger import Ledger
 from worker.store import keys, scripts
-from worker.store.client import RedisAvailability, connect
+from worker.store.availability import RedisAvailability
+from worker.store.client import connect
 from worker.transport.unacked import Acks, Unacked
 from worker.upkeep import Upkeep
 

@@ -9,9 +9,10 @@ from config import names
 from config.replies import Symptom
 from tests.support.ledger_driver import MOBILE, LedgerDriver
 from worker.embedded.server import Server
-from worker.ledger import LedgerUnavailable
 from worker.ledger.claim import Answer
+from worker.ledger.refuse import Refusal
 from worker.message import Refused
+from worker.store.availability import RedisUnavailable
 
 
 @pytest.fixture
@@ -204,7 +205,7 @@ def test_an_error_of_redis_tells_no_value(server: Server) -> None:
     code = driver.code()
     server.stop()
     try:
-        with pytest.raises(LedgerUnavailable) as caught:
+        with pytest.raises(RedisUnavailable) as caught:
             driver.claim(code=code)
     finally:
         server.restart()
@@ -283,7 +284,7 @@ REFUSED = Refused(
 
 
 def test_a_refused_message_is_a_dead_letter_with_its_bytes(driver: LedgerDriver) -> None:
-    assert driver.refuse(REFUSED) == (True, "login:7")
+    assert driver.refuse(REFUSED) == (Refusal.NEW, "login:7")
     record = driver.record("login:7")
     assert (record.state, record.reason, record.detail, record.raw) == (
         "dead",
@@ -304,7 +305,7 @@ def test_a_refused_message_is_a_dead_letter_with_its_bytes(driver: LedgerDriver)
 
 def test_the_same_refused_message_again_is_one_dead_letter(driver: LedgerDriver) -> None:
     driver.refuse(REFUSED)
-    assert driver.refuse(REFUSED) == (False, "login:7")
+    assert driver.refuse(REFUSED) == (Refusal.KNOWN, "login:7")
     assert driver.client.zcard(names.DEAD) == 1
 
 
@@ -312,8 +313,8 @@ def test_a_refused_message_never_touches_the_record_of_another_code(driver: Ledg
     """Nor that under its task id; the digest of its bytes is always its own."""
     driver.claim("login:7")
     driver.claim("task-1")
-    new, key = driver.refuse(REFUSED)
-    assert new
+    answer, key = driver.refuse(REFUSED)
+    assert answer is Refusal.NEW
     assert key.startswith("id:")
     assert (driver.state("login:7"), driver.state("task-1"), driver.state(key)) == (
         "calling",

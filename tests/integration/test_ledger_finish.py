@@ -10,11 +10,11 @@ from config import names
 from config.replies import Symptom
 from tests.support.ledger_driver import MOBILE, LedgerDriver
 from worker.embedded.server import Server
-from worker.ledger import LedgerUnavailable
 from worker.ledger.claim import Answer
 from worker.message import Refused
 from worker.reply import Reply
 from worker.retry import Done, GiveUp, Reason, RetryIn
+from worker.store.availability import RedisUnavailable
 
 
 @pytest.fixture
@@ -244,11 +244,11 @@ def test_no_call_starts_and_nothing_is_refused_when_redis_is_full(full: LedgerDr
     full.retry(full.claim("waits"), 0)
     code = full.code()
     full.client.config_set("maxmemory", 1)
-    with pytest.raises(LedgerUnavailable, match=r"OutOfMemory|OOM"):
+    with pytest.raises(RedisUnavailable, match=r"OutOfMemory|OOM"):
         full.claim(code=code)
-    with pytest.raises(LedgerUnavailable):
+    with pytest.raises(RedisUnavailable):
         full.resume("waits")
-    with pytest.raises(LedgerUnavailable):
+    with pytest.raises(RedisUnavailable):
         full.refuse(Refused(key="r", reason="x"))
     assert full.ledger.record("k") is None
     assert full.state("waits") == "waiting"

@@ -12,13 +12,14 @@ from config import names
 from config.settings import Settings
 from tests.support.crashes import LONG_AGO, SITUATIONS, Database, outcome, settings_for
 from tests.support.ledger_compare import DUMP
+from tests.support.ledger_driver import replay as replayed
 from worker.embedded.server import Server
 from worker.failure_queue.removal import Removal
-from worker.ledger.finish import Outcome
+from worker.ledger.finish import Outcome, Recorded
 from worker.message import Refused
 from worker.retry import Decision, Done, GiveUp, Reason, RetryIn
 from worker.store import keys, scripts
-from worker.store.client import RedisAvailability
+from worker.store.availability import RedisAvailability
 from worker.transport.unacked import RAW_CAP_BYTES, Unacked
 
 Call = Callable[[], Any]
@@ -98,8 +99,7 @@ def dead(database: Database) -> None:
 
 def replay(database: Database) -> Call:
     dead(database)
-    ledger = database.ledger()
-    return lambda: ledger.replay("k", token="once", operator="o")
+    return lambda: replayed(database.redis, settings_for(database.url), "k", "once")
 
 
 def removal(database: Database) -> tuple[Removal, Settings]:
@@ -223,7 +223,7 @@ def test_a_script_that_is_executed_twice_changes_nothing_the_second_time(
     assert (once == before) == (which == "claim of what is done")
     again = call()
     assert stored(database) == once
-    assert again == ("done" if which.startswith("finish") else answer)
+    assert again == (Recorded.DONE if which.startswith("finish") else answer)
 
 
 def test_a_message_that_was_given_back_and_fetched_again_is_not_lost_by_a_second_giving_back(

@@ -43,7 +43,7 @@ def before(owner: Any, name: str, step: Callable[..., None]) -> None:
     setattr(owner, name, with_bug)
 
 
-def _parse(_documented: Any, args: Any, kwargs: Mapping[str, Any], **_: Any) -> None:
+def _parse(args: Any, kwargs: Mapping[str, Any], **_: Any) -> None:
     if "purpose" in kwargs:
         fail("parse", kwargs["purpose"], str(kwargs.get("key")), *args)
 

@@ -11,6 +11,7 @@ import redis
 from config import names
 from config.replies import Replies
 from config.settings import Settings, load
+from tests.support.ledger_driver import replay
 from tests.support.workers import enqueue, stock_producer
 from worker.ledger import Ledger
 from worker.ledger.claim import Claim
@@ -19,7 +20,8 @@ from worker.message import VoiceCode
 from worker.reply import Reply
 from worker.retry import Decision, Done, GiveUp, Reason, RetryIn
 from worker.store import keys, scripts
-from worker.store.client import RedisAvailability, connect
+from worker.store.availability import RedisAvailability
+from worker.store.client import connect
 
 TIMES: Final[Mapping[str, Any]] = {
     "connect_timeout_seconds": 0.5,
@@ -130,7 +132,7 @@ def outcome(claim: Claim, reply_code: int, decision: Decision) -> Outcome:
 
 def _replayed(database: Database) -> str:
     database.finish(database.claim(), 4030, GiveUp(Reason.PERMANENT))
-    database.ledger().replay("k", token="run", operator="tests")
+    replay(database.redis, settings_for(database.url), "k", "run")
     return "k"
 
 

@@ -33,13 +33,14 @@ from worker.gateway.client import Gateway
 from worker.gateway.exchange import Exchange
 from worker.store import client as redis_client
 from worker.store import scripts
+from worker.store.scripts import Parameters
 from worker.transport import channel as transport
 from worker.transport import unacked
 
 _STOP_TAKES_SECONDS: Final = 0.05
 """SIGSTOP reaches another thread, or process, a little after it was sent."""
-_HINT_ARGUMENTS: Final = 10
-"""A message's claim has more than a hint's."""
+_DIGEST: Final = Parameters.of("ledger/claim").names.index("digest")
+"""A hint's claim has none."""
 
 
 class InjectedError(Exception):
@@ -106,7 +107,7 @@ def _load(client: Any, path: str) -> Callable[..., Any]:
     script, name = _real_load(client, path), path.rpartition("/")[2]
 
     def run(*, keys: list[str], args: list[Any]) -> Any:
-        step = "resume" if name == "claim" and len(args) == _HINT_ARGUMENTS else name
+        step = "resume" if name == "claim" and not args[_DIGEST] else name
         faults.at(step, "before")
         answer = script(keys=keys, args=args)
         if not _idle(name, answer):

@@ -3,24 +3,40 @@
 import itertools
 from collections.abc import Callable
 from typing import Any, Final
+from unittest import mock
 
 import redis
 
 from config import names
 from config.replies import Replies, Symptom
 from config.settings import Settings
+from worker.failure_queue import Choice, FailureQueue
 from worker.ledger import Ledger
 from worker.ledger.claim import Answer, Claim
 from worker.ledger.finish import Outcome
 from worker.ledger.record import Record
+from worker.ledger.refuse import Refusal
 from worker.ledger.upkeep import Tidied
 from worker.message import Refused, VoiceCode
 from worker.reply import Reply
 from worker.retry import Decision, Done, GiveUp, Reason, RetryIn
-from worker.store.client import RedisAvailability, connect
+from worker.store.availability import RedisAvailability
+from worker.store.client import connect
 
 REPLIES: Final = Replies()
 MOBILE: Final = "13800138000"
+
+
+def replay(
+    client: redis.Redis, settings: Settings, key: str, run: str, *, clock_offset: float = 0.0, **choice: Any
+) -> str:
+    """Replay one dead letter as an operator does, without the audit lines of the run; return the script's word."""
+    queue = FailureQueue(client, settings, operator="ops", clock_offset=clock_offset)
+    with mock.patch.object(queue, "new_run", return_value=run):
+        steps = queue.replay([key], Choice(**choice), note=lambda *_: None)
+    (progress,) = steps
+    (word,) = progress.words
+    return word
 
 
 class LedgerDriver:
@@ -64,9 +80,8 @@ class LedgerDriver:
         return self.ledger.resume(key, token=token or self.token(), worker="w2")
 
     def finish(self, claim: Claim, reply: Reply, decision: Decision) -> str:
-        return self.ledger.finish(
-            Outcome(claim=claim, reply=reply, row=reply.row(REPLIES), decision=decision, worker="w1")
-        )
+        outcome = Outcome(claim=claim, reply=reply, row=reply.row(REPLIES), decision=decision, worker="w1")
+        return self.ledger.finish(outcome).value
 
     def accept(self, claim: Claim) -> str:
         return self.finish(claim, Reply(code=2, message="提交成功", voice_id="16842079209571524017"), Done())
@@ -79,11 +94,12 @@ class LedgerDriver:
     def bury(self, claim: Claim, code: int = 4050) -> str:
         return self.finish(claim, Reply(code=code, message="账号被冻结"), GiveUp(Reason.PERMANENT))
 
-    def refuse(self, refused: Refused, *, own_id: str = "task-1") -> tuple[bool, str]:
+    def refuse(self, refused: Refused, *, own_id: str = "task-1") -> tuple[Refusal, str]:
         return self.ledger.refuse(refused, own_id=own_id, task_id=own_id, reason=Reason.BAD_INPUT.value)
 
     def replay(self, key: str = "k", *, token: str | None = None, **more: Any) -> str:
-        return self.ledger.replay(key, token=token or self.token(), operator="ops", **more)
+        run = token or self.token()
+        return replay(self.client, self.settings, key, run, clock_offset=self.ledger.clock_offset, **more)
 
     def upkeep(self) -> Tidied:
         return self.ledger.upkeep(token=self.token())

@@ -16,15 +16,17 @@ from config import names
 from config.replies import Kind, Replies, Row, Symptom
 from config.settings import load
 from tests.support.ledger_compare import DRIFT_SECONDS, compare
+from tests.support.ledger_driver import replay
 from tests.support.ledger_model import AMBIGUOUS_RETRIES, HOLD, LEASE, LIFE, MAX_ATTEMPTS, Model
 from worker.failure_queue.removal import Removal
 from worker.ledger import Ledger
 from worker.ledger.claim import Answer, Claim
 from worker.ledger.finish import Outcome
+from worker.ledger.refuse import Refusal
 from worker.message import Refused, VoiceCode
 from worker.reply import Reply
 from worker.retry import Decision, Done, GiveUp, Reason, RetryIn
-from worker.store.client import RedisAvailability
+from worker.store.availability import RedisAvailability
 
 KEYS: Final = ("a", "b", "c")
 MOBILES: Final = {"a": "13800000001", "b": "13800000001", "c": "13911110001", "d": "13911110002"}
@@ -195,7 +197,7 @@ class RandomWalk:
         )
         answer = self.ledger.finish(
             Outcome(claim=claim, reply=reply, row=row, decision=decisions[word], worker="w")
-        )
+        ).value
         outcome = {
             "word": word,
             "row": row.name,
@@ -245,10 +247,10 @@ class RandomWalk:
         refused = Refused(
             key=key, reason="wrong", mobile=MOBILES[key] if which % 2 else "", raw=f"raw {which}"
         )
-        answer = self.ledger.refuse(refused, own_id=own, task_id=own, reason="bad_input")
+        answer, given = self.ledger.refuse(refused, own_id=own, task_id=own, reason="bad_input")
         expected = self.model.refuse([key, own, "id:" + refused.digest], refused.digest, refused.mobile)
-        self.said("refuse", answer[0], expected[0], answer[1])
-        assert answer == expected
+        self.said("refuse", answer is Refusal.NEW, expected[0], given)
+        assert given == expected[1]
 
     def run_of(self, action: str) -> str:
         if self.chance(0.67) or not self.runs[action]:
@@ -259,7 +261,9 @@ class RandomWalk:
         """Put a dead letter back; the same run may do it twice."""
         key, run, life = self.dead(), self.run_of("replay"), self.one(None, 60)
         flags: dict[str, Any] = {"ambiguous": self.chance(0.5), "superseded": self.chance(0.5)}
-        answer = self.ledger.replay(key, token=run, operator="o", life_seconds=life, **flags)
+        answer = replay(
+            self.client, SETTINGS, key, run, clock_offset=self.ledger.clock_offset, life_seconds=life, **flags
+        )
         self.said("replay", answer, self.model.replay(key, run, life=life, **flags), key, run, life, flags)
 
     def discard(self) -> None:

@@ -27,19 +27,8 @@ MOBILES: Final = st.from_regex(r"1[3-9][0-9]{9}", fullmatch=True)
 CODES: Final = st.from_regex(r"[0-9]{4,6}", fullmatch=True)
 
 
-def documented(
-    mobile: str,
-    code: str,
-    *,
-    key: str | None = None,
-    expires_at: float | None = None,
-    purpose: str | None = None,
-) -> None:
-    """Stand for the task's signature."""
-
-
 def parsed(*args: Any, settings: Settings = SETTINGS, task_id: str = "task-1", **kwargs: Any) -> VoiceCode:
-    return parse(documented, args, kwargs, task_id=task_id, now=NOW, settings=settings)
+    return parse(args, kwargs, task_id=task_id, now=NOW, settings=settings)
 
 
 def why(*args: Any, settings: Settings = SETTINGS, **kwargs: Any) -> str:
@@ -270,9 +259,9 @@ NAMES = st.sampled_from(["mobile", "code", "key", "expires_at", "purpose"]) | st
 def test_whatever_arrives_is_a_voice_code_or_bad_input(args: list[Any], kwargs: dict[str, Any]) -> None:
     """Never another exception; what is refused can be described, within bounds, under a key that shows no number."""
     try:
-        code = parse(documented, args, kwargs, task_id="task-1", now=NOW, settings=SETTINGS)
+        code = parse(args, kwargs, task_id="task-1", now=NOW, settings=SETTINGS)
     except BadInput as error:
-        refused = refuse(documented, args, kwargs, task_id="task-1", reason=str(error))
+        refused = refuse(args, kwargs, task_id="task-1", reason=str(error))
         assert is_key(refused.key)
         assert len(refused.raw) <= RAW_CAP_BYTES
         assert re.fullmatch(r"(1[3-9][0-9]{9})?", refused.mobile)
@@ -296,23 +285,20 @@ def test_a_reason_never_repeats_a_value(field: str, digits: str, shape: str) -> 
 
 
 def test_a_refused_message_keeps_what_could_be_read_of_it() -> None:
-    refused = refuse(
-        documented, ("+86 138 0013 8000", 1234), {"key": "login:7"}, task_id="task-1", reason="r"
-    )
+    refused = refuse(("+86 138 0013 8000", 1234), {"key": "login:7"}, task_id="task-1", reason="r")
     assert (refused.key, refused.mobile) == ("login:7", "13800138000")
     assert json.loads(refused.raw) == [["+86 138 0013 8000", 1234], {"key": "login:7"}]
 
 
 def test_a_refused_message_with_a_bad_key_is_filed_under_its_task_id() -> None:
     assert (
-        refuse(documented, ("13800138000", "0042"), {"key": "13800138000"}, task_id="task-1", reason="r").key
-        == "task-1"
+        refuse(("13800138000", "0042"), {"key": "13800138000"}, task_id="task-1", reason="r").key == "task-1"
     )
 
 
 def test_neither_number_nor_code_shows_in_a_repr() -> None:
     code = parsed("13800138000", "48291", key="k")
-    refused = refuse(documented, ("13800138000", 48291), {}, task_id="task-1", reason="r")
+    refused = refuse(("13800138000", 48291), {}, task_id="task-1", reason="r")
     for text in (repr(code), repr(refused), repr(code.log_context())):
         assert "13800138000" not in text
         assert "48291" not in text

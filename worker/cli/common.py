@@ -45,11 +45,11 @@ def _explain(error: Exception) -> None:
     from kombu.exceptions import OperationalError  # noqa: PLC0415 - the same
 
     from config.settings import SettingsError  # noqa: PLC0415 - the same
-    from worker.ledger import LedgerUnavailable  # noqa: PLC0415 - the same
+    from worker.store.availability import RedisUnavailable  # noqa: PLC0415 - the same
 
     if isinstance(error, SettingsError):
         end(USAGE, f"The settings cannot be used:\n{error}\nAll settings: docs/settings.md")
-    if isinstance(error, redis.RedisError | LedgerUnavailable | OperationalError):
+    if isinstance(error, redis.RedisError | RedisUnavailable | OperationalError):
         first_line = str(error).partition("\n")[0]
         end(NO_REDIS, f"Redis is out of reach, or refused: {first_line}")
 

@@ -20,16 +20,18 @@ from worker.demo.figures import Figures
 from worker.demo.screen import Screen
 from worker.demo.walkthrough import Walkthrough, check_alone
 from worker.embedded.server import ServerError
-from worker.ledger import Ledger, LedgerUnavailable
+from worker.failure_queue import FailureQueue
+from worker.ledger import Ledger
 from worker.simulator.process import RunningSimulator, SimulatorNotStartedError
-from worker.store.client import RedisAvailability, connect
+from worker.store.availability import RedisAvailability, RedisUnavailable
+from worker.store.client import connect
 
 TROUBLE = (
     services.DemoError,
     SettingsError,
     ServerError,
     SimulatorNotStartedError,
-    LedgerUnavailable,
+    RedisUnavailable,
     redis.RedisError,
     OSError,
 )
@@ -99,6 +101,7 @@ def _run(given: argparse.Namespace, screen: Screen) -> Figures:
             walkthrough = Walkthrough(
                 screen=screen,
                 ledger=ledger,
+                queue=FailureQueue(ledger.client, settings, operator="demo"),
                 app=app,
                 gateway=simulator.client,
                 worker=worker,

@@ -63,7 +63,7 @@ class Tracker:
         )
 
     def look(self) -> list[TrackedCode]:
-        """Read every code that is not over, and return the rows that changed. Raises LedgerUnavailable."""
+        """Read every code that is not over, and return the rows that changed. Raises RedisUnavailable."""
         return [row for row in self.rows if not row.over and self._update(row)]
 
     def wake(self, keys: Sequence[str]) -> None:

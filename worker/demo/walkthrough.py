@@ -15,6 +15,7 @@ from worker.demo.samples import ACCEPTED, DEAD, SAMPLES, Phase
 from worker.demo.screen import Screen, codes_table, failures_table
 from worker.demo.services import DemoError, DemoWorker
 from worker.demo.tracker import TrackedCode, Tracker
+from worker.failure_queue import Choice, FailureQueue, Filter
 from worker.ledger import Ledger
 from worker.simulator.client import SimulatorClient
 
@@ -47,6 +48,7 @@ class Walkthrough:
         *,
         screen: Screen,
         ledger: Ledger,
+        queue: FailureQueue,
         app: Celery,
         gateway: SimulatorClient,
         worker: DemoWorker,
@@ -54,7 +56,7 @@ class Walkthrough:
     ) -> None:
         self.prefix: Final = RUN_PREFIX + secrets.token_hex(2)
         self._screen = screen
-        self._ledger = ledger
+        self._queue = queue
         self._app = app
         self._gateway = gateway
         self._worker = worker
@@ -123,16 +125,15 @@ class Walkthrough:
         self._screen.say(
             f"The operator tops the account up, has it unfrozen, and replays the {len(died_of_account)} codes that died of it"
         )
-        answers = {
-            row.key: self._ledger.replay(row.key, token=secrets.token_hex(8), operator="demo")
-            for row in died_of_account
-        }
-        back = [key for key, answer in answers.items() if answer == "replayed"]
-        for key, answer in answers.items():
-            if answer != "replayed":
-                self._screen.say(f"Not replayed: {key}: {answer}", style="yellow")
-        self._tracker.wake(back)
-        return len(back), len(answers) - len(back)
+        plan = self._queue.plan(Filter(keys=tuple(row.key for row in died_of_account)), Choice())
+        for word, count_ in plan.counts.items():
+            if word != "sendable":
+                self._screen.say(f"Not replayed: {count_} {word}", style="yellow")
+        run = self._queue.replay(plan.keys, Choice())
+        for _ in run:
+            pass
+        self._tracker.wake(list(plan.keys))
+        return run.progress.replayed, plan.total - run.progress.replayed
 
     def _figures(self, died: int, replayed: int, refused: int) -> Figures:
         rows = self._tracker.rows

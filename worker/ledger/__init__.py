@@ -4,11 +4,9 @@
 2. `finish`  it records how the attempt ended
 3. `upkeep`  every worker, each second: buries what expired, hints what is due
 4. `refuse`  a message that cannot be called becomes a dead letter
-5. `replay`  an operator puts a dead letter back
-`record` reads what stands there.
+`record` reads what stands there; the failure queue puts dead letters back.
 """
 
 from worker.ledger.ledger import Ledger
-from worker.store.client import LedgerUnavailable
 
-__all__ = ["Ledger", "LedgerUnavailable"]
+__all__ = ["Ledger"]

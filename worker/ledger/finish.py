@@ -1,6 +1,7 @@
-"""Outcome: how an attempt ended, as it is recorded."""
+"""Outcome: how an attempt ended, and what the ledger answers when it is recorded."""
 
 import dataclasses
+import enum
 import json
 import time
 from typing import Any, Final
@@ -11,6 +12,29 @@ from worker.reply import Reply
 from worker.retry import Decision, Done, GiveUp, RetryIn
 
 _ENCODER: Final = json.JSONEncoder(ensure_ascii=False)
+
+
+class Recorded(enum.Enum):
+    """What became of an outcome: the answer of `finish.lua`, or UNWRITTEN."""
+
+    ACCEPTED = "accepted"
+    """The call is placed, and the code is done."""
+    DOUBLED = "doubled"
+    """Accepted, and so was another attempt before: the phone rang twice."""
+    WAITING = "waiting"
+    """It is tried again later."""
+    DEAD = "dead"
+    """It has become a dead letter."""
+    DONE = "done"
+    """This outcome was recorded before; the first answer was lost."""
+    APPENDED = "appended"
+    """Another attempt was accepted before; this one is only noted."""
+    FENCED = "fenced"
+    """The claim was lost meanwhile; the attempt is only noted."""
+    GONE = "gone"
+    """There is no record: a failover lost it, and only the message can make it again."""
+    UNWRITTEN = "unwritten"
+    """The process ended before Redis was back."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,30 +64,27 @@ class Outcome:
         """The phone may have rung though no reply came."""
         return self.row.kind is Kind.AMBIGUOUS
 
-    def arguments(self, accepted_ttl_seconds: float) -> list[Any]:
-        """Return the arguments of `finish.lua` from the key on."""
-        delay = self.decision.seconds if isinstance(self.decision, RetryIn) else 0
-        reason = self.decision.reason.value if isinstance(self.decision, GiveUp) else ""
-        spends = self.decision.spends if isinstance(self.decision, RetryIn) else ""
+    def arguments(self, accepted_ttl_seconds: float) -> dict[str, Any]:
+        """Return the arguments of `finish.lua`."""
         code = self.claim.voice_code
-        return [
-            self.key,
-            self.claim.token,
-            self.claim.attempt,
-            self.word,
-            self._entry(),
-            "1" if self.ambiguous else "0",
-            delay,
-            reason,
-            self.row.name,
-            self.row.scope.value,
-            "" if self.reply.code is None else self.reply.code,
-            self.reply.message,
-            self.reply.voice_id or "",
-            spends,
-            accepted_ttl_seconds,
-            code.digest if code else "",
-        ]
+        return {
+            "key": self.key,
+            "token": self.claim.token,
+            "attempt": self.claim.attempt,
+            "outcome": self.word,
+            "attempt_json": self._entry(),
+            "is_ambiguous": "1" if self.ambiguous else "0",
+            "delay_seconds": self.decision.seconds if isinstance(self.decision, RetryIn) else 0,
+            "reason": self.decision.reason.value if isinstance(self.decision, GiveUp) else "",
+            "row": self.row.name,
+            "scope": self.row.scope.value,
+            "reply_code": "" if self.reply.code is None else self.reply.code,
+            "reply_message": self.reply.message,
+            "voice_id": self.reply.voice_id or "",
+            "spends": self.decision.spends if isinstance(self.decision, RetryIn) else "",
+            "accepted_ttl_seconds": accepted_ttl_seconds,
+            "digest": code.digest if code else "",
+        }
 
     def _entry(self) -> str:
         """Return the attempt as it stands in the record; `token` makes a repeated finish recognisable."""

@@ -1,8 +1,7 @@
 """Ledger: every step that a code can take in Redis, one round trip each."""
 
 import math
-from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import redis
 
@@ -10,14 +9,21 @@ from config import names
 from config.settings import Settings
 from worker.ledger import claim as claims
 from worker.ledger.claim import Claim
-from worker.ledger.finish import Outcome
+from worker.ledger.finish import Outcome, Recorded
 from worker.ledger.record import Record
+from worker.ledger.refuse import Refusal
 from worker.ledger.upkeep import Tidied
 from worker.ledger.upkeep import read as read_tidied
 from worker.message import Refused, VoiceCode
 from worker.store import keys, scripts
-from worker.store.client import RedisAvailability, reaching
+from worker.store.availability import RedisAvailability, reaching
 from worker.store.pipeline import Pipeline
+from worker.store.scripts import Script
+
+_HINT: Final = dict.fromkeys(
+    ("digest", "mobile", "code", "purpose", "task_id", "expires_at", "not_before"), ""
+)
+"""What a message carries and a hint does not."""
 
 
 class Ledger:
@@ -39,109 +45,107 @@ class Ledger:
         self._settings = settings
         self._availability = availability
         together = Pipeline(client)
-        self._claim = scripts.load(together, "ledger/claim")
-        self._finish = scripts.load(together, "ledger/finish")
-        self._refuse = scripts.load(together, "ledger/refuse")
-        self._upkeep = scripts.load(client, "ledger/upkeep")
-        self._replay = scripts.load(client, "failure_queue/replay")
+        self._claim = Script(together, "ledger/claim")
+        self._finish = Script(together, "ledger/finish")
+        self._refuse = Script(together, "ledger/refuse")
+        self._upkeep = Script(client, "ledger/upkeep")
 
     def claim(self, code: VoiceCode, *, token: str, worker: str, task_id: str, tag: str = "") -> Claim:
-        """Ask whether a message's code may be called now; makes the record at the first sight. Raises LedgerUnavailable.
+        """Ask whether a message's code may be called now; the first claim makes the record. Raises RedisUnavailable.
 
         `tag`: the message's delivery tag.
         """
-        expires_at = "" if code.expires_at is None else f"{code.expires_at:.3f}"
-        not_before = "" if code.not_before is None else f"{code.not_before:.3f}"
-        life = self._settings.code_ttl_seconds
-        content = [
-            code.digest,
-            code.mobile,
-            code.code,
-            code.purpose or "",
-            task_id,
-            expires_at,
-            life,
-            not_before,
-        ]
-        content.append(math.ceil(self._settings.max_ttl_seconds))
-        return self._ask(code.key, token, worker, tag, content)
+        return self._ask(
+            code.key,
+            token,
+            worker,
+            tag,
+            digest=code.digest,
+            mobile=code.mobile,
+            code=code.code,
+            purpose=code.purpose or "",
+            task_id=task_id,
+            expires_at="" if code.expires_at is None else f"{code.expires_at:.3f}",
+            not_before="" if code.not_before is None else f"{code.not_before:.3f}",
+        )
 
     def resume(self, key: str, *, token: str, worker: str, tag: str = "") -> Claim:
-        """Ask the same for a hint, which carries the key only. Raises LedgerUnavailable."""
-        return self._ask(key, token, worker, tag, [])
+        """Ask the same for a hint, which carries the key only. Raises RedisUnavailable."""
+        return self._ask(key, token, worker, tag, **_HINT)
 
-    def _ask(self, key: str, token: str, worker: str, tag: str, content: Sequence[Any]) -> Claim:
+    def _ask(self, key: str, token: str, worker: str, tag: str, **message: str) -> Claim:
         s = self._settings
-        numbers = [
-            s.lease_seconds,
-            self._availability.lenience_seconds(),
-            s.ambiguous_retries,
-            s.max_attempts,
-        ]
-        answer = self._run(self._claim, keys.claim(key), [key, token, worker, *numbers, tag, *content])
+        answer = self._run(
+            self._claim,
+            keys.claim(key),
+            key=key,
+            token=token,
+            worker=worker,
+            tag=tag,
+            lease_seconds=s.lease_seconds,
+            lenience_seconds=self._availability.lenience_seconds(),
+            ambiguous_retries=s.ambiguous_retries,
+            max_attempts=s.max_attempts,
+            default_life_seconds=s.code_ttl_seconds,
+            newest_seconds=math.ceil(s.max_ttl_seconds),
+            **message,
+        )
         return claims.read([scripts.text(part) for part in answer], key=key, token=token)
 
-    def finish(self, outcome: Outcome) -> str:
-        """Record how an attempt ended, and return the script's word for it (`finish.lua`). Raises LedgerUnavailable."""
-        args = outcome.arguments(self._settings.accepted_ttl_seconds)
-        return scripts.text(self._run(self._finish, keys.life(outcome.key), args)[0])
+    def finish(self, outcome: Outcome) -> Recorded:
+        """Record how an attempt ended, and return what became of that. Raises RedisUnavailable."""
+        arguments = outcome.arguments(self._settings.accepted_ttl_seconds)
+        answer = self._run(self._finish, keys.life(outcome.key), **arguments)
+        return Recorded(scripts.text(answer[0]))
 
-    def refuse(self, refused: Refused, *, own_id: str, task_id: str, reason: str) -> tuple[bool, str]:
-        """Make a dead letter of a message that cannot be called. Raises LedgerUnavailable.
+    def refuse(self, refused: Refused, *, own_id: str, task_id: str, reason: str) -> tuple[Refusal, str]:
+        """Make a dead letter of a message that cannot be called. Raises RedisUnavailable.
 
-        Returns whether it is new (else it was refused before), and the key that it got: its own, or the message's id where
-        that key belongs to another code.
+        Returns whether it is new, and the key that it got: its own, or the message's id where that key belongs to
+        another code.
         """
-        candidates = [refused.key, own_id, "id:" + refused.digest]
-        args = [*candidates, refused.digest, reason, refused.reason, refused.mobile, refused.raw, task_id]
-        names_ = [*(keys.record(key) for key in candidates), names.DUE, names.EXPIRY, names.DEAD]
-        answer, key = (scripts.text(part) for part in self._run(self._refuse, names_, args))
-        return answer == "refused", key
+        digest_key = "id:" + refused.digest
+        candidates = [keys.record(key) for key in (refused.key, own_id, digest_key)]
+        answer, key = self._run(
+            self._refuse,
+            [*candidates, names.DUE, names.EXPIRY, names.DEAD],
+            key=refused.key,
+            own_id=own_id,
+            digest_key=digest_key,
+            digest=refused.digest,
+            reason=reason,
+            detail=refused.reason,
+            mobile=refused.mobile,
+            raw=refused.raw,
+            task_id=task_id,
+        )
+        return Refusal(scripts.text(answer)), scripts.text(key)
 
     def upkeep(self, *, token: str, hints: bool = True) -> Tidied:
-        """Bury what has expired and, with `hints`, hint what is due, one batch of each. Raises LedgerUnavailable."""
+        """Bury what has expired and, with `hints`, hint what is due, one batch of each. Raises RedisUnavailable."""
         s = self._settings
-        args = [
-            token,
-            names.RECORD_PREFIX,
-            s.hold_seconds,
-            s.upkeep_batch,
-            self._availability.lenience_seconds(),
-            names.RESUME_TASK,
-            s.upkeep_backlog,
-            s.upkeep_batch if hints else 0,
-        ]
-        return read_tidied(
-            self._run(self._upkeep, [names.DUE, names.EXPIRY, names.DEAD, names.QUEUE, names.HINTS], args)
+        answer = self._run(
+            self._upkeep,
+            [names.DUE, names.EXPIRY, names.DEAD, names.QUEUE, names.HINTS],
+            token=token,
+            prefix=names.RECORD_PREFIX,
+            hold_seconds=s.hold_seconds,
+            bury_limit=s.upkeep_batch,
+            lenience_seconds=self._availability.lenience_seconds(),
+            task=names.RESUME_TASK,
+            backlog=s.upkeep_backlog,
+            hint_limit=s.upkeep_batch if hints else 0,
         )
-
-    def replay(  # noqa: PLR0913 - one argument per choice of the operator
-        self,
-        key: str,
-        *,
-        token: str,
-        operator: str,
-        ambiguous: bool = False,
-        life_seconds: float | None = None,
-        superseded: bool = False,
-    ) -> str:
-        """Put a dead letter back, to be called now; return the script's word (`replay.lua`). Raises LedgerUnavailable."""
-        flags = [
-            "" if life_seconds is None else life_seconds,
-            "1" if ambiguous else "0",
-            "1" if superseded else "0",
-        ]
-        args = [names.RECORD_PREFIX, token, operator, *flags, self._settings.audit_entries, key]
-        return scripts.text(
-            self._run(self._replay, [names.DUE, names.EXPIRY, names.DEAD, names.AUDIT], args)[0]
-        )
+        return read_tidied(answer)
 
     def record(self, key: str) -> Record | None:
-        """Return what is known of a key, or None. Raises LedgerUnavailable."""
+        """Return what is known of a key, or None. Raises RedisUnavailable."""
         with reaching(self._availability):
             values: Any = self.client.hgetall(keys.record(key))
         return Record.from_hash(key, values)
 
-    def _run(self, script: Any, names_: list[str], args: list[Any]) -> Any:
+    def _run(self, script: Script, redis_keys: list[str], **arguments: Any) -> Any:
         with reaching(self._availability):
-            return script(keys=names_, args=[self.clock_offset, names.RECORD_VERSION, *args])
+            return script(
+                redis_keys, clock_offset=self.clock_offset, version=names.RECORD_VERSION, **arguments
+            )

@@ -8,14 +8,13 @@ from typing import Final
 import structlog
 
 from config.names import Event
-from worker.ledger import LedgerUnavailable
-from worker.ledger.finish import Outcome
+from worker.ledger.finish import Outcome, Recorded
+from worker.store.availability import RedisUnavailable
 
 log = structlog.get_logger("voicecode.ledger")
 
 _FIRST_PAUSE_SECONDS: Final = 0.05
 _LONGEST_PAUSE_SECONDS: Final = 1.0
-UNWRITTEN: Final = "unwritten"
 
 
 class OutcomeWriter:
@@ -32,14 +31,14 @@ class OutcomeWriter:
             self._stop_at = time.monotonic() + self._grace
             self._stopping.set()
 
-    def until_written(self, write: Callable[[], str], outcome: Outcome) -> str:
-        """Return the ledger's word, or `unwritten` where the process ends before Redis is back; then it is in the log."""
+    def until_written(self, write: Callable[[], Recorded], outcome: Outcome) -> Recorded:
+        """Return what became of it; UNWRITTEN where the process ends before Redis is back, and then the log has it."""
         pause = _FIRST_PAUSE_SECONDS
         tries = 0
         while True:
             try:
-                word = write()
-            except LedgerUnavailable as error:
+                recorded = write()
+            except RedisUnavailable as error:
                 tries += 1
                 cause = str(error)
                 if tries == 1:
@@ -51,7 +50,7 @@ class OutcomeWriter:
                         runbook="redis-away",
                     )
             else:
-                return word
+                return recorded
             if self._stop_at is not None and time.monotonic() >= self._stop_at:
                 log.error(
                     Event.OUTCOME_UNWRITTEN,
@@ -64,6 +63,6 @@ class OutcomeWriter:
                     alert="page",
                     runbook="outcome-unwritten",
                 )
-                return UNWRITTEN
+                return Recorded.UNWRITTEN
             self._stopping.wait(pause) if self._stop_at is None else time.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)

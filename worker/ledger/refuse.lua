@@ -1,20 +1,33 @@
 -- @include ledger/dead_letters
 -- refuse: make a dead letter of a message that cannot be called.
--- KEYS  1 record under the producer's key  2 record under the message's own id  3 record under its digest  4 due  5 expiry  6 dead
--- ARGV  1 clock offset  2 version  3 key  4 own id  5 key from the digest  6 digest  7 reason  8 detail, one sentence  9 mobile or ''
---       10 raw arguments  11 task id
--- Returns {'refused', key}, or {'done', key} where this message was refused before.
--- The first of the three keys that is free is taken, so that a record of another code is never touched.
-local now = clock(ARGV[1])
-for i = 1, 3 do
-  local record, key = KEYS[i], ARGV[i + 2]
+-- KEYS  1 record under the producer's key  2 record under the message's own id  3 record under its digest
+--       4 due  5 expiry  6 dead
+-- Returns {'new', key}, or {'known', key} where this message was refused before.
+-- The first free key of the three is taken, so a record of another code is never touched.
+local clock_offset = ARGV[1]
+local version = ARGV[2]
+local key = ARGV[3]
+local own_id = ARGV[4]
+local digest_key = ARGV[5]
+local digest = ARGV[6]
+local reason = ARGV[7]
+local detail = ARGV[8] -- one sentence
+local mobile = ARGV[9] -- or ''
+local raw = ARGV[10] -- the arguments as they came
+local task_id = ARGV[11]
+
+local due, expiry, dead = KEYS[4], KEYS[5], KEYS[6]
+local now = clock(clock_offset)
+
+for i, candidate in ipairs({ key, own_id, digest_key }) do
+  local record = KEYS[i]
   local known = redis.call('HGET', record, 'digest')
-  if known == ARGV[6] then return { 'done', key } end
+  if known == digest then return { 'known', candidate } end
   if not known then
-    redis.call('HSET', record, 'v', ARGV[2], 'digest', ARGV[6], 'detail', ARGV[8], 'mobile', ARGV[9], 'raw', ARGV[10], 'task_id', ARGV[11],
-      'first_seen', stamp(now), 'expires_at', '0', 'attempt', 0, 'scope', 'message')
-    bury(record, key, KEYS[4], KEYS[5], KEYS[6], now, ARGV[7], '')
-    return { 'refused', key }
+    redis.call('HSET', record, 'v', version, 'digest', digest, 'detail', detail, 'mobile', mobile, 'raw', raw,
+      'task_id', task_id, 'first_seen', stamp(now), 'expires_at', '0', 'attempt', 0, 'scope', 'message')
+    bury(record, candidate, due, expiry, dead, now, reason, '')
+    return { 'new', candidate }
   end
 end
-return { 'done', ARGV[5] }
+return { 'known', digest_key }

@@ -13,7 +13,7 @@ from config import names
 from config.names import Event
 from config.settings import Settings
 from worker.store import keys, scripts
-from worker.store.client import LedgerUnavailable, RedisAvailability, reaching
+from worker.store.availability import RedisAvailability, RedisUnavailable, reaching
 
 log = structlog.get_logger("voicecode.unacked")
 
@@ -52,7 +52,7 @@ class Unacked:
         self._give_back = scripts.load(client, "transport/give_back")
 
     def sweep(self) -> Swept:
-        """Put back what was not acked in time. Raises LedgerUnavailable."""
+        """Put back what was not acked in time. Raises RedisUnavailable."""
         s = self._settings
         # Well below the visibility time-out: a message that kills its worker slowly is counted too.
         silence = min(s.visibility_timeout_seconds, 3 * s.upkeep_interval_seconds + _SILENCE_SECONDS)
@@ -64,11 +64,11 @@ class Unacked:
         )
 
     def give_back(self, tags: Sequence[str]) -> int:
-        """Put messages back to the front of the queue, the oldest of `tags` first. Raises LedgerUnavailable."""
+        """Put messages back to the front of the queue, the oldest of `tags` first. Raises RedisUnavailable."""
         return int(self._run(self._give_back, keys.GIVE_BACK, list(tags))) if tags else 0
 
     def ack(self, tags: Sequence[str]) -> None:
-        """Forget messages. Raises LedgerUnavailable; acking twice is harmless."""
+        """Forget messages. Raises RedisUnavailable; acking twice is harmless."""
         if not tags:
             return
         with reaching(self._availability), self._client.pipeline(transaction=True) as pipe:
@@ -128,7 +128,7 @@ class Acks(threading.Thread):
             batch = [waiting.popleft() for _ in range(min(len(waiting), self.BATCH))]
             try:
                 step(batch)
-            except LedgerUnavailable:
+            except RedisUnavailable:
                 waiting.extend(batch)
                 return False
             except Exception:
@@ -142,7 +142,7 @@ class Acks(threading.Thread):
         """Put messages back at once, as far as Redis can be reached; the sweep does the rest."""
         try:
             self._unacked.give_back(tags)
-        except LedgerUnavailable as error:
+        except RedisUnavailable as error:
             log.warning(
                 Event.MESSAGE_LEFT, count=len(tags), cause=str(error), alert="warn", runbook="redis-away"
             )

@@ -7,9 +7,11 @@ import structlog
 
 from config.names import Event
 from worker import report
-from worker.ledger import Ledger, LedgerUnavailable
+from worker.ledger import Ledger
+from worker.ledger.refuse import Refusal
 from worker.message import Refused, digest, safe_id
 from worker.retry import Reason
+from worker.store.availability import RedisUnavailable
 from worker.transport.channel import RAW
 from worker.transport.unacked import RAW_CAP_BYTES, Acks
 
@@ -43,14 +45,14 @@ class Unreadable:
     def _record(self, raw: bytes, reason: Reason, cause: str, own_id: str) -> bool:
         refused = Refused(key=own_id, reason=f"{_DETAILS[reason]}: {cause}", raw=raw[:RAW_CAP_BYTES])
         try:
-            new, key = self._ledger.refuse(refused, own_id=own_id, task_id=own_id, reason=reason.value)
-        except LedgerUnavailable as error:
+            answer, key = self._ledger.refuse(refused, own_id=own_id, task_id=own_id, reason=reason.value)
+        except RedisUnavailable as error:
             log.warning(Event.MESSAGE_LEFT, cause=str(error), alert="warn", runbook="redis-away")
             return False
         except Exception:
             # The event loop is above us: a bug here would end the worker, and the next one, over one message.
             log.exception(Event.TASK_CRASHED, alert="page", runbook="worker-bug")
             return False
-        if new:
+        if answer is Refusal.NEW:
             report.refused(key, refused, reason.value, own_id)
         return True
