@@ -1,10 +1,13 @@
 """The gateway's client against a server whose every byte is ours: what it sends, and what it makes of each reply."""
 
 import concurrent.futures
+import gzip
 import os
 import socket
 import threading
 import time
+import tracemalloc
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,8 +16,10 @@ import pytest
 from config.replies import Symptom
 from config.settings import SettingsError, load
 from tests.support.gateways import CODE, gateway, raw_gateway, settings_for, submit
-from tests.support.raw_server import ACCEPTED, RawServer, answer, http, in_child
-from worker.gateway.client import BODY_CAP_BYTES, Gateway
+from tests.support.raw_server import ACCEPTED, RawServer, answer, http, in_child, reset
+from worker.gateway.body import CAP_BYTES
+from worker.gateway.client import Gateway
+from worker.gateway.connection import KEEP_ALIVE_MARGIN_SECONDS
 from worker.reply import Reply
 
 
@@ -69,6 +74,112 @@ def test_a_connection_that_was_idle_for_long_is_not_used_again() -> None:
         time.sleep(0.1)
         assert submit(client).code == 2
     assert server.connections == 2
+
+
+@pytest.mark.parametrize(
+    ("header", "connections"),
+    [
+        ("timeout=5", 2),
+        ("max=100, timeout=5", 2),
+        ('TIMEOUT="5"', 2),
+        ("timeout=60, max=100", 1),
+        ("max=5", 1),
+        ("timeout=soon", 1),
+    ],
+)
+def test_a_connection_that_the_gateway_is_about_to_close_is_not_used_again(
+    header: str, connections: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its form and the close would cross on the way, and nobody could know whether the phone rang."""
+    with raw_gateway(answer(http(headers=f"Keep-Alive: {header}\r\n"))) as (server, client):
+        submit(client)
+        later = time.monotonic() + 5 - KEEP_ALIVE_MARGIN_SECONDS
+        with monkeypatch.context() as patch:
+            patch.setattr("worker.gateway.connection.time.monotonic", lambda: later)
+            reply = client.submit(CODE, deadline=later + 3)
+    assert (reply.code, server.connections) == (2, connections)
+
+
+def test_a_form_does_not_cross_with_the_close_that_was_announced() -> None:
+    def handler(server: RawServer, sock: socket.socket) -> None:
+        server.receive(sock)
+        sock.sendall(http(headers="Keep-Alive: timeout=1\r\n"))
+        if server.receive(sock) is not None:
+            reset(sock)
+
+    with raw_gateway(handler) as (server, client):
+        assert [submit(client).symptom for _ in range(3)] == [None] * 3
+    assert server.connections == 3
+
+
+def packed(body: bytes, kind: int) -> bytes:
+    stream = zlib.compressobj(wbits=kind)
+    return stream.compress(body) + stream.flush()
+
+
+GZIP, ZLIB, RAW = 31, 15, -15
+
+
+@pytest.mark.parametrize(
+    ("body", "encoding"),
+    [
+        (packed(ACCEPTED, GZIP), "gzip"),
+        (packed(ACCEPTED, GZIP), "x-gzip"),
+        (packed(ACCEPTED, GZIP), ""),
+        (packed(ACCEPTED, ZLIB), "deflate"),
+        (packed(ACCEPTED, RAW), "Deflate"),
+        (ACCEPTED, "gzip"),
+        (ACCEPTED, "deflate"),
+        (ACCEPTED, "identity"),
+        (ACCEPTED, "br"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_reply_that_is_compressed_unasked_is_read(body: bytes, encoding: str) -> None:
+    """Taken for an unreadable one it would be ambiguous, and the phone would ring twice."""
+    headers = f"Content-Encoding: {encoding}\r\n" if encoding else ""
+    with raw_gateway(answer(http(body, headers=headers))) as (server, client):
+        assert [submit(client).code, client.balance().code] == [2, 2]
+    assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize("kind", [GZIP, ZLIB, RAW])
+def test_a_compressed_reply_may_unpack_to_the_cap_and_not_more(kind: int) -> None:
+    full = ACCEPTED + b" " * (CAP_BYTES - len(ACCEPTED))
+    replies = [
+        http(packed(body, kind), headers="Content-Encoding: deflate\r\n") for body in (full, full + b" ")
+    ]
+    with raw_gateway(answer(*replies)) as (_, client):
+        fits, too_large = submit(client), submit(client)
+    assert (fits.code, too_large.symptom) == (2, Symptom.TOO_LARGE)
+
+
+def test_a_bomb_is_not_unpacked() -> None:
+    """Of 60 KB that unpack to 60 MB, no more than the cap is ever in memory."""
+    bomb = gzip.compress(ACCEPTED + b" " * 60_000_000)
+    assert len(bomb) < CAP_BYTES
+    with raw_gateway(answer(http(bomb, headers="Content-Encoding: gzip\r\n"))) as (_, client):
+        tracemalloc.start()
+        try:
+            assert submit(client).symptom is Symptom.TOO_LARGE
+            assert tracemalloc.get_traced_memory()[1] < 2_000_000
+        finally:
+            tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    ("body", "symptom"),
+    [
+        (packed(ACCEPTED, GZIP)[:-9], Symptom.TRUNCATED),
+        (packed(ACCEPTED, GZIP)[:10] + b"\xff" * 20, Symptom.UNREADABLE),
+        (packed(packed(ACCEPTED, GZIP), GZIP), Symptom.UNREADABLE),
+        (packed(b"<html>busy</html>", GZIP), Symptom.UNREADABLE),
+    ],
+    ids=["cut off", "broken", "packed twice", "a web page"],
+)
+def test_what_cannot_be_unpacked_may_have_rung(body: bytes, symptom: Symptom) -> None:
+    with raw_gateway(answer(http(body, headers="Content-Encoding: gzip\r\n"))) as (_, client):
+        assert submit(client).symptom is symptom
 
 
 def test_a_connection_that_the_server_closed_meanwhile_is_not_used_again() -> None:
@@ -197,7 +308,7 @@ def test_a_reply_without_a_length_ends_with_the_connection() -> None:
 
 @pytest.mark.parametrize("extra", [0, 1])
 def test_a_body_may_fill_the_cap_and_not_more(extra: int) -> None:
-    body = ACCEPTED + b" " * (BODY_CAP_BYTES - len(ACCEPTED) + extra)
+    body = ACCEPTED + b" " * (CAP_BYTES - len(ACCEPTED) + extra)
     with raw_gateway(answer(http(body))) as (_, client):
         reply = submit(client)
     assert (reply.code, reply.symptom) == ((None, Symptom.TOO_LARGE) if extra else (2, None))
@@ -208,7 +319,7 @@ def test_reading_stops_at_the_cap() -> None:
 
     def handler(server: RawServer, sock: socket.socket) -> None:
         server.receive(sock)
-        sock.sendall(http(b" " * (BODY_CAP_BYTES + 1), length=1_000_000))
+        sock.sendall(http(b" " * (CAP_BYTES + 1), length=1_000_000))
         server.over.wait(10)
 
     with raw_gateway(handler) as (server, client):

@@ -152,16 +152,34 @@ def test_the_whole_attempt_keeps_to_its_deadline(handler: Handler) -> None:
 
 
 def test_a_form_that_nobody_reads_keeps_to_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A big form fills the buffers, and sending blocks."""
+    """A big form fills the buffers, and sending blocks. It is made beforehand: making it takes time, too."""
 
     def handler(server: RawServer, _: socket.socket) -> None:
         server.over.wait(10)
 
-    monkeypatch.setattr("worker.gateway.form.quote_plus", lambda _: "x" * 25_000_000)
+    form = b"x" * 25_000_000
+    monkeypatch.setattr("worker.gateway.form.Forms.submit", lambda *_, **__: form)
     with raw_gateway(handler) as (_, client):
         reply = submit(client, 0.7)
     assert reply.symptom is Symptom.DEADLINE
     assert reply.elapsed_seconds < 0.7 + SLACK_SECONDS
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_a_form_that_is_made_too_late_is_no_failure_of_the_network(
+    host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Time that a slow machine took before the first lookup: no name failed, and nobody was connected to."""
+    late = threading.Event()
+
+    def slow(*_: Any, **__: Any) -> bytes:
+        late.wait(0.2)
+        return b""
+
+    monkeypatch.setattr("worker.gateway.form.Forms.submit", slow)
+    with raw_gateway(answer(reply_of()), host=host) as (server, client):
+        assert submit(client, 0.1).symptom is Symptom.NOT_SENT
+    assert server.connections == 0
 
 
 @pytest.fixture

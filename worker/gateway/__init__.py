@@ -1,4 +1,4 @@
-"""One request to ihuyi's HTTP interface, and what came back as a value."""
+"""One request to ihuyi's HTTP interface. Whatever comes back is a value."""
 
 from worker.gateway.client import Gateway
 

@@ -1,10 +1,10 @@
-"""Gateway: one request to ihuyi's HTTP interface, once. Whatever the wire can say comes back as a value.
+"""Gateway: sends one request to ihuyi's HTTP interface, once. Every outcome is a value.
 
-1. A form is written afresh and put into a copy of a request that was prepared once.
-2. It goes through `requests`' adapter; the connection keeps to the exchange's deadline and looks at it once more before
-   the first byte leaves (`worker/gateway/connection.py`).
-3. What comes back is read up to a cap and parsed (`worker/gateway/parser.py`); what is raised is explained by how far the request had
-   come (`worker/gateway/errors.py`): "never sent" and "may have rung" are different things.
+1. A fresh form goes into a copy of a request that was prepared once.
+2. requests' adapter sends it. The connection keeps to the deadline, and checks it once more before
+   the first byte leaves (`connection`).
+3. The reply's body is read up to a cap (`body`) and parsed (`parser`). An exception is explained by
+   the stage that the request had reached (`errors`): "never sent" differs from "may have rung".
 """
 
 import dataclasses
@@ -23,6 +23,7 @@ from config.names import Event
 from config.replies import ACCEPTED, Symptom, symptom_of_http
 from config.settings import Settings, SettingsError
 from worker.gateway.adapter import Adapter, tls_context
+from worker.gateway.body import read_body
 from worker.gateway.errors import FOREIGN, explain
 from worker.gateway.exchange import Exchange, Stage, running
 from worker.gateway.form import Forms
@@ -30,8 +31,6 @@ from worker.gateway.parser import BALANCE_RESULT, SUBMIT_RESULT, parse, retry_af
 from worker.gateway.resolver import Resolver
 from worker.message import VoiceCode
 from worker.reply import Reply
-
-BODY_CAP_BYTES: Final = 64 * 1024
 
 _TELLS_WHEN: Final = (Symptom.HTTP_429, Symptom.HTTP_503)
 _HEADERS: Final = {
@@ -45,10 +44,10 @@ _log = structlog.stdlib.get_logger(__name__)
 
 
 class Gateway:
-    """The gateway, as one account sees it. Any number of threads may share it.
+    """The gateway, used with one account. Any number of threads may share it.
 
-    Raises SettingsError where the account or the key is missing, or where the address, the certificates or the environment's
-    proxy cannot be used.
+    Raises SettingsError if the account or the APIKEY is missing, or if the address, the
+    certificates or the environment's proxy cannot be used.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -58,7 +57,7 @@ class Gateway:
         self._submit: Final = _template(settings.gateway_url, "Submit")
         self._balance: Final = _template(settings.gateway_url, "GetNum")
         self._proxies: Final = _proxies(settings)
-        # The sockets ask the exchange for their time; these two only keep urllib3 from waiting for ever.
+        # Each socket asks the exchange for its time-out; these two are urllib3's fallback.
         self._timeout: Final = (settings.connect_timeout_seconds, settings.read_timeout_seconds)
         self._tls: Final = _tls(settings.ca_bundle)
         self._open()
@@ -69,14 +68,17 @@ class Gateway:
         self._adapter = Adapter(size=self._settings.concurrency, context=self._tls)
 
     def submit(self, code: VoiceCode, *, deadline: float) -> Reply:
-        """Ask for one call. `deadline`: on the monotonic clock, for everything from the name lookup on. Never raises."""
+        """Ask for one call. Never raises.
+
+        `deadline`: on the monotonic clock, for everything from the name lookup to the whole reply.
+        """
         reply = self._exchange(
             self._submit, lambda: self._forms.submit(code, now=time.time()), SUBMIT_RESULT, deadline
         )
         return self._hidden(reply, code.code)
 
     def balance(self, *, deadline: float | None = None) -> Reply:
-        """Ask for the number of calls left: places no call and costs nothing. Never raises."""
+        """Ask for the number of calls left. Places no call, costs nothing, never raises."""
         if deadline is None:
             deadline = time.monotonic() + self._settings.attempt_deadline_seconds
         reply = self._exchange(
@@ -85,11 +87,11 @@ class Gateway:
         return self._hidden(reply)
 
     def close(self) -> None:
-        """Close the idle connections. What is in flight ends as it would."""
+        """Close the idle connections. Requests in flight are left to end."""
         self._adapter.close()
 
     def _hidden(self, reply: Reply, *sent: str) -> Reply:
-        """Return the reply without what was sent, which the gateway may repeat."""
+        """Return the reply without anything that was sent: the gateway may echo it."""
         message = self._forms.hide(reply.message, *sent)
         return reply if message == reply.message else dataclasses.replace(reply, message=message)
 
@@ -98,7 +100,7 @@ class Gateway:
     ) -> Reply:
         started = time.monotonic()
         if self._process != os.getpid():
-            self._open()  # connections inherited over a fork belong to the parent
+            self._open()  # after a fork the open connections belong to the parent
         settings = self._settings
         exchange = Exchange(
             deadline=deadline,
@@ -114,7 +116,7 @@ class Gateway:
         except FOREIGN as error:
             symptom, detail = explain(error, exchange.stage)
             reply = Reply(symptom=symptom, detail=detail)
-        except Exception as error:  # noqa: BLE001 - a bug must not look like a call that was never placed
+        except Exception as error:  # noqa: BLE001 - a bug must not look like a call never placed
             sent = exchange.stage is Stage.SENT
             _log.exception(Event.ATTEMPT_CRASHED, sent=sent, alert="page", runbook="worker-bug")
             symptom = Symptom.CRASH_AFTER_SEND if sent else Symptom.CRASH_BEFORE_SEND
@@ -135,11 +137,11 @@ class Gateway:
 def _read(response: requests.Response, result: str) -> Reply:
     symptom = symptom_of_http(response.status_code)
     try:
-        reply = _parsed(response, result)
+        reply = parse(read_body(response), response.headers.get("Content-Type", ""), result=result)
     except FOREIGN as error:
         cause, detail = explain(error, Stage.SENT)
         reply = Reply(symptom=cause, detail=detail)
-    # An acceptance is true whatever the status; otherwise a status that is no 2xx says more than its body.
+    # An acceptance is true whatever the status. Otherwise a status other than 2xx decides.
     if symptom is not None and reply.code != ACCEPTED:
         detail = reply.detail if reply.code is None else f"reply code {reply.code}"
         reply = Reply(symptom=symptom, detail=detail, message=reply.message)
@@ -149,17 +151,8 @@ def _read(response: requests.Response, result: str) -> Reply:
     )
 
 
-def _parsed(response: requests.Response, result: str) -> Reply:
-    body = b""
-    while piece := response.raw.read(BODY_CAP_BYTES + 1 - len(body), decode_content=False):
-        body += piece
-        if len(body) > BODY_CAP_BYTES:
-            return Reply(symptom=Symptom.TOO_LARGE)
-    return parse(body, response.headers.get("Content-Type", ""), result=result)
-
-
 def _template(url: str, method: str) -> requests.PreparedRequest:
-    """Prepare a request but for its body, and without a cookie jar: none is kept, and copying one costs."""
+    """Prepare a request without a body or a cookie jar: the jar would be copied each time."""
     request = requests.PreparedRequest()
     request.prepare_method("POST")
     try:
@@ -187,6 +180,9 @@ def _proxies(settings: Settings) -> dict[str, str]:
     if proxy is None:
         return {}
     if proxy.lower().startswith("socks"):
-        message = "VOICECODE_PROXIES_FROM_ENVIRONMENT: the environment names a SOCKS proxy for the gateway; only HTTP proxies can be used"
+        message = (
+            "VOICECODE_PROXIES_FROM_ENVIRONMENT: the environment names a SOCKS proxy for the gateway; "
+            "only HTTP proxies can be used"
+        )
         raise SettingsError(message)
     return {url.partition("://")[0]: proxy}

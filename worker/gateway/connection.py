@@ -1,10 +1,12 @@
-"""Connections to the gateway: no step blocks past the exchange's deadline, and nothing leaves after it.
+"""Connections to the gateway. No step blocks past the deadline, and nothing is sent after it.
 
-The sockets themselves ask the exchange before each read. A time-out of `requests` is one for each `recv`, so a header
-that drips would outlive it.
+The sockets themselves ask the exchange before each read: the time-out of requests holds for each
+`recv`, so a header that arrives byte by byte would outlive it.
 """
 
 import errno
+import math
+import re
 import socket
 import ssl
 import time
@@ -24,8 +26,20 @@ else:
     _SocketBase = _ConnectionBase = object
 
 
+_KEEP_ALIVE: Final = re.compile(r"(?:^|[,;\s])timeout\s*=\s*\"?([0-9]{1,9})\b", re.IGNORECASE)
+KEEP_ALIVE_MARGIN_SECONDS: Final = 1.0
+"""How long before its announced end a connection is given up. The server's clock starts when its
+reply leaves, and the next form must still arrive in time."""
+
+
+def announced_seconds(keep_alive: str | None) -> float:
+    """Return how long the server keeps an idle connection; infinity if the header does not say."""
+    found = _KEEP_ALIVE.search(keep_alive or "")
+    return float(found[1]) if found else math.inf
+
+
 class _Timed(_SocketBase):
-    """Reads that end when the exchange's time does."""
+    """A socket whose reads end at the deadline."""
 
     def recv_into(self, *args: Any) -> int:
         exchange = _needed()
@@ -45,13 +59,16 @@ class _Timed(_SocketBase):
 
 
 class TimedSocket(_Timed, socket.socket):
-    """A plain socket whose reads end when the exchange's time does."""
+    """A plain socket whose reads end at the deadline."""
 
 
 class TimedTLSSocket(_Timed, ssl.SSLSocket):
-    """The same over TLS. OpenSSL's own loops, the handshake among them, keep to the socket's time-out as a whole."""
+    """The same over TLS.
 
-    def do_handshake(self, block: bool = False) -> None:  # noqa: FBT001, FBT002 - the standard library's signature
+    OpenSSL's own loops, the handshake among them, keep to the socket's time-out as a whole.
+    """
+
+    def do_handshake(self, block: bool = False) -> None:  # noqa: FBT001, FBT002 - the signature of ssl
         """Shake hands within the connect time-out."""
         exchange = _needed()
         exchange.stage = Stage.HANDSHAKING
@@ -64,22 +81,27 @@ class TimedTLSSocket(_Timed, ssl.SSLSocket):
 
 
 class _Deadlined(_ConnectionBase):
-    """What both kinds of connection do differently from urllib3's."""
+    """What both kinds of connection do differently from urllib3."""
 
-    _used_at: float = 0.0
+    _reusable_until: float = 0.0
+    """On the monotonic clock."""
     _outgoing: list[bytes] | None = None
 
     @property
     def is_connected(self) -> bool:
-        """Tell whether it may be used again. One that was idle for long may have been dropped silently on the way."""
-        return super().is_connected and time.monotonic() - self._used_at <= _needed().idle_seconds
+        """Whether it may be used again.
+
+        A NAT may have dropped an idle connection silently, or the gateway may be about to close
+        it. A form that crosses with the close is lost, and nobody knows whether the phone rang.
+        """
+        return super().is_connected and time.monotonic() <= self._reusable_until
 
     def connect(self) -> None:
         super().connect()
         _needed().stage = Stage.READY
 
     def request(self, *args: Any, **options: Any) -> None:
-        """Connect, form the whole request, check the time, and only then let it go, in one piece."""
+        """Connect, collect the whole request, check the deadline, then send it in one piece."""
         exchange = _needed()
         if self.sock is None:
             self.connect()
@@ -104,12 +126,13 @@ class _Deadlined(_ConnectionBase):
 
     def getresponse(self) -> HTTPResponse:  # type: ignore[override] # urllib3's own departure
         response = super().getresponse()
-        self._used_at = time.monotonic()
+        announced = announced_seconds(response.headers.get("Keep-Alive")) - KEEP_ALIVE_MARGIN_SECONDS
+        self._reusable_until = time.monotonic() + min(_needed().idle_seconds, announced)
         return response
 
     def _new_conn(self) -> socket.socket:
         exchange = _needed()
-        exchange.stage = Stage.PROXYING if self.proxy else Stage.RESOLVING
+        exchange.enter(Stage.PROXYING if self.proxy else Stage.RESOLVING)
         try:
             addresses = exchange.resolver.addresses(self._dns_host, self.port, seconds=exchange.time_left())
         except TimeoutError:
@@ -170,6 +193,6 @@ def _connect(address: Address, exchange: Exchange) -> socket.socket:
 def _needed() -> Exchange:
     exchange = current()
     if exchange is None:
-        message = "a connection of ours is used outside an exchange"
+        message = "a timed connection is used outside an exchange"
         raise RuntimeError(message)
     return exchange

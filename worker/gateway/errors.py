@@ -1,4 +1,4 @@
-"""Exceptions of `requests` and below, told apart by cause and by how far the request had come."""
+"""Explains exceptions of requests, urllib3 and below by their cause and by the stage reached."""
 
 import http.client
 import ssl
@@ -19,7 +19,7 @@ FOREIGN: Final = (
     http.client.HTTPException,
     OSError,
 )
-"""What a network may raise. Anything else is a bug of ours."""
+"""What a network failure may raise. Anything else is a bug in this program."""
 
 _BEFORE: Final[tuple[tuple[type[BaseException], Symptom], ...]] = (
     (ssl.SSLCertVerificationError, Symptom.TLS_UNTRUSTED),
@@ -34,9 +34,9 @@ _AFTER: Final[tuple[tuple[type[BaseException], Symptom], ...]] = (
 
 
 def explain(error: BaseException, stage: Stage) -> tuple[Symptom, str]:
-    """Return the symptom of a network's failure at `stage`, and its cause in a word.
+    """Return the symptom of a network failure at `stage`, and the name of its cause.
 
-    An unknown failure is ambiguous once the request was sent.
+    Once the request was sent, an unknown failure is ambiguous.
     """
     causes = list(_causes(error))
     for cause in causes:
@@ -51,7 +51,7 @@ def explain(error: BaseException, stage: Stage) -> tuple[Symptom, str]:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield the error and all that led to it: libraries hide causes in `args` and `reason` as well."""
+    """Yield the error and all that led to it; libraries also hide causes in `args` and `reason`."""
     seen: list[BaseException] = []
     waiting: list[object] = [error]
     while waiting:

@@ -1,4 +1,4 @@
-"""Forms: what is written to the gateway, with the key or a signature made afresh."""
+"""Forms: the bodies that are posted to the gateway, with the APIKEY or a fresh signature."""
 
 import hashlib
 from typing import Final
@@ -12,7 +12,7 @@ from worker.message import VoiceCode
 class Forms:
     """Writes the forms of one account. `now`: epoch seconds.
 
-    The signature's recipe is not promised by the provider: it is what public client code agrees on.
+    The provider does not document the signature's recipe; public client code agrees on it.
     """
 
     def __init__(self, account: str, apikey: SecretStr, *, dynamic: bool) -> None:
@@ -24,7 +24,7 @@ class Forms:
         """Return the form that asks for a call."""
         time = _ten_digits(now)
         signed = self._signed(code.mobile, code.code, time)
-        # Digits need no quoting: `urlencode` over all fields cost as much as a tenth of the request.
+        # Digits need no quoting. `urlencode` over all fields took a tenth of the request's CPU.
         dated = f"&time={time}" if self._dynamic else ""
         return f"{signed}&mobile={code.mobile}&content={code.code}&format=json{dated}".encode()
 
@@ -34,7 +34,7 @@ class Forms:
         return f"{self._signed(time)}&time={time}&format=json".encode()
 
     def _signed(self, *signed: str) -> str:
-        """Return account and password as they stand in a form."""
+        """Return the fields account and password of a form."""
         return f"account={quote_plus(self._account)}&password={quote_plus(self._password(*signed))}"
 
     def _password(self, *signed: str) -> str:
@@ -45,7 +45,7 @@ class Forms:
         return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
     def hide(self, text: str, *sent: str) -> str:
-        """Return `text` without the key and without what else was `sent`: the gateway may repeat it."""
+        """Return `text` with the APIKEY and each of `sent` starred out: a gateway may echo them."""
         for secret in (self._apikey.get_secret_value(), *sent):
             text = text.replace(secret, "****")
         return text

@@ -1,4 +1,4 @@
-"""What the gateway says, read: bytes in whatever encoding, as XML or JSON, become a Reply."""
+"""Reads a reply's body, XML or JSON in whatever encoding, into a Reply."""
 
 import codecs
 import email.utils
@@ -29,7 +29,8 @@ _CLAIMS: Final = {
     "gb18030": "gb18030",
     "big5": "big5",
 }
-"""Encodings that are believed when claimed. Latin-1 is not: it fits any bytes, and a server that claims it never thought about it."""
+"""Encodings that are believed when claimed. Latin-1 is not: it decodes any bytes, and servers claim
+it by default."""
 _XML_CLAIM: Final = re.compile(rb"""\s*<\?xml[^>]{0,200}?encoding\s*=\s*["']([A-Za-z0-9._-]{1,40})["']""")
 _HTTP_CLAIM: Final = re.compile(r"""charset\s*=\s*["']?([A-Za-z0-9._-]{1,40})""", re.IGNORECASE)
 _XML_DECLARATION: Final = re.compile(r"<\?xml[^>]*\?>")
@@ -41,13 +42,14 @@ _SECONDS: Final = re.compile(r"[0-9]{1,9}")
 
 
 class _UnreadableError(Exception):
-    """The text keeps to neither form of the contract."""
+    """The text is neither the XML nor the JSON of the contract."""
 
 
 def parse(body: bytes, content_type: str = "", *, result: str = SUBMIT_RESULT) -> Reply:
-    """Read a reply's body: code, message, id and balance; or symptom `unreadable` or `hostile_xml`. Never raises.
+    """Read a reply's body: code, message, id and balance, or symptom `unreadable` or `hostile_xml`.
 
-    `content_type` is only believed about the charset. `result`: the name that wraps the reply.
+    Never raises. Only the charset of `content_type` is believed. `result`: the name that wraps the
+    reply.
     """
     try:
         text = _decode(body, content_type).strip("\ufeff \t\r\n")
@@ -68,7 +70,10 @@ def parse(body: bytes, content_type: str = "", *, result: str = SUBMIT_RESULT) -
 
 
 def retry_after(value: str | None, *, now: float) -> float | None:
-    """Read the header `Retry-After`, seconds or an HTTP date, as seconds from `now` (epoch); None where it says nothing usable."""
+    """Return the header `Retry-After`, seconds or an HTTP date, as seconds from `now` (epoch).
+
+    None if it says nothing usable.
+    """
     if not value:
         return None
     value = value.strip()
@@ -133,7 +138,7 @@ def _refuse(constant: str) -> None:
 
 
 _DECODER: Final = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse)
-"""Made once: making it costs more than reading a reply."""
+"""Made once: making a decoder costs more than decoding a reply."""
 
 
 def _reply(fields: dict[str, Any]) -> Reply:
@@ -151,9 +156,9 @@ def _reply(fields: dict[str, Any]) -> Reply:
 def _message(value: Any) -> str:
     if not isinstance(value, str):
         return ""
-    # JSON can spell half a surrogate pair, which nothing behind us could write as UTF-8.
+    # JSON can spell half a surrogate pair, which cannot be encoded as UTF-8 later.
     text = " ".join(value.encode("utf-8", "replace").decode().split())
-    # Masked before it is cut: a cut number would no longer look like one.
+    # Masked before it is cut: part of a number would no longer be recognised.
     return mask_text("".join(filter(str.isprintable, text)))[:MESSAGE_CAP]
 
 

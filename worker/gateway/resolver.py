@@ -1,4 +1,4 @@
-"""Resolver: name lookups that can be given up, though `getaddrinfo` cannot be interrupted."""
+"""Resolver: name lookups with a time-out, which `getaddrinfo` itself does not have."""
 
 import concurrent.futures
 import contextlib
@@ -10,14 +10,17 @@ Address = tuple[socket.AddressFamily, tuple[str, int] | tuple[str, int, int, int
 
 
 class Resolver:
-    """Looks names up in a thread, one lookup at a time for each name, shared by all who wait for it."""
+    """Looks names up in a thread. All callers that wait for one name share one lookup."""
 
     def __init__(self) -> None:
         self._lock: Final = threading.Lock()
         self._lookups: Final[dict[tuple[str, int], concurrent.futures.Future[list[Address]]]] = {}
 
     def addresses(self, host: str, port: int, *, seconds: float) -> list[Address]:
-        """Return the addresses of `host`. Raises TimeoutError after `seconds`, OSError or UnicodeError where the lookup failed."""
+        """Return the addresses of `host`.
+
+        Raises TimeoutError after `seconds`, and OSError or UnicodeError if the lookup fails.
+        """
         with contextlib.suppress(socket.gaierror):
             return _get(host, port, socket.AI_NUMERICHOST)
         key = host, port
@@ -34,7 +37,7 @@ class Resolver:
     def _look_up(self, key: tuple[str, int], lookup: concurrent.futures.Future[list[Address]]) -> None:
         try:
             found = _get(*key, 0)
-        except Exception as error:  # noqa: BLE001 - it belongs to those who wait
+        except Exception as error:  # noqa: BLE001 - raised again in the waiting threads
             self._forget(key)
             lookup.set_exception(error)
         else:
