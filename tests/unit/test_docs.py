@@ -14,7 +14,10 @@ from worker.cli import voicecode
 from worker.retry import Reason
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md")), ROOT / "tests" / "README.md"]
+GENERATED = {"settings.md", "replies.md"}
+FOLDERS = "config|tasks|worker|tests|docs|benchmarks|requirements|[.]ci|[.]github"
+MAX_COLUMNS = 100
 SETTING = re.compile(r"VOICECODE_[A-Z_]*[A-Z]")
 FROM_THE_ENVIRONMENT = {"VOICECODE_SECRETS_DIR"}
 
@@ -57,9 +60,9 @@ def test_every_reason_is_explained_to_operators_and_to_producers(reason: Reason)
     assert f"`{reason.value}`" in text("docs/producing.md")
 
 
-@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_link_leads_somewhere(path: Path) -> None:
-    for target in re.findall(r"\]\(([^)\s]+)\)", path.read_text("utf-8")):
+    for target in links(path.read_text("utf-8")):
         if target.startswith("https://"):
             continue
         name, _, anchor = target.partition("#")
@@ -73,14 +76,104 @@ def test_the_page_of_settings_is_made_from_the_settings() -> None:
     assert text("docs/settings.md") == page.page()
 
 
+def settings_told(markdown: str) -> list[tuple[str, str]]:
+    """Return name and default of each setting in a README's table."""
+    return re.findall(r"^\| (`VOICECODE_\w+`) \| ([^|]+) \|", markdown, re.MULTILINE)
+
+
 def test_the_readme_tells_settings_as_they_are() -> None:
-    told = re.findall(r"^\| (`VOICECODE_\w+`) \| ([^|]+) \|", text("README.md"), re.MULTILINE)
+    told = settings_told(text("README.md"))
     known = dict(re.findall(r"^\| (`VOICECODE_\w+`) \| [^|]+ \| ([^|]+) \|", page.page(), re.MULTILINE))
-    assert len(told) >= 8
+    assert len(told) >= 6
     assert told == [(name, known[name]) for name, _ in told]
 
 
-@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def shell(markdown: str) -> list[str]:
+    """Return the lines of every `sh` fence without their comments."""
+    fences = re.findall(r"^```sh\n(.*?)^```$", markdown, re.MULTILINE | re.DOTALL)
+    return [line.partition("#")[0].strip() for fence in fences for line in fence.splitlines()]
+
+
+def links(markdown: str) -> list[str]:
+    return re.findall(r"\]\(([^)\s]+)\)", markdown)
+
+
+def code(markdown: str) -> list[str]:
+    """Return what Python snippets do, whatever their comments say."""
+    fences = re.findall(r"^```python\n(.*?)^```$", markdown, re.MULTILINE | re.DOTALL)
+    return [ast.dump(ast.parse(fence)) for fence in fences]
+
+
+def test_the_chinese_readme_says_what_the_english_one_says() -> None:
+    """Commands, snippets, links and settings are the same and in the same order; only the prose is translated."""
+    english, chinese = text("README.md"), text("README.zh-CN.md")
+    other = {"README.zh-CN.md": "README.md"}
+    assert shell(chinese) == shell(english) != []
+    assert code(chinese) == code(english) != []
+    assert links(chinese) == [other.get(link, link) for link in links(english)]
+    told = [(name, default.replace("无", "none")) for name, default in settings_told(chinese)]
+    assert told == settings_told(english)
+    assert chinese.count("\n## ") == english.count("\n## ")
+
+
+def test_readme_metadata_and_workflow_name_the_same_versions_of_python() -> None:
+    """Only versions on which the tests were run; the workflow runs them on each."""
+    found = [
+        re.findall(pattern, text(name), re.MULTILINE)
+        for name, pattern in (
+            ("pyproject.toml", r'^    "Programming Language :: Python :: (3[.]\d+)"'),
+            (".github/workflows/ci.yml", r'"(3[.]\d+)"'),
+        )
+    ]
+    found += [
+        re.findall(r"3[.]\d+", re.findall(r"^\| Python \|(.+)$", text(name), re.MULTILINE)[0])
+        for name in ("README.md", "README.zh-CN.md")
+    ]
+    assert found[0] == found[1] == found[2] == found[3] != []
+
+
+def test_the_index_names_every_page() -> None:
+    named = {(ROOT / "docs" / link).resolve() for link in links(text("docs/index.md"))}
+    assert {path for path in PAGES if path.parent == ROOT / "docs"} - {ROOT / "docs" / "index.md"} <= named
+
+
+def paths(markdown: str) -> set[str]:
+    """Return every file or folder of ours that a page names in backquotes."""
+    return set(re.findall(rf"`((?:{FOLDERS})/[\w./-]*)`", markdown))
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_file_that_a_page_names_is_there(path: Path) -> None:
+    """Somebody follows the page to the code: a file that moves takes its page along."""
+    assert {name for name in paths(path.read_text("utf-8")) if not (ROOT / name).exists()} == set()
+
+
+def test_the_guide_names_fourteen_files_and_every_folder() -> None:
+    guide = text("CONTRIBUTING.md")
+    assert len(re.findall(r"^\d+\. `\w+/[\w/.]+`: ", guide, re.MULTILINE)) == 14
+    rooms = {f"worker/{room.parent.name}/" for room in (ROOT / "worker").glob("*/__init__.py")}
+    assert rooms - paths(guide) == set()
+
+
+def test_the_page_of_tests_names_every_program() -> None:
+    programs = {f"tests/support/{path.name}" for path in (ROOT / "tests" / "support").glob("*.py")}
+    assert programs - paths(text("tests/README.md")) == set()
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in PAGES if path.name not in GENERATED],
+    ids=lambda path: str(path.relative_to(ROOT)),
+)
+def test_prose_is_at_most_a_hundred_columns_wide(path: Path) -> None:
+    """A diff of one long line tells nobody what changed. Tables, fences, pictures and bare links may be longer."""
+    generated_or_fence = r"^<!-- figures.*?end of figures -->$|^```.*?^```$"
+    prose = re.sub(generated_or_fence, "", path.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
+    lines = [line for line in prose.splitlines() if not line.startswith(("|", "!["))]
+    assert [line for line in lines if len(line) > MAX_COLUMNS and " " in line.strip()[:MAX_COLUMNS]] == []
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_no_page_names_a_setting_that_is_not_there(path: Path) -> None:
     known = {"VOICECODE_" + name.upper() for name in Settings.model_fields} | FROM_THE_ENVIRONMENT
     assert set(SETTING.findall(path.read_text("utf-8"))) - known == set()
@@ -93,7 +186,7 @@ def commands(markdown: str) -> Iterator[str]:
     yield from re.findall(r"`([^`\n]+)`", markdown)
 
 
-@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_command_that_a_page_shows_is_there_with_its_options(path: Path) -> None:
     """At three in the morning nobody wants to meet `no such option`."""
     for line in commands(path.read_text("utf-8")):
@@ -125,7 +218,7 @@ def test_the_pages_show_every_field_of_the_canonical_lines() -> None:
     assert {field for field in fields if f"`{field}`" not in operating} == set()
 
 
-@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_python_snippet_can_be_compiled(path: Path) -> None:
     for source in re.findall(r"^```python\n(.*?)^```$", path.read_text("utf-8"), re.MULTILINE | re.DOTALL):
         compile(source, path.name, "exec")
