@@ -1,18 +1,22 @@
-"""CpuAffinity: a process under load keeps to one core; at rest it runs on all that it may.
+"""CpuAffinity: a process under load keeps to one core that others leave alone; else it runs on all that it may.
 
 Python computes on one core at a time, but the kernel lets the threads wander, and handing over the interpreter's lock is
 dearer between cores. No setting names the core: two containers, each bound to core 0 of one host, would halve each other.
 
 1. free, and half a core in use: keep to the home core, or to a less busy one
 2. about each second: where others use the core that much more than another one is used, move there
-3. a second at rest: free again
+3. others use the core, and no other is better: free for ten seconds, for the kernel shares a full machine out more fairly
+4. a second at rest: free again
 """
 
 import contextlib
+import dataclasses
+import math
 import os
 import random
 import socket
 import threading
+import time
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
@@ -26,44 +30,81 @@ log = structlog.get_logger("voicecode.core")
 
 BUSY: Final = 0.5
 QUIET: Final = 0.2
-"""Cores in use: from the one on a process keeps to a core, below the other it is at rest."""
+"""Cores in use: above BUSY a process keeps to a core, below QUIET it is at rest."""
 QUIET_SECONDS: Final = 1.0
 MARGIN: Final = 0.3
-"""Another core must be that much less busy than others keep ours."""
+"""The share of a core that others may use while we keep to it; and by how much less another one must be used to be better."""
 _LOOK_SECONDS: Final = 0.2
 _LOOK_JITTER: Final = 0.2
 _CHOICE_SECONDS: Final = 1.0
 _CHOICE_JITTER: Final = 0.5
+FULL_SECONDS: Final = 10.0
+"""How long a process stays free that found no core for itself."""
+
+Draw = Callable[[Sequence[int]], int]
 
 
 def wants_core(*, kept: bool, own: float, quiet_seconds: float) -> bool:
-    """Return whether to keep to a core. `own`: cores in use; `quiet_seconds`: for how long that was below QUIET."""
+    """Return whether to keep to a core. `own`: cores in use; `quiet_seconds`: how long that has been below QUIET."""
     return quiet_seconds < QUIET_SECONDS if kept else own >= BUSY
 
 
 def choose(
-    core: int | None,
-    *,
-    home: int,
-    own: float,
-    busy: Mapping[int, float],
-    draw: Callable[[Sequence[int]], int] = random.choice,
+    core: int | None, *, home: int, own: float, busy: Mapping[int, float], draw: Draw = random.choice
 ) -> int | None:
-    """Return the core to keep to from now on. `core`: the one so far, None: free; `busy`: the use of each allowed core, 0 to 1.
+    """Return the core to keep to from now on, None for all. `core`: the one so far; `busy`: the use of each core, 0 to 1.
 
-    What keeps a free process' home busy may be itself, so its use is taken off there as well; where that was wrong, the next
-    choice mends it. Drawn among the better ones, lest all who look at once go to the same.
+    The use of a free process' home may be its own, so it is taken off there too; the next choice corrects a wrong guess.
+    The core is chosen at random among the better ones, so that processes do not all pick the same one.
     """
-    if sum(busy.values()) < own / 2:  # figures that do not even show ourselves are not those of this machine
+    if (
+        sum(busy.values()) < own / 2
+    ):  # figures that do not even show this process are not those of this machine
         return core
     here = home if core is None else core
     others = busy[here] - own
+    if others < MARGIN:
+        return here
     better = [other for other, share in busy.items() if others - share >= MARGIN]
-    return draw(better) if better else here
+    return draw(better) if better else None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """What the watch knows after a look."""
+
+    home: int
+    """The core to begin with."""
+    last: Reading
+    core: int | None = None
+    """The core that the process keeps to, None while it is free."""
+    quiet_seconds: float = 0.0
+    began: Reading | None = None
+    """The reading of all cores that the next choice compares with."""
+    choose_at: float = math.inf
+    """Monotonic seconds from which on the next reading has to cover the cores; infinite at rest."""
+
+
+def step(state: State, now: Reading, *, pause_seconds: float, draw: Draw = random.choice) -> State:
+    """Return the state after a look. `pause_seconds`: until the next choice."""
+    seconds, own, _ = now.since(state.last)
+    quiet_seconds = state.quiet_seconds + seconds if own < QUIET else 0.0
+    seen = dataclasses.replace(state, last=now, quiet_seconds=quiet_seconds)
+    if not wants_core(kept=state.core is not None, own=own, quiet_seconds=quiet_seconds):
+        return dataclasses.replace(seen, core=None, began=None, choose_at=math.inf)
+    if not now.busy:
+        return dataclasses.replace(seen, choose_at=now.clock) if state.choose_at == math.inf else seen
+    if state.began is None:
+        return dataclasses.replace(seen, began=now, choose_at=now.clock + pause_seconds)
+    _, own, busy = now.since(state.began)
+    core = choose(state.core, home=state.home, own=own, busy=busy, draw=draw)
+    if core is None:
+        return dataclasses.replace(seen, core=None, began=None, choose_at=now.clock + FULL_SECONDS)
+    return dataclasses.replace(seen, core=core, began=now, choose_at=now.clock + pause_seconds)
 
 
 class CpuAffinity(threading.Thread):
-    """Runs until `stop`. Its end frees the process, whatever the cause, and the worker goes on without it."""
+    """Runs until `stop`. However it ends, it frees the process, and the worker goes on without it."""
 
     def __init__(self) -> None:
         super().__init__(name="voicecode-core", daemon=True)
@@ -83,7 +124,7 @@ class CpuAffinity(threading.Thread):
         except Exception:
             log.warning(Event.CORE_FAILED, exc_info=True, alert="warn", runbook="worker-bug")
         finally:
-            # At a good end, too: a process that Celery starts over in place (SIGHUP) would never get its other cores back.
+            # Also on a clean exit: Celery re-execs in place on SIGHUP and would inherit the mask.
             if allowed:
                 with contextlib.suppress(OSError):
                     place(allowed)
@@ -95,30 +136,20 @@ class CpuAffinity(threading.Thread):
             self.join(timeout=2)
 
     def _watch(self, allowed: list[int]) -> None:
-        home, core, quiet_seconds, due = _home(allowed), None, 0.0, 0.0
-        last, began = Reading.take(), None
+        state = State(home=_home(allowed), last=Reading.take())
         while not self._stopped.wait(_spread(_LOOK_SECONDS, _LOOK_JITTER)):
-            now, before = Reading.take(), core
-            seconds, own, _ = now.since(last)
-            last, quiet_seconds = now, quiet_seconds + seconds if own < QUIET else 0.0
-            if not wants_core(kept=core is not None, own=own, quiet_seconds=quiet_seconds):
-                began = core = None
-            elif began is None:
-                began = Reading.take(allowed)
-            elif now.clock >= due:
-                _, own, busy = Reading.take(allowed).since(began)
-                core = choose(core, home=home, own=own, busy=busy)
-                if core is not None:
-                    place([core])
-                began, due = Reading.take(allowed), now.clock + _spread(_CHOICE_SECONDS, _CHOICE_JITTER)
-            if core != before:
-                if core is None:
-                    place(allowed)
-                log.debug(Event.CORE_FREED if core is None else Event.CORE_KEPT, core=core)
+            now = Reading.take(allowed if state.choose_at <= time.monotonic() else ())
+            before, state = state, step(state, now, pause_seconds=_spread(_CHOICE_SECONDS, _CHOICE_JITTER))
+            if state.core is not None and state.began is now:
+                place([state.core])  # each time: a thread that started meanwhile is included
+            elif state.core is None and before.core is not None:
+                place(allowed)
+            if state.core != before.core:
+                log.debug(Event.CORE_FREED if state.core is None else Event.CORE_KEPT, core=state.core)
 
 
 def _home(allowed: Sequence[int]) -> int:
-    """Return the core to begin with: another one for each sibling, and for each container, whose processes all have pid 1."""
+    """Return the core to begin with: it differs between siblings, and between containers, whose processes all have pid 1."""
     return allowed[(zlib.crc32(socket.gethostname().encode()) + os.getpid()) % len(allowed)]
 
 

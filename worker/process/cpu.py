@@ -1,4 +1,4 @@
-"""CPU: what Linux tells of the cores' use, and on which of them this process runs."""
+"""CPU: how much Linux says each core is used, and on which of them this process runs."""
 
 import contextlib
 import dataclasses
@@ -13,7 +13,7 @@ _TASKS: Final = "/proc/self/task"
 
 
 def busy_seconds(stat: str | None = None) -> dict[int, float]:
-    """Return from the text of /proc/stat for how long each core has been busy: neither idle nor stolen by another machine."""
+    """Return how long each core has been busy, neither idle nor stolen by another machine. `stat`: the text of /proc/stat."""
     found = {}
     for line in (_STAT.read_text() if stat is None else stat).splitlines():
         name, *ticks = line.split()
@@ -25,7 +25,7 @@ def busy_seconds(stat: str | None = None) -> dict[int, float]:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """Seconds so far: by the clock, of CPU in this process, and each core's busy ones."""
+    """Seconds so far: by the clock, of CPU in this process, and in which each core was busy."""
 
     clock: float
     own: float
@@ -33,21 +33,25 @@ class Reading:
 
     @classmethod
     def take(cls, cores: Iterable[int] = ()) -> Self:
-        """Read the clocks, and /proc/stat for these cores, if any: it is dear on a large host."""
+        """Read the clocks, and /proc/stat for these cores, if any: that file is expensive on a large host."""
         busy = busy_seconds() if cores else {}
         return cls(clock=time.monotonic(), own=time.process_time(), busy={core: busy[core] for core in cores})
 
     def since(self, before: Self) -> tuple[float, float, dict[int, float]]:
-        """Return seconds, and the shares in use over them: own, in cores, and of each core, 0 to 1."""
+        """Return the seconds between two readings, and over them: cores in use by this process, and each core's share, 0 to 1."""
         seconds = max(self.clock - before.clock, 1e-3)
-        busy = {core: (total - before.busy[core]) / seconds for core, total in self.busy.items()}
+        busy = {
+            core: (total - before.busy[core]) / seconds
+            for core, total in self.busy.items()
+            if core in before.busy
+        }
         return seconds, (self.own - before.own) / seconds, busy
 
 
 def allowed_cores() -> list[int]:
-    """Return the cores that this process may choose from: none where the system does not let it choose, or tells nothing of them.
+    """Return the cores that this process may choose from: none where the system offers no choice, or no figures for them.
 
-    Some containers number the cores in /proc/stat afresh: that says nothing about those that are allowed.
+    Some containers number the cores in /proc/stat afresh, so its figures say nothing about the allowed ones.
     """
     if not hasattr(os, "sched_setaffinity"):
         return []
@@ -61,9 +65,9 @@ def own_tasks() -> set[int]:
 
 
 def place(cores: Iterable[int], tasks: Callable[[], set[int]] = own_tasks) -> None:
-    """Let all threads run on these cores only. Raises OSError where that is not allowed."""
+    """Restrict all threads to these cores. Raises OSError where that is not allowed."""
     done: set[int] = set()
-    while new := tasks() - done:  # again: a thread whose turn had not come may have started another one
+    while new := tasks() - done:  # again: a thread that was not yet restricted may have started another one
         for task in new:
             with contextlib.suppress(ProcessLookupError):
                 os.sched_setaffinity(task, cores)
