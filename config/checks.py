@@ -17,7 +17,6 @@ def problems(settings: "Settings") -> list[str]:
 
 def _checks(s: "Settings") -> tuple[tuple[bool, str], ...]:
     """Return pairs of (is it wrong, the sentence that says so)."""
-    shortest_record = s.code_ttl_seconds + 10 * s.visibility_timeout_seconds
     return (
         (
             s.gateway_url.startswith("http://") and not s.dynamic_password,
@@ -52,10 +51,10 @@ def _checks(s: "Settings") -> tuple[tuple[bool, str], ...]:
             f"{PREFIX}CODE_TTL_SECONDS must not be above {PREFIX}MAX_TTL_SECONDS",
         ),
         (
-            s.accepted_ttl_seconds < shortest_record,
+            s.accepted_ttl_seconds < s.dedup_horizon_seconds,
             (
                 f"{PREFIX}ACCEPTED_TTL_SECONDS must be at least {PREFIX}CODE_TTL_SECONDS + 10 x {PREFIX}VISIBILITY_TIMEOUT_SECONDS"
-                f" ({shortest_record:g}): else a late duplicate would be called again"
+                f" ({s.dedup_horizon_seconds:g}): else a late duplicate would be called again"
             ),
         ),
     )

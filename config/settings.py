@@ -12,10 +12,10 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings import SettingsError as UnreadableError
 
+from config import health
 from config.checks import PREFIX, problems
 from config.replies import Replies
 
-DEFAULT_HEARTBEAT_FILE: Final = "/tmp/voicecode-heartbeat"  # noqa: S108 - in the worker's own container
 _BROKER_SCHEMES: Final = ("redis", "rediss", "redis+socket", "sentinel")
 
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
@@ -83,11 +83,12 @@ class Settings(BaseSettings):
         15.0, description="How long a claim holds before its worker counts as dead."
     )
     heartbeat_file: Path = Field(
-        Path(DEFAULT_HEARTBEAT_FILE),
+        Path(health.HEARTBEAT_FILE),
         description="The consuming loop touches this file; `voicecode-health` looks at its age.",
     )
     heartbeat_max_age_seconds: Seconds = Field(
-        15.0, description="Read by `voicecode-health`: an older heartbeat is a failure."
+        health.HEARTBEAT_MAX_AGE_SECONDS,
+        description="Read by `voicecode-health`: an older heartbeat is a failure.",
     )
     hold_seconds: Seconds = Field(15.0, description="At most one hint for one key within this time.")
     visibility_timeout_seconds: Seconds = Field(
@@ -253,6 +254,11 @@ class Settings(BaseSettings):
         if found:
             raise ValueError("\n".join(found))
         return self
+
+    @property
+    def dedup_horizon_seconds(self) -> float:
+        """For how long a late duplicate of a message may still arrive; its record has to stay for as long."""
+        return self.code_ttl_seconds + 10 * self.visibility_timeout_seconds
 
     def require_gateway(self) -> tuple[str, SecretStr]:
         """Return the account and the key; raise SettingsError where one is missing."""

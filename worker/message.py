@@ -191,7 +191,8 @@ def _type_name(value: Any) -> str:
     return "null" if value is None else type(value).__name__
 
 
-RAW_CAP_BYTES: Final = 4096
+RAW_CAP_BYTES: Final = 16_384
+"""What a dead letter keeps of a message that cannot be called, or of an item that cannot be read."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

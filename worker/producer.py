@@ -7,13 +7,15 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from celery import Celery
+from kombu.exceptions import OperationalError
 
 from config import names
+from config.celeryconfig import PUBLISH_OPTIONS
 from config.settings import Settings
 from worker.ledger import Ledger
 from worker.ledger.record import Record
 from worker.message import parse
-from worker.store.availability import RedisAvailability
+from worker.store.availability import RedisAvailability, RedisUnavailable
 from worker.store.client import connect
 
 _POLL_SECONDS: Final = 0.1
@@ -38,8 +40,7 @@ class Producer:
         self._celery = Celery(
             "voicecode-send", broker=settings.broker_url.get_secret_value(), set_as_current=False
         )
-        bounded = {"socket_timeout": 2, "socket_connect_timeout": 1, "max_retries": 0, "interval_start": 0}
-        options = {**bounded, "master_name": settings.sentinel_master}
+        options = {**PUBLISH_OPTIONS, "master_name": settings.sentinel_master}
         self._celery.conf.update(task_publish_retry=False, broker_transport_options=options)
         self._ledger = Ledger(connect(settings), settings, RedisAvailability(0.0, time.monotonic))
 
@@ -52,7 +53,7 @@ class Producer:
         expires_in_seconds: float | None = None,
         purpose: str | None = None,
     ) -> Sent:
-        """Enqueue one code. Raises BadInput before anything is sent, and kombu's OperationalError when Redis is away."""
+        """Enqueue one code. Raises BadInput before anything is sent, and RedisUnavailable."""
         now, task_id = time.time(), str(uuid.uuid4())
         life = self._settings.code_ttl_seconds if expires_in_seconds is None else expires_in_seconds
         more: dict[str, Any] = {"key": key or f"send:{task_id}", "expires_at": now + life}
@@ -60,15 +61,18 @@ class Producer:
             more["purpose"] = purpose
         checked = parse([mobile, code], more, task_id=task_id, now=now, settings=self._settings)
         redacted = repr(checked.log_context()["mobile"])
-        self._celery.send_task(
-            names.SEND_TASK,
-            args=[mobile, code],
-            kwargs=more,
-            queue=names.QUEUE,
-            task_id=task_id,
-            argsrepr=f"({redacted}, '[redacted]')",
-            kwargsrepr=repr({"key": checked.key}),
-        )
+        try:
+            self._celery.send_task(
+                names.SEND_TASK,
+                args=[mobile, code],
+                kwargs=more,
+                queue=names.QUEUE,
+                task_id=task_id,
+                argsrepr=f"({redacted}, '[redacted]')",
+                kwargsrepr=repr({"key": checked.key}),
+            )
+        except OperationalError as error:
+            raise RedisUnavailable(str(error)) from error
         return Sent(
             key=checked.key,
             task_id=task_id,

@@ -14,6 +14,8 @@ from typing import Any, Final
 
 from celery import Celery
 
+from config.celeryconfig import PUBLISH_OPTIONS
+
 TASK: Final = "send_voice_code"
 QUEUE: Final = "voice_codes"
 _PAUSE_SECONDS: Final = 0.2
@@ -32,8 +34,7 @@ def code(number: int, expires_at: float) -> dict[str, Any]:
 def connect(broker_url: str) -> Celery:
     """Return a web app's Celery: it raises within seconds where Redis is away."""
     app = Celery("web", broker=broker_url, set_as_current=False)
-    limits = {"socket_timeout": 2, "socket_connect_timeout": 1, "max_retries": 0, "interval_start": 0}
-    app.conf.update(task_publish_retry=False, broker_transport_options=limits)
+    app.conf.update(task_publish_retry=False, broker_transport_options=PUBLISH_OPTIONS)
     return app
 
 

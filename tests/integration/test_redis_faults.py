@@ -13,6 +13,7 @@ import kombu.exceptions
 import pytest
 from celery import Celery
 
+from config.celeryconfig import PUBLISH_OPTIONS
 from tests.support.proxy import Proxy
 from tests.support.sandbox import Sandbox, frozen
 from tests.support.workers import enqueue, wait_for
@@ -21,7 +22,6 @@ from worker.simulator.process import RunningSimulator
 
 BOUND_SECONDS = 15
 PATIENT: dict[str, Any] = {"lease_seconds": 4, "hold_seconds": 2, "visibility_timeout_seconds": 5}
-DOCUMENTED = {"socket_timeout": 2, "socket_connect_timeout": 1, "max_retries": 0, "interval_start": 0}
 
 
 @pytest.fixture
@@ -158,7 +158,7 @@ def test_a_stock_producer_with_the_documented_options_hears_of_it_within_two_sec
         Proxy().start(sandbox.server.port) as proxy,
         Celery("web", broker=f"redis://127.0.0.1:{proxy.port}/0") as app,
     ):
-        app.conf.update(task_publish_retry=False, broker_transport_options=DOCUMENTED)
+        app.conf.update(task_publish_retry=False, broker_transport_options=PUBLISH_OPTIONS)
         enqueue(app, "13800138001", "0042", key="before")
         getattr(proxy, "cut" if trouble == "refused" else "freeze")()
         for _ in range(2):

@@ -16,11 +16,11 @@ from tests.support.ledger_driver import replay as replayed
 from worker.embedded.server import Server
 from worker.failure_queue.removal import Removal
 from worker.ledger.finish import Outcome, Recorded
-from worker.message import Refused
+from worker.message import RAW_CAP_BYTES, Refused
 from worker.retry import Decision, Done, GiveUp, Reason, RetryIn
 from worker.store import keys, scripts
 from worker.store.availability import RedisAvailability
-from worker.transport.unacked import RAW_CAP_BYTES, Unacked
+from worker.transport.unacked import Unacked
 
 Call = Callable[[], Any]
 END = GiveUp(Reason.PERMANENT)

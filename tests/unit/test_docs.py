@@ -8,6 +8,7 @@ import click
 import pytest
 
 from config import page
+from config.celeryconfig import PUBLISH_OPTIONS
 from config.replies import ROWS, Replies
 from config.settings import Settings
 from worker.cli import voicecode
@@ -44,6 +45,12 @@ def runbooks_in_code() -> Iterator[str]:
                     and isinstance(node.value, ast.Constant)
                 ):
                     yield str(node.value.value)
+
+
+def test_the_page_for_producers_bounds_a_publish_as_our_own_producers_do() -> None:
+    snippet = re.search(r"broker_transport_options=(\{.*?\})", text("docs/producing.md"), re.DOTALL)
+    assert snippet is not None
+    assert ast.literal_eval(snippet[1]) == PUBLISH_OPTIONS
 
 
 def test_every_runbook_that_a_log_line_or_a_reply_names_is_there() -> None:

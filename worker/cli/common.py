@@ -42,14 +42,13 @@ class ErrorBoundary(click.Group):
 def _explain(error: Exception) -> None:
     """End the process where the error is a state of the world; anything else is a bug and keeps its traceback."""
     import redis  # noqa: PLC0415 - only where something went wrong
-    from kombu.exceptions import OperationalError  # noqa: PLC0415 - the same
 
     from config.settings import SettingsError  # noqa: PLC0415 - the same
     from worker.store.availability import RedisUnavailable  # noqa: PLC0415 - the same
 
     if isinstance(error, SettingsError):
         end(USAGE, f"The settings cannot be used:\n{error}\nAll settings: docs/settings.md")
-    if isinstance(error, redis.RedisError | RedisUnavailable | OperationalError):
+    if isinstance(error, redis.RedisError | RedisUnavailable):
         first_line = str(error).partition("\n")[0]
         end(NO_REDIS, f"Redis is out of reach, or refused: {first_line}")
 

@@ -16,7 +16,7 @@ from worker.failure_queue import audit, stats, transfer
 from worker.failure_queue.audit import AuditLine
 from worker.failure_queue.filters import Filter
 from worker.failure_queue.plan import Choice, Plan
-from worker.failure_queue.removal import BATCH, Removal, dedup_horizon_seconds
+from worker.failure_queue.removal import BATCH, Removal
 from worker.failure_queue.replay import Pace, Replay
 from worker.failure_queue.scan import Position, Scan, batched
 from worker.failure_queue.stats import Stats
@@ -208,7 +208,7 @@ class FailureQueue:
         return list(zip(positions, pipe.execute(), strict=True))
 
     def _before(self, older_than_seconds: float) -> float:
-        least = dedup_horizon_seconds(self.settings)
+        least = self.settings.dedup_horizon_seconds
         if older_than_seconds < least:
             message = f"nothing younger than {least:g} s can be purged: a late duplicate of its message would be called again"
             raise ValueError(message)

@@ -15,11 +15,6 @@ BATCH: Final = 20
 """Keys in one script: 1 to 2 ms of the server's time, of the 10 that it may take."""
 
 
-def dedup_horizon_seconds(settings: Settings) -> float:
-    """Return for how long a late duplicate of a message may still arrive: so long its record has to stay."""
-    return settings.code_ttl_seconds + 10 * settings.visibility_timeout_seconds
-
-
 class Removal:
     """The scripts that take dead letters out, and bring discarded ones back."""
 
@@ -34,7 +29,7 @@ class Removal:
     def discard(self, keys: Iterable[str], *, run: str, operator: str) -> Iterator[collections.Counter[str]]:
         """Take out what can be brought back; yields the answers of each batch."""
         s = self._settings
-        stay_ms = int(max(s.discard_undo_hours * 3600, dedup_horizon_seconds(s)) * 1000)
+        stay_ms = int(max(s.discard_undo_hours * 3600, s.dedup_horizon_seconds) * 1000)
         for batch in batched(keys, BATCH):
             names_ = [names.DEAD, names.AUDIT, _discarded(run)]
             words = self._discard(

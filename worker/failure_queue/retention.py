@@ -18,7 +18,6 @@ from config.checks import PREFIX
 from config.names import Event
 from config.settings import Settings, SettingsError
 from worker.failure_queue.queue import FailureQueue
-from worker.failure_queue.removal import dedup_horizon_seconds
 from worker.failure_queue.spill import spill
 
 log = structlog.get_logger("voicecode.failure_queue")
@@ -71,7 +70,7 @@ class Retention:
         days = self._settings.dead_retention_days
         if not days:
             return
-        before = self._queue.now() - max(days * _DAY, dedup_horizon_seconds(self._settings))
+        before = self._queue.now() - max(days * _DAY, self._settings.dedup_horizon_seconds)
         if not self._client.zcount(names.DEAD, "-inf", f"({before!r}"):
             return
         run = self._queue.new_run()

@@ -10,7 +10,7 @@ from typing import Any, Final
 from config import names
 from worker.failure_queue import transfer
 from worker.failure_queue.queue import FailureQueue
-from worker.failure_queue.removal import BATCH, dedup_horizon_seconds
+from worker.failure_queue.removal import BATCH
 from worker.failure_queue.scan import PAGE, Position, batched
 
 _EXPIRES: Final = names.DEAD_BY_PREFIX + "expires"
@@ -58,7 +58,7 @@ def _candidates(queue: FailureQueue) -> Iterator[Position]:
     """Return what has expired, the longest expired first, and died so long ago that no duplicate of its message can come."""
     client: Any = queue.client
     now = queue.now()
-    latest = now - dedup_horizon_seconds(queue.settings)
+    latest = now - queue.settings.dedup_horizon_seconds
     for offset in itertools.count(step=PAGE):
         keys = client.zrangebyscore(_EXPIRES, "-inf", repr(now), offset, PAGE)
         if not keys:

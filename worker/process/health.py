@@ -9,16 +9,16 @@ import time
 from pathlib import Path
 from typing import Final
 
+from config.health import HEARTBEAT_FILE, HEARTBEAT_MAX_AGE_SECONDS
+
 FILE_VARIABLE: Final = "VOICECODE_HEARTBEAT_FILE"
-DEFAULT_FILE: Final = "/tmp/voicecode-heartbeat"  # noqa: S108 - in the worker's own container
 MAX_AGE_VARIABLE: Final = "VOICECODE_HEARTBEAT_MAX_AGE_SECONDS"
-DEFAULT_MAX_AGE: Final = "15"
 
 
 def problem() -> str | None:
     """Return what is wrong, in one line, or None."""
-    file = Path(os.environ.get(FILE_VARIABLE) or DEFAULT_FILE)
-    limit = os.environ.get(MAX_AGE_VARIABLE) or DEFAULT_MAX_AGE
+    file = Path(os.environ.get(FILE_VARIABLE) or HEARTBEAT_FILE)
+    limit = os.environ.get(MAX_AGE_VARIABLE) or HEARTBEAT_MAX_AGE_SECONDS
     try:
         max_age_seconds = float(limit)
     except ValueError:

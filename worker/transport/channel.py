@@ -22,10 +22,10 @@ from redis.exceptions import NoScriptError, OutOfMemoryError, ResponseError
 
 from config import names
 from config.names import Event
+from worker.message import RAW_CAP_BYTES
 from worker.store import keys, scripts
 from worker.transport.credit import Credit
 from worker.transport.qos import QoS, TakesAcks
-from worker.transport.unacked import RAW_CAP_BYTES
 
 log = structlog.get_logger("voicecode.transport")
 

@@ -12,13 +12,13 @@ import structlog
 from config import names
 from config.names import Event
 from config.settings import Settings
+from worker.message import RAW_CAP_BYTES
 from worker.store import keys, scripts
 from worker.store.availability import RedisAvailability, RedisUnavailable, reaching
 
 log = structlog.get_logger("voicecode.unacked")
 
 POISON_AFTER_RETURNS: Final = 3
-RAW_CAP_BYTES: Final = 16_384
 _SWEEP_BATCH: Final = 100
 _SILENCE_SECONDS: Final = 2
 

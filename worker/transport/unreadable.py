@@ -9,11 +9,11 @@ from config.names import Event
 from worker import report
 from worker.ledger import Ledger
 from worker.ledger.refuse import Refusal
-from worker.message import Refused, digest, safe_id
+from worker.message import RAW_CAP_BYTES, Refused, digest, safe_id
 from worker.retry import Reason
 from worker.store.availability import RedisUnavailable
 from worker.transport.channel import RAW
-from worker.transport.unacked import RAW_CAP_BYTES, Acks
+from worker.transport.unacked import Acks
 
 log = structlog.get_logger("voicecode.unreadable")
 
