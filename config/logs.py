@@ -1,4 +1,4 @@
-"""Logs: one chain for our own lines and for those of Celery and the other libraries, masked at its end.
+"""Logs: one chain for our own lines and those of the libraries, masked at its end.
 
 JSON, one object a line, or console on a terminal.
 """
@@ -52,7 +52,8 @@ def configure(settings: Settings) -> None:
         )
     )
     handler.addFilter(redact_arguments)
-    # Our own lines go straight to the handler's stream: by way of the standard library's records a line cost twice as much.
+    # Our own lines go straight to the handler's stream: as a record of the standard library's a
+    # line cost twice as much.
     structlog.configure(
         processors=[*shared, _last_steps(renderer)],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(settings.log_level)),
@@ -96,14 +97,14 @@ class _Handler(logging.StreamHandler[Any]):
 
 
 class _Lines:
-    """Where our own lines end: one write each, under the lock that the libraries' lines take too."""
+    """Writes our own lines: one write each, under the lock that the libraries' lines take, too."""
 
     def __init__(self, name: str, handler: _Handler) -> None:
         self.name = name
         self._handler = handler
 
     def write(self, line: str) -> None:
-        """Write a line; one that cannot be written says so without any value, and never stops the caller."""
+        """Write a line. One that cannot be written says so, without its values; nothing is raised."""
         handler = self._handler
         try:
             with handler.lock or contextlib.nullcontext():
@@ -162,7 +163,10 @@ def mask(_logger: WrappedLogger, _method: str, event_dict: EventDict) -> EventDi
 
 
 def redact_arguments(record: logging.LogRecord) -> bool:
-    """Replace whole structures in a library's log call: they may be a task's arguments. Lets every record pass."""
+    """Replace whole structures in a library's log call: they may be a task's arguments.
+
+    Lets every record pass.
+    """
     if isinstance(record.args, tuple):
         record.args = tuple(
             REDACTED if isinstance(a, dict | list | tuple | bytes | set) else a for a in record.args

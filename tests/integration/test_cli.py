@@ -109,7 +109,7 @@ def test_filters_and_cursor_reach_the_list(env: dict[str, str]) -> None:
 
 @pytest.mark.usefixtures("letters")
 def test_exit_codes_tell_what_happened(env: dict[str, str]) -> None:
-    """0 done, 1 some failed, 2 usage or settings, 3 nothing matched, 4 Redis out of reach."""
+    """0 done, 1 some failed, 2 usage or settings, 3 nothing matched, 4 Redis cannot be reached."""
     assert run(env, "dead", "stats").exit_code == 0
     assert run(env, "dead", "list", "--key", "nobody").exit_code == 3
     assert run(env, "dead", "show", "nobody").exit_code == 3
@@ -130,7 +130,7 @@ def test_exit_codes_tell_what_happened(env: dict[str, str]) -> None:
 def test_redis_out_of_reach_is_one_line(env: dict[str, str], words: list[str]) -> None:
     result = run({**env, "VOICECODE_BROKER_URL": NOWHERE}, *words)
     assert (result.exit_code, result.stdout) == (4, "")
-    assert result.stderr.startswith("Redis is out of reach")
+    assert result.stderr.startswith("Redis cannot be reached")
     assert result.stderr.count("\n") == 1
 
 
@@ -224,7 +224,7 @@ def test_a_named_key_that_is_not_dead_is_told(env: dict[str, str]) -> None:
 @pytest.mark.usefixtures("letters")
 def test_a_discard_tells_how_it_is_undone(env: dict[str, str]) -> None:
     told = run(env, "dead", "discard", "--code", "4051", "--yes").stdout
-    assert "Discarded 2. For 24 hours: voicecode dead undo --run " in told
+    assert "Discarded 2. To undo it within 24 hours: voicecode dead undo --run " in told
     assert objects(run(env, "dead", "stats", "--json"))[0]["total"] == 1
     assert run(env, *told.split("voicecode ")[1].split()).stdout == "Brought back 2 of 2.\n"
     assert objects(run(env, "dead", "stats", "--json"))[0]["total"] == 3
@@ -290,7 +290,7 @@ def test_ctrl_c_ends_a_replay_and_the_same_command_goes_on(env: dict[str, str], 
     assert (process.returncode, redis_client.zcard(names.DEAD)) == (1, 60 - back)
     assert back < 60
     assert "of 60. Run" in out
-    assert "interrupted: the same command goes on with the rest" in err
+    assert "interrupted: the same command continues with the rest" in err
     assert (
         run(env, "dead", "replay", "--all", "--yes")
         .stdout.splitlines()[-1]
@@ -320,7 +320,7 @@ def test_waiting_ends_with_the_life_of_a_code_that_no_worker_sees(env: dict[str,
         "0.1",
     )
     assert result.exit_code == 1
-    assert "is one running?" in result.stderr
+    assert "Is one running?" in result.stderr
 
 
 @pytest.mark.parametrize(

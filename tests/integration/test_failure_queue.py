@@ -1,5 +1,6 @@
 """The failure queue's promises, against a real server; time is the scripts' clock offset."""
 
+import collections
 import itertools
 import random
 import re
@@ -15,7 +16,7 @@ from config import names, settings
 from config.settings import Settings
 from tests.support.dead_letters import dead_letter, load
 from worker.embedded.server import Server
-from worker.failure_queue import Choice, FailureQueue, Filter, Pace
+from worker.failure_queue import Choice, DiscardStatus, FailureQueue, Filter, Pace
 from worker.ledger import Ledger
 from worker.message import Refused, VoiceCode
 from worker.store.availability import RedisAvailability
@@ -165,7 +166,7 @@ def test_a_list_goes_on_though_its_last_entry_has_left(queue: FailureQueue, clie
 
 
 def test_a_wrong_cursor_is_refused(queue: FailureQueue) -> None:
-    with pytest.raises(ValueError, match="no cursor"):
+    with pytest.raises(ValueError, match="not a cursor"):
         queue.page(Filter(), cursor="page two")
 
 
@@ -219,8 +220,8 @@ def test_the_plan_tells_what_a_replay_then_does(
     assert plan.keys == ("login:00000001",)
     expected = {"sendable": 1, "expired": 1, "ambiguous": 1, "unsendable": 1, "superseded": 1, "total": 5}
     assert plan.as_dict() == expected
-    assert replay(queue, queue.keys(Filter())).words == {
-        w: n for w, n in expected.items() if w not in {"total", "sendable"}
+    assert replay(queue, queue.keys(Filter())).statuses == {
+        status: n for status, n in expected.items() if status not in {"total", "sendable"}
     } | {"replayed": 1}
     assert queue.stats().total == 4
 
@@ -346,8 +347,8 @@ def test_discarded_ones_come_back_as_they_were(queue: FailureQueue, client: redi
     load(client, assorted(200, now=queue.now()))
     before = everything(client)
     keys = list(queue.keys(Filter(codes=("4051", "reset"))))
-    words = sum(queue.discard(keys, run="oops"), start=type(queue.plan(Filter(), Choice()).counts)())
-    assert words == {"discarded": len(keys)}
+    statuses = sum(queue.discard(keys, run="oops"), start=collections.Counter[DiscardStatus]())
+    assert statuses == {"discarded": len(keys)}
     assert list(queue.keys(Filter(codes=("4051", "reset")))) == []
     assert 0 < client.pttl(names.RECORD_PREFIX + keys[0]) <= 24 * 3_600_000
     restored = [batch for batch in queue.undo(run="oops") for _ in batch.elements()]
@@ -365,7 +366,7 @@ def test_a_discarded_code_is_neither_called_by_a_late_duplicate_nor_replayed(
     list(queue.discard([key]))
     duplicate = VoiceCode(key=key, mobile=record["mobile"], code=record["code"])
     assert ledger.claim(duplicate, token="t", worker="w", task_id="x").answer.value == "dead"
-    assert replay(queue, [key]).words == {"not_dead": 1}
+    assert replay(queue, [key]).statuses == {"not_dead": 1}
     assert list(queue.discard([key])) == [{"not_dead": 1}]
 
 
@@ -402,7 +403,7 @@ def test_every_change_writes_its_line(queue: FailureQueue, client: redis.Redis) 
     now = queue.now()
     load(client, [dead_letter(n, died_at=now - 1000 - n, expires_at=now + 600) for n in range(3)])
     list(queue.discard(["login:00000000"]))
-    list(queue.undo(keys_=["login:00000000"]))
+    list(queue.undo(keys=["login:00000000"]))
     replay(queue, ["login:00000001"])
     sum(queue.purge(older_than_seconds=900))
     queue.show("login:00000001", unmasked=True)

@@ -1,5 +1,6 @@
 """Dead letters in files: export and import, spill over a bound, retention by age."""
 
+import collections
 import json
 import os
 import stat
@@ -14,7 +15,7 @@ from config import names, settings
 from config.settings import Settings, SettingsError
 from tests.support.dead_letters import dead_letter, load
 from worker.embedded.server import Server
-from worker.failure_queue import Choice, FailureQueue, Filter, removal, retention
+from worker.failure_queue import Choice, FailureQueue, Filter, RemoveStatus, RestoreStatus, removal, retention
 from worker.failure_queue.retention import Retention, check_spill_dir
 from worker.failure_queue.spill import spill
 from worker.failure_queue.transfer import BadLine
@@ -73,12 +74,8 @@ def snapshot(client: Any) -> dict[str, Any]:
     }
 
 
-def imported(queue: FailureQueue, path: Path) -> dict[str, int]:
-    words: dict[str, int] = {}
-    for batch in queue.import_(path):
-        for word, count in batch.items():
-            words[word] = words.get(word, 0) + count
-    return words
+def imported(queue: FailureQueue, path: Path) -> dict[RestoreStatus, int]:
+    return dict(sum(queue.import_(path), start=collections.Counter[RestoreStatus]()))
 
 
 def look(queue: FailureQueue) -> None:
@@ -169,7 +166,7 @@ def test_what_can_still_be_sent_stays_and_somebody_is_told(
     look(queue)
     assert queue.stats().total == 25
     assert list(tmp_path.iterdir()) == []
-    assert "dead_letters.over_bound: all of them can still be sent, or have died just now" in told
+    assert "dead_letters.over_bound: all of them can still be sent, or died too recently" in told
 
 
 def test_what_has_died_just_now_stays(queue: FailureQueue, tmp_path: Path) -> None:
@@ -212,7 +209,7 @@ def test_a_code_replayed_while_it_is_spilled_is_taken_back_from_the_file(
     keys = old_ones(queue, 25)
     remove = removal.Removal.remove
 
-    def after_a_replay(self: Any, positions: Any, **more: Any) -> list[str]:
+    def after_a_replay(self: Any, positions: Any, **more: Any) -> list[RemoveStatus]:
         list(queue.replay([keys[3]], Choice(life_seconds=60)))
         return remove(self, positions, **more)
 

@@ -105,7 +105,7 @@ def replay(database: Database) -> Call:
 def removal(database: Database) -> tuple[Removal, Settings]:
     dead(database)
     settings = settings_for(database.url)
-    return Removal(database.redis, settings, [0, names.RECORD_VERSION]), settings
+    return Removal(database.redis, settings), settings
 
 
 def discard(database: Database) -> Call:

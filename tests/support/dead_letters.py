@@ -59,14 +59,23 @@ def load(
     client: redis.Redis, letters: Iterator[tuple[str, dict[str, str]]] | list[tuple[str, dict[str, str]]]
 ) -> int:
     """Put dead letters into the failure queue and return how many."""
-    restore, count = scripts.load(client, "failure_queue/restore"), 0
+    restore, count = scripts.Script(client, "failure_queue/restore"), 0
     for batch in batched(letters, 200):
         pipe = client.pipeline(transaction=False)
         for key, record in batch:
             fields = itertools.chain.from_iterable(record.items())
-            args: list[Any] = [0, names.RECORD_VERSION, key, "load", "loader", 1000, *fields]
-            restore(keys=[keys.record(key), names.DEAD, names.AUDIT], args=args, client=pipe)
-        count += sum(answer[0] == "restored" for answer in pipe.execute())
+            restore.queue(
+                pipe,
+                [keys.record(key), names.DEAD, names.AUDIT],
+                clock_offset=0,
+                version=names.RECORD_VERSION,
+                key=key,
+                run="load",
+                operator="loader",
+                audit_entries=1000,
+                fields=list(fields),
+            )
+        count += sum(answer == "restored" for answer in pipe.execute())
     return count
 
 

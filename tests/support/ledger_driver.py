@@ -30,13 +30,13 @@ MOBILE: Final = "13800138000"
 def replay(
     client: redis.Redis, settings: Settings, key: str, run: str, *, clock_offset: float = 0.0, **choice: Any
 ) -> str:
-    """Replay one dead letter as an operator does, without the audit lines of the run; return the script's word."""
+    """Replay one dead letter as an operator does, without the audit lines of the run; return its status."""
     queue = FailureQueue(client, settings, operator="ops", clock_offset=clock_offset)
     with mock.patch.object(queue, "new_run", return_value=run):
         steps = queue.replay([key], Choice(**choice), note=lambda *_: None)
     (progress,) = steps
-    (word,) = progress.words
-    return word
+    (status,) = progress.statuses
+    return status.value
 
 
 class LedgerDriver:

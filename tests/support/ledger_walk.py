@@ -69,7 +69,7 @@ class RandomWalk:
         self.base = seconds + microseconds / 1e6
         self.availability = FixedAvailability(0, time.monotonic)
         self.ledger = Ledger(client, SETTINGS, self.availability)
-        self.removal = Removal(client, SETTINGS, [0, names.RECORD_VERSION])
+        self.removal = Removal(client, SETTINGS)
         self.model = Model()
         self.numbers = itertools.count(1)
         self.claims: list[tuple[str, str, dict[str, Any] | None]] = []
@@ -223,7 +223,7 @@ class RandomWalk:
         """Let the clock go on."""
         self.model.now += self.one(10, 10, 20, 30, 40)
         self.ledger.clock_offset = self.model.now
-        self.removal._head[0] = self.model.now
+        self.removal.clock_offset = self.model.now
 
     def outage_ends(self) -> None:
         """Begin or end the while after an outage in which leases hold longer."""
@@ -269,23 +269,29 @@ class RandomWalk:
     def discard(self) -> None:
         """Take it out of the failure queue."""
         key, run = self.dead(), self.run_of("discard")
-        (words,) = self.removal.discard([key], run=run, operator="o")
-        self.said("discard", dict(words), {self.model.discard(key, run): 1}, key, run)
+        (statuses,) = self.removal.discard([key], run=run, operator="o")
+        self.said("discard", by_value(statuses), {self.model.discard(key, run): 1}, key, run)
 
     def undo(self) -> None:
         """Take that back."""
         key, run = self.dead(discarded=True), self.run_of("undo")
-        (words,) = self.removal.undo([key], run=run, operator="o")
-        self.said("undo", dict(words), {self.model.undo(key, run): 1}, key, run)
+        (statuses,) = self.removal.undo([key], run=run, operator="o")
+        self.said("undo", by_value(statuses), {self.model.undo(key, run): 1}, key, run)
 
     def remove(self) -> None:
         """Purge it, as it was seen or after it changed."""
         key, as_seen = self.dead(), self.chance(0.5)
         died_at = float(self.client.zscore(names.DEAD, key) or 0)
-        words = self.removal.remove(
+        statuses = self.removal.remove(
             [(died_at if as_seen else died_at - 1, key)], run="r", operator="o", action="purge"
         )
-        self.said("remove", words, [self.model.remove(key, as_seen=as_seen)], key)
+        self.said(
+            "remove", [status.value for status in statuses], [self.model.remove(key, as_seen=as_seen)], key
+        )
+
+
+def by_value(counts: collections.Counter[Any]) -> dict[str, int]:
+    return {status.value: count for status, count in counts.items()}
 
 
 WEIGHTS: Final = {

@@ -1,6 +1,9 @@
-"""`voicecode`, the command line; also `celery -A worker voicecode`. It holds no logic: every command calls an API.
+"""`voicecode`, the command line; also `celery -A worker voicecode`.
 
-Exit codes: 0 done, 1 some failed, 2 usage or settings, 3 nothing matched, 4 Redis out of reach.
+It holds no logic: every command calls an API.
+
+Exit codes: 0 done, 1 some failed, 2 usage or settings, 3 nothing matched, 4 Redis cannot be
+reached.
 """
 
 import click
@@ -14,11 +17,16 @@ from worker.cli.status import status
 from worker.cli.worker import worker
 
 
-@click.group(name="voicecode", cls=ErrorBoundary, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    name="voicecode",
+    cls=ErrorBoundary,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 def voicecode() -> None:
-    """Voice codes: send one, see what became of it, and look after the failure queue.
+    """Send a voice code, see what became of it, and work through the failure queue.
 
-    Exit codes: 0 done, 1 some failed, 2 usage or settings, 3 nothing matched, 4 Redis out of reach.
+    Exit codes: 0 done, 1 some failed, 2 usage or settings, 3 nothing matched, 4 Redis cannot be
+    reached.
     """
 
 

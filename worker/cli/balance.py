@@ -8,7 +8,10 @@ from worker.cli.common import FAILED, end, json_option, say_json, settings
 @click.command()
 @json_option
 def balance(*, as_json: bool) -> None:
-    """Ask the gateway how many calls are left. Places no call and costs nothing."""
+    """Ask the gateway how many calls the account has left.
+
+    This places no call and costs nothing.
+    """
     from config.replies import Kind, Replies  # noqa: PLC0415 - `--help` does without it
     from worker.gateway.client import Gateway  # noqa: PLC0415 - the same
 

@@ -1,4 +1,4 @@
-"""What every command shares: exit codes, the way to Redis, the question before something is done."""
+"""What the commands share: exit codes, errors, the queue, the question before a change."""
 
 import json
 import sys
@@ -18,15 +18,15 @@ NOTHING: Final = 3
 NO_REDIS: Final = 4
 
 json_option: Callable[..., Any] = click.option(
-    "--json", "as_json", is_flag=True, help="For programs: one JSON object a line."
+    "--json", "as_json", is_flag=True, help="Print JSON: one object per line."
 )
 yes_option: Callable[..., Any] = click.option(
-    "--yes", is_flag=True, help="Do not ask. Needed where there is no terminal."
+    "--yes", is_flag=True, help="Do not ask for confirmation. Required without a terminal."
 )
 
 
 class ErrorBoundary(click.Group):
-    """The outermost group: what goes wrong below becomes one plain line and an exit code."""
+    """The outermost group: turns an error of any command into one plain line and an exit code."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
@@ -40,7 +40,10 @@ class ErrorBoundary(click.Group):
 
 
 def _explain(error: Exception) -> None:
-    """End the process where the error is a state of the world; anything else is a bug and keeps its traceback."""
+    """End the process if the settings or Redis are at fault.
+
+    Anything else is a bug and keeps its traceback.
+    """
     import redis  # noqa: PLC0415 - only where something went wrong
 
     from config.settings import SettingsError  # noqa: PLC0415 - the same
@@ -50,11 +53,11 @@ def _explain(error: Exception) -> None:
         end(USAGE, f"The settings cannot be used:\n{error}\nAll settings: docs/settings.md")
     if isinstance(error, redis.RedisError | RedisUnavailable):
         first_line = str(error).partition("\n")[0]
-        end(NO_REDIS, f"Redis is out of reach, or refused: {first_line}")
+        end(NO_REDIS, f"Redis cannot be reached, or refused the command: {first_line}")
 
 
 def end(code: int, message: str = "") -> None:
-    """Say it on stderr and end with this exit code."""
+    """Print the message on stderr and end with this exit code."""
     if message:
         click.echo(message, err=True)
     raise click.exceptions.Exit(code)
@@ -68,7 +71,7 @@ def settings() -> "Settings":
 
 
 def open_queue() -> "FailureQueue":
-    """Return the failure queue, with the operator's name."""
+    """Return the failure queue, opened in the operator's name."""
     from worker.failure_queue import FailureQueue  # noqa: PLC0415 - `--help` does without it
     from worker.failure_queue.audit import default_operator  # noqa: PLC0415 - the same
     from worker.store.client import connect  # noqa: PLC0415 - the same
@@ -83,11 +86,11 @@ def say_json(values: Mapping[str, Any]) -> None:
 
 
 def agree(question: str, *, yes: bool) -> None:
-    """Go on only where the operator agrees; without a terminal only where --yes was given."""
+    """Ask the operator, and end unless the answer is yes. Without a terminal, --yes is required."""
     if yes:
         return
     if not sys.stdin.isatty():
-        message = "there is no terminal to ask on: give --yes"
+        message = "there is no terminal to ask on: add --yes"
         raise click.UsageError(message)
     if not click.confirm(question, err=True):
         end(FAILED, "Nothing was done.")

@@ -1,4 +1,4 @@
-"""`voicecode dead`: the failure queue. Here: looking at it."""
+"""`voicecode dead`: the failure queue. This module has the commands that only read."""
 
 from typing import Any
 
@@ -11,20 +11,34 @@ from worker.cli.replay import replay
 from worker.cli.transfer import export, import_
 
 
-@click.group()
+@click.group(short_help="Work through the failure queue: codes that were not called.")
 def dead() -> None:
-    """Look after the failure queue: the codes that could not be called."""
+    """Work through the failure queue: codes that were not called, each with its reason.
+
+    At 03:00: `stats` tells what happened, `list` and `show` tell to whom. Mend the cause first;
+    then `replay --dry-run` shows which codes can still be sent, and `replay --canary` sends them.
+    """
 
 
 @dead.command("list")
 @filter_options
-@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 100_000))
-@click.option("--cursor", help="Go on where the list before this one ended.")
+@click.option(
+    "--limit",
+    default=50,
+    show_default=True,
+    type=click.IntRange(1, 100_000),
+    metavar="N",
+    help="Print at most this many.",
+)
+@click.option(
+    "--cursor", metavar="CURSOR", help="Continue where the previous list ended; that list printed it."
+)
 @json_option
 def list_(wanted: Any, limit: int, cursor: str | None, *, as_json: bool) -> None:
-    """List dead letters, newest first; all filters given must hold.
+    """List dead letters, newest first. Filters combine: all of them must hold.
 
-    On a terminal a table, in a pipe tab-separated: died, key, mobile, reason, code, message, attempts, rung, sendable.
+    Prints a table on a terminal. In a pipe, the columns are separated by tabs: died, key, mobile,
+    reason, code, message, attempts, rung, sendable.
     """
     try:
         page = open_queue().page(wanted, limit=limit, cursor=cursor)
@@ -43,20 +57,24 @@ def list_(wanted: Any, limit: int, cursor: str | None, *, as_json: bool) -> None
         end(NOTHING, "" if as_json else "No dead letter matches.")
 
 
-@dead.command()
+@dead.command(short_help="Show one dead letter and its attempts.")
 @click.argument("key")
 @click.option(
     "--unmasked",
     is_flag=True,
-    help="Show the number, and the bytes of a message that nobody could read, in full.",
+    help="Show the number in full, and the bytes of an unreadable message. The audit trail records it.",
 )
 @json_option
 def show(key: str, *, unmasked: bool, as_json: bool) -> None:
-    """Show one dead letter: the timeline of its attempts, replays included."""
+    """Show one dead letter: its facts, and the timeline of its attempts over all replays."""
     record = open_queue().show(key, unmasked=unmasked)
     if record is None or record.state != "dead":
-        what = "unknown" if record is None else f"{record.state}; see `voicecode status {key}`"
-        end(NOTHING, "" if as_json else f"{key} is not in the failure queue: it is {what}")
+        what = (
+            "Redis knows no such key"
+            if record is None
+            else f"it is {record.state}; see `voicecode status {key}`"
+        )
+        end(NOTHING, "" if as_json else f"{key} is not in the failure queue: {what}")
     elif as_json:
         say_json(record.shown(unmasked=unmasked))
     else:
@@ -81,12 +99,19 @@ def stats(*, as_json: bool) -> None:
 
 
 @dead.command()
-@click.option("--key", help="Only lines about this key.")
-@click.option("--run", help="Only lines of this run.")
-@click.option("--limit", default=50, show_default=True, type=click.IntRange(1))
+@click.option("--key", metavar="KEY", help="Print only lines about this key.")
+@click.option("--run", metavar="RUN", help="Print only lines of this run.")
+@click.option(
+    "--limit",
+    default=50,
+    show_default=True,
+    type=click.IntRange(1),
+    metavar="N",
+    help="Print at most this many.",
+)
 @json_option
 def audit(key: str | None, run: str | None, limit: int, *, as_json: bool) -> None:
-    """Show who did what to the failure queue, newest first."""
+    """Show who changed the failure queue, when and how, newest first."""
     import dataclasses  # noqa: PLC0415 - `--help` does without it
     import itertools  # noqa: PLC0415 - the same
 
@@ -99,7 +124,7 @@ def audit(key: str | None, run: str | None, limit: int, *, as_json: bool) -> Non
 
         show_audit(lines)
     if not lines:
-        end(NOTHING, "" if as_json else "The audit trail holds no such line.")
+        end(NOTHING, "" if as_json else "The audit trail has no such line.")
 
 
 for command in (replay, discard, undo, purge, export, import_):

@@ -2,23 +2,31 @@
 
 import collections
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from worker.cli.common import FAILED, NOTHING, agree, end, json_option, open_queue, say_json, yes_option
+from worker.cli.common import DONE, FAILED, NOTHING, agree, end, json_option, open_queue, say_json, yes_option
 from worker.cli.filters import all_option, chosen, filter_options
 
+if TYPE_CHECKING:
+    from worker.failure_queue.statuses import Status
 
-@click.command()
+
+@click.command(short_help="Take dead letters out of the queue.")
 @click.argument("keys", nargs=-1)
 @filter_options
 @all_option
-@click.option("--dry-run", is_flag=True, help="Only tell how many.")
+@click.option("--dry-run", is_flag=True, help="Only print how many would be affected.")
 @yes_option
 @json_option
 def discard(wanted: Any, *, everything: bool, dry_run: bool, yes: bool, as_json: bool) -> None:
-    """Take dead letters out of the queue: KEYS, or what a filter means. `undo` brings them back for a while."""
+    """Take dead letters out of the queue: KEYS, or what the filters select.
+
+    `undo` brings them back for VOICECODE_DISCARD_UNDO_HOURS (24).
+    """
+    from worker.failure_queue import DiscardStatus  # noqa: PLC0415 - `--help` does without it
+
     chosen(wanted, everything=everything)
     queue = open_queue()
     keys = tuple(queue.keys(wanted))
@@ -31,41 +39,48 @@ def discard(wanted: Any, *, everything: bool, dry_run: bool, yes: bool, as_json:
         return
     agree(f"Discard {len(keys):,} dead letters?", yes=yes)
     run = queue.new_run()
-    words = _sum(queue.discard(keys, run=run))
+    discarded = _sum(queue.discard(keys, run=run))[DiscardStatus.DISCARDED]
     if as_json:
-        say_json({"run": run, "discarded": words["discarded"], "left": len(keys) - words["discarded"]})
+        say_json({"run": run, "discarded": discarded, "left": len(keys) - discarded})
     else:
         hours = queue.settings.discard_undo_hours
-        click.echo(f"Discarded {words['discarded']:,}. For {hours:g} hours: voicecode dead undo --run {run}")
-    end(FAILED if words["discarded"] < len(keys) else 0)
+        click.echo(
+            f"Discarded {discarded:,}. To undo it within {hours:g} hours: voicecode dead undo --run {run}"
+        )
+    end(FAILED if discarded < len(keys) else DONE)
 
 
 @click.command()
 @click.argument("keys", nargs=-1)
-@click.option("--run", help="What this run of discard took out.")
+@click.option("--run", metavar="RUN", help="Bring back everything that this run of `discard` took out.")
 @json_option
 def undo(keys: tuple[str, ...], run: str | None, *, as_json: bool) -> None:
-    """Bring discarded dead letters back: KEYS, or those of one run."""
+    """Bring discarded dead letters back: KEYS, or all of one run."""
     if not keys and not run:
-        message = "name keys, or give --run"
+        message = "name keys, or add --run"
         raise click.UsageError(message)
-    words = _sum(open_queue().undo(run=run, keys_=keys))
-    if not words.total():
-        end(NOTHING, "" if as_json else f"Nothing is known of run {run}: perhaps its time is over.")
+    from worker.failure_queue import UndoStatus  # noqa: PLC0415 - `--help` does without it
+
+    statuses = _sum(open_queue().undo(run=run, keys=keys))
+    restored, total = statuses[UndoStatus.RESTORED], statuses.total()
+    if not total:
+        end(NOTHING, "" if as_json else f"Nothing is left of run {run}: the time for an undo may be over.")
     if as_json:
-        say_json({"restored": words["restored"], "words": dict(words)})
+        say_json({"restored": restored, "statuses": statuses})
     else:
-        click.echo(f"Brought back {words['restored']:,} of {words.total():,}.")
-    end(FAILED if words["restored"] < words.total() else 0)
+        click.echo(f"Brought back {restored:,} of {total:,}.")
+    end(FAILED if restored < total else DONE)
 
 
 @click.command()
-@click.option("--older-than", required=True, help="Age since death: 12h, 30d.")
-@click.option("--dry-run", is_flag=True, help="Only tell how many.")
+@click.option(
+    "--older-than", metavar="AGE", required=True, help="Delete what died longer ago than this: 12h, 30d."
+)
+@click.option("--dry-run", is_flag=True, help="Only print how many would be affected.")
 @yes_option
 @json_option
 def purge(older_than: str, *, dry_run: bool, yes: bool, as_json: bool) -> None:
-    """Delete old dead letters for good. `discard` can be undone, this cannot."""
+    """Delete old dead letters for good. `discard` can be undone; this cannot."""
     from worker.failure_queue.timestamps import seconds  # noqa: PLC0415 - `--help` does without it
 
     queue = open_queue()
@@ -80,10 +95,10 @@ def purge(older_than: str, *, dry_run: bool, yes: bool, as_json: bool) -> None:
         say_json({"matching": count}) if as_json else click.echo(f"{count:,} dead letters would be deleted.")
         return
     agree(f"Delete {count:,} dead letters for good?", yes=yes)
-    gone = sum(queue.purge(older_than_seconds=age))
-    say_json({"purged": gone}) if as_json else click.echo(f"Deleted {gone:,}.")
-    end(FAILED if gone < count else 0)
+    purged = sum(queue.purge(older_than_seconds=age))
+    say_json({"purged": purged}) if as_json else click.echo(f"Deleted {purged:,}.")
+    end(FAILED if purged < count else DONE)
 
 
-def _sum(batches: Iterable[collections.Counter[str]]) -> collections.Counter[str]:
-    return sum(batches, collections.Counter[str]())
+def _sum(batches: Iterable[collections.Counter["Status"]]) -> collections.Counter["Status"]:
+    return sum(batches, collections.Counter())

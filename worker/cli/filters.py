@@ -1,4 +1,4 @@
-"""The options by which commands choose dead letters."""
+"""The options by which commands select dead letters."""
 
 import functools
 import time
@@ -8,25 +8,40 @@ from typing import Any
 import click
 
 _OPTIONS = (
-    click.option("--reason", help="Why it died: permanent, exhausted, expired, ambiguous, bad_input, ..."),
+    click.option(
+        "--reason",
+        metavar="REASON",
+        help="Why it died: permanent, exhausted, expired, ambiguous, bad_input ... (see `dead stats`).",
+    ),
     click.option(
         "--code",
         "codes",
         multiple=True,
-        help="Reply code or symptom, as `dead stats` names them; may be repeated.",
+        metavar="CODE",
+        help="The last attempt's reply code or symptom (see `dead stats`). May be repeated: any of them.",
     ),
-    click.option("--scope", help="What was at fault: account, host, number, message, none."),
-    click.option("--since", help="Died at or after: 2h (ago), or 2026-01-31T03:00."),
-    click.option("--until", help="Died at or before: 2h (ago), or 2026-01-31T03:00."),
-    click.option("--mobile-ends", help="Last four digits of the number."),
-    click.option("--key", "some_keys", multiple=True, help="Key; may be repeated."),
-    click.option("--ambiguous/--no-ambiguous", default=None, help="Whether the phone may have rung already."),
-    click.option("--sendable", is_flag=True, help="Not yet expired."),
+    click.option(
+        "--scope", metavar="SCOPE", help="What is at fault: account, host, number, message or none."
+    ),
+    click.option(
+        "--since", metavar="TIME", help="Died at this time or later: 2h (ago), or 2026-01-31T03:00."
+    ),
+    click.option(
+        "--until", metavar="TIME", help="Died at this time or earlier: 2h (ago), or 2026-01-31T03:00."
+    ),
+    click.option("--mobile-ends", metavar="DIGITS", help="The last four digits of the number."),
+    click.option(
+        "--key", "some_keys", multiple=True, metavar="KEY", help="The key. May be repeated: any of them."
+    ),
+    click.option(
+        "--ambiguous/--no-ambiguous", default=None, help="The phone may have rung already, or it cannot have."
+    ),
+    click.option("--sendable", is_flag=True, help="The code has not expired yet."),
 )
 
 
 def filter_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the filter's options; it gets `wanted`, a Filter."""
+    """Add the filter's options to a command, which is then called with `wanted`, a Filter."""
 
     @functools.wraps(command)
     def with_filter(  # noqa: PLR0913 - one argument per option
@@ -68,10 +83,12 @@ def filter_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def chosen(wanted: Any, *, everything: bool) -> None:
-    """Insist that a command which changes things is told which dead letters it is for."""
+    """Refuse to change the whole queue only because the filters were left out."""
     if wanted.empty and not everything:
-        message = "name keys, give a filter, or say --all"
+        message = "name keys, add a filter, or say --all"
         raise click.UsageError(message)
 
 
-all_option: Callable[..., Any] = click.option("--all", "everything", is_flag=True, help="Every dead letter.")
+all_option: Callable[..., Any] = click.option(
+    "--all", "everything", is_flag=True, help="Select every dead letter."
+)

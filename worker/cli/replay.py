@@ -8,35 +8,41 @@ from worker.cli.common import DONE, FAILED, NOTHING, agree, end, json_option, op
 from worker.cli.filters import all_option, chosen, filter_options
 
 
-@click.command()
+@click.command(short_help="Call dead letters again, now.")
 @click.argument("keys", nargs=-1)
 @filter_options
 @all_option
-@click.option("--include-ambiguous", is_flag=True, help="Also those whose phone may have rung already.")
+@click.option(
+    "--include-ambiguous",
+    is_flag=True,
+    help="Also replay codes whose phone may have rung already: some people may be called twice.",
+)
 @click.option(
     "--include-superseded",
     is_flag=True,
-    help="Also those for whose number and purpose a newer code was asked for.",
+    help="Also replay codes that a newer one, for the same number and purpose, has replaced.",
 )
 @click.option(
     "--expires-in",
     type=click.FloatRange(min=0, min_open=True),
-    help="Give each code a new life of so many seconds, expired ones too.",
+    metavar="SECONDS",
+    help="Give each code a new life of this many seconds, including expired ones.",
 )
-@click.option("--rate", help="At most so many a second: 20 or 20/s.")
+@click.option("--rate", metavar="RATE", help="Replay at most this many per second: 20 or 20/s.")
 @click.option(
     "--canary",
     is_flag=True,
-    help="1 first, then 10, then the rest; stop when the account or the host is still at fault.",
+    help="Replay 1 first, then 10, then the rest. Stop when the account or the host is still at fault.",
 )
 @click.option(
     "--canary-seconds",
     default=30.0,
     show_default=True,
     type=click.FloatRange(min=0.1),
-    help="Patience with the canary.",
+    metavar="SECONDS",
+    help="With --canary: stop when no attempt has ended for this many seconds.",
 )
-@click.option("--dry-run", is_flag=True, help="Only tell what would be done.")
+@click.option("--dry-run", is_flag=True, help="Only print the plan.")
 @yes_option
 @json_option
 def replay(  # noqa: PLR0913 - one argument per option
@@ -53,12 +59,16 @@ def replay(  # noqa: PLR0913 - one argument per option
     yes: bool,
     as_json: bool,
 ) -> None:
-    """Put dead letters back, to be called now: KEYS, or what a filter means. Shows the plan and asks before it does so.
+    """Call dead letters again, now: KEYS, or what the filters select.
 
-    May be broken off (Ctrl-C) and repeated: each is replayed once, and what was not reached stays in the failure queue.
+    Prints the plan and asks first. Expired codes, codes that a newer one has replaced, and codes
+    whose phone may have rung are left alone unless an option says otherwise.
+
+    Ctrl-C is safe at any time, and so is the same command once more: each code is replayed once,
+    and those that were not reached stay in the failure queue.
     """
     from worker.cli.tables import carry_out, show_plan  # noqa: PLC0415 - `--help` does without it
-    from worker.failure_queue import Choice, Pace  # noqa: PLC0415 - the same
+    from worker.failure_queue import Choice, Pace, ReplayStatus  # noqa: PLC0415 - the same
 
     chosen(wanted, everything=everything)
     queue = open_queue()
@@ -73,19 +83,18 @@ def replay(  # noqa: PLR0913 - one argument per option
     if dry_run or not plan.keys:
         if as_json:
             say_json({"plan": plan.as_dict()})
-        end(DONE if plan.keys else NOTHING, "" if plan.keys or as_json else "There is nothing to replay.")
+        end(DONE if plan.keys else NOTHING, "" if plan.keys or as_json else "Nothing to replay.")
     agree(f"Replay {len(plan.keys):,} codes now?", yes=yes)
     run = queue.replay(plan.keys, choice, pace)
     carry_out(run, quiet=as_json)
     progress = run.progress
     left = progress.total - progress.replayed
     if as_json:
-        words = dict(progress.words)
         result = {
             "run": progress.run,
             "replayed": progress.replayed,
             "left": left,
-            "words": words,
+            "statuses": progress.statuses,
             "stopped": progress.stopped,
         }
         say_json({"plan": plan.as_dict(), **result})
@@ -93,17 +102,23 @@ def replay(  # noqa: PLR0913 - one argument per option
         click.echo(f"Replayed {progress.replayed:,} of {progress.total:,}. Run {progress.run}.")
     if left:
         why = progress.stopped or ", ".join(
-            f"{word} {count}" for word, count in progress.words.items() if word != "replayed"
+            f"{status} {count}"
+            for status, count in progress.statuses.items()
+            if status is not ReplayStatus.REPLAYED
         )
         end(FAILED, "" if as_json else f"Left as they were: {left:,}. {why or 'interrupted'}")
-    end(FAILED if plan.counts["missing"] else DONE)
+    end(FAILED if plan.counts[ReplayStatus.MISSING] else DONE)
 
 
 def _per_second(rate: str | None) -> float | None:
     if rate is None:
         return None
-    value = float(rate.removesuffix("/s"))
-    if not value > 0:
-        message = "a rate is above 0"
+    try:
+        value = float(rate.removesuffix("/s"))
+    except ValueError:
+        message = f"{rate!r} is not a rate: write it like 20 or 20/s"
+        raise ValueError(message) from None
+    if not 0 < value < float("inf"):
+        message = "a rate must be above 0"
         raise ValueError(message)
     return value

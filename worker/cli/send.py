@@ -8,15 +8,18 @@ from worker.cli.common import DONE, FAILED, end, json_option, say_json, settings
 @click.command()
 @click.argument("mobile")
 @click.argument("code")
-@click.option("--key", help="Idempotency key; default: a new one.")
+@click.option("--key", metavar="KEY", help="Idempotency key. Default: a new one.")
 @click.option(
-    "--expires-in", type=click.FloatRange(min=0, min_open=True), help="Life of the code in seconds."
+    "--expires-in",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="Life of the code in seconds. Default: VOICECODE_CODE_TTL_SECONDS.",
 )
-@click.option("--purpose", help="What it is for, e.g. login.")
+@click.option("--purpose", metavar="PURPOSE", help="What the code is for, for example login.")
 @click.option(
     "--wait",
     is_flag=True,
-    help="Wait for its end; exit code 0: accepted, 1: dead, or not ended within its life.",
+    help="Wait for the result. Exit code 0: accepted; 1: dead, or no result within the code's life.",
 )
 @json_option
 def send(  # noqa: PLR0913 - one argument per option
@@ -29,7 +32,10 @@ def send(  # noqa: PLR0913 - one argument per option
     wait: bool,
     as_json: bool,
 ) -> None:
-    """Have CODE (4 to 6 digits) read out to MOBILE, through the queue, as a web app would."""
+    """Have CODE (4 to 6 digits) read out to MOBILE.
+
+    It goes through the queue, as from a web app.
+    """
     from worker.message import BadInput  # noqa: PLC0415 - `--help` does without it
     from worker.producer import Producer  # noqa: PLC0415 - the same
 
@@ -42,7 +48,7 @@ def send(  # noqa: PLR0913 - one argument per option
         if as_json:
             say_json({"key": sent.key, "task_id": sent.task_id})
         else:
-            click.echo(f"Queued as {sent.key}. See what becomes of it: voicecode status {sent.key}")
+            click.echo(f"Queued as {sent.key}. To see what becomes of it: voicecode status {sent.key}")
         return
     record = producer.wait(sent)
     state = record.state if record else "unseen"
@@ -56,7 +62,7 @@ def send(  # noqa: PLR0913 - one argument per option
             }
         )
     elif record is None:
-        click.echo(f"{sent.key}: no worker has seen it: is one running?", err=True)
+        click.echo(f"{sent.key}: no worker has seen it. Is one running?", err=True)
     else:
         from worker.cli.tables import show_record  # noqa: PLC0415 - `--help` does without it
 

@@ -5,10 +5,10 @@ import click
 from worker.cli.common import USAGE, end, json_option, say_json
 
 
-@click.command()
+@click.command(short_help="Print every setting, and name the wrong ones.")
 @json_option
 def settings(*, as_json: bool) -> None:
-    """Print every setting, secrets hidden, and say which ones are wrong or unknown."""
+    """Print every setting and its source, secrets hidden, and name wrong and unknown ones."""
     from config.explain import explain  # noqa: PLC0415 - `--help` does without it
 
     explained = explain()

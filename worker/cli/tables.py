@@ -1,4 +1,4 @@
-"""How things look: tables on a terminal, tab-separated lines in a pipe."""
+"""How results look: tables on a terminal, tab-separated lines in a pipe."""
 
 import json
 import sys
@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from config.masking import mask_digits, mask_mobile, mask_text
+from worker.failure_queue.statuses import ReplayStatus
 from worker.failure_queue.timestamps import iso
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def _console(*, err: bool = False) -> Console:
 
 
 def _print(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right: Sequence[str] = ()) -> None:
-    """Print a table; in a pipe the cells alone, separated by tabs."""
+    """Print a table; in a pipe, only its cells, separated by tabs."""
     texts = [["" if cell is None else str(cell) for cell in row] for row in rows]
     if not sys.stdout.isatty():
         for row in texts:
@@ -66,7 +67,7 @@ def show_entries(entries: Sequence["Entry"]) -> None:
 
 
 def show_record(record: "Record", *, unmasked: bool = False) -> None:
-    """Print one code: facts, and the timeline of its attempts."""
+    """Print one code: its facts, and the timeline of its attempts."""
     facts = {
         "key": record.key,
         "state": record.state + (" (discarded)" if record.discarded_at and record.state == "dead" else ""),
@@ -125,32 +126,33 @@ def show_stats(stats: "Stats") -> None:
             click.echo(f"  {name:<20} {count:>9,}  {bar}")
 
 
-_WORDS = {
-    "sendable": "will be replayed",
-    "expired": "their life is over; --expires-in SECONDS would give them a new one",
-    "superseded": "a newer code was asked for; --include-superseded takes them too",
-    "ambiguous": "the phone may have rung already; --include-ambiguous takes them too",
-    "unsendable": "hold no number or no code that could be called",
-    "not_dead": "have left the failure queue meanwhile",
-    "missing": "are not in the failure queue",
-    "newer": "were written by a later version of this program",
+_MEANINGS = {
+    ReplayStatus.SENDABLE: "will be replayed",
+    ReplayStatus.EXPIRED: "expired: --expires-in SECONDS would give them a new life",
+    ReplayStatus.SUPERSEDED: "replaced by a newer code: --include-superseded takes them, too",
+    ReplayStatus.AMBIGUOUS: "the phone may have rung already: --include-ambiguous takes them, too",
+    ReplayStatus.UNSENDABLE: "hold no number or no code",
+    ReplayStatus.NOT_DEAD: "have left the failure queue meanwhile",
+    ReplayStatus.MISSING: "are not in the failure queue",
+    ReplayStatus.NEWER: "were written by a later version of this program",
 }
 
 
 def show_plan(plan: "Plan", choice: "Choice") -> None:
     """Print what a replay would do."""
-    for word, meaning in _WORDS.items():
-        if plan.counts[word] or word == "sendable":
-            click.echo(f"{word:<12} {plan.counts[word]:>9,}  {meaning}")
+    for status, meaning in _MEANINGS.items():
+        if plan.counts[status] or status is ReplayStatus.SENDABLE:
+            click.echo(f"{status:<12} {plan.counts[status]:>9,}  {meaning}")
     if choice.life_seconds is not None:
-        warning = f"each gets a new life of {choice.life_seconds:g} s: only right where the producer still takes such old codes"
+        life = f"{choice.life_seconds:g} s"
+        warning = f"each gets a new life of {life}: only right if the web app still takes such old codes"
         click.echo(f"WARNING: {warning}", err=True)
     if choice.ambiguous:
         click.echo("WARNING: some phones may ring a second time", err=True)
 
 
 def carry_out(run: "Replay", *, quiet: bool) -> None:
-    """Carry a replay out, with a bar on a terminal; Ctrl-C ends it."""
+    """Carry a replay out, with a progress bar on a terminal. Ctrl-C ends it."""
     progress = run.progress
     columns = (TextColumn("replaying"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     bar = Progress(*columns, console=_console(err=True), disable=quiet or not sys.stderr.isatty())
@@ -160,7 +162,7 @@ def carry_out(run: "Replay", *, quiet: bool) -> None:
             for _ in run:
                 bar.update(task, completed=progress.done)
         except KeyboardInterrupt:
-            progress.stopped = "interrupted: the same command goes on with the rest"
+            progress.stopped = "interrupted: the same command continues with the rest"
 
 
 def show_audit(lines: Sequence["AuditLine"]) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from worker.cli.common import (
+    DONE,
     FAILED,
     NOTHING,
     USAGE,
@@ -20,40 +21,56 @@ from worker.cli.common import (
 from worker.cli.filters import filter_options
 
 
-@click.command()
+@click.command(short_help="Copy dead letters to a file.")
 @click.option(
-    "--to", "path", required=True, type=click.Path(path_type=Path, dir_okay=False), help="A new file."
+    "--to",
+    "path",
+    required=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The file to create. It must not exist.",
 )
 @filter_options
-@click.option("--unmasked", is_flag=True, help="Numbers and codes in full, so that `import` can read it.")
+@click.option(
+    "--unmasked",
+    is_flag=True,
+    help="Write numbers and codes in full. Only such a file can be imported. The audit trail records it.",
+)
 @json_option
 def export(path: Path, wanted: Any, *, unmasked: bool, as_json: bool) -> None:
-    """Write dead letters to a file of JSON lines that only its owner may read. They stay in the queue."""
+    """Copy dead letters to a file of JSON lines that only its owner may read.
+
+    They stay in the queue.
+    """
     try:
         count = open_queue().export(path, wanted, unmasked=unmasked)
     except OSError as error:
         end(USAGE, f"{path}: {error.strerror}")
         return
     say_json({"exported": count}) if as_json else click.echo(f"Wrote {count:,} dead letters to {path}.")
-    end(0 if count else NOTHING)
+    end(DONE if count else NOTHING)
 
 
-@click.command("import")
+@click.command("import", short_help="Bring dead letters back from a file.")
 @click.argument("path", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @yes_option
 @json_option
 def import_(path: Path, *, yes: bool, as_json: bool) -> None:
-    """Bring dead letters back from a spill file or an unmasked export. Keys that are known stay as they are."""
-    from worker.failure_queue.transfer import BadLine  # noqa: PLC0415 - `--help` does without it
+    """Bring dead letters back from a spill file or an unmasked export.
+
+    Keys that Redis knows stay as they are there. A file with a wrong line is refused whole.
+    """
+    from worker.failure_queue import RestoreStatus  # noqa: PLC0415 - `--help` does without it
+    from worker.failure_queue.transfer import BadLine  # noqa: PLC0415 - the same
 
     agree(f"Import {path}?", yes=yes)
     try:
-        words = sum(open_queue().import_(path), collections.Counter[str]())
+        statuses = sum(open_queue().import_(path), collections.Counter[RestoreStatus]())
     except BadLine as error:
         end(USAGE, f"{path}: {error}")
         return
+    imported, known = statuses[RestoreStatus.RESTORED], statuses[RestoreStatus.EXISTS]
     if as_json:
-        say_json({"imported": words["restored"], "known": words["exists"]})
+        say_json({"imported": imported, "known": known})
     else:
-        click.echo(f"Imported {words['restored']:,}; {words['exists']:,} were known already.")
-    end(NOTHING if not words.total() else FAILED if words["exists"] else 0)
+        click.echo(f"Imported {imported:,}. {known:,} were known already and stay as they are.")
+    end(NOTHING if not statuses.total() else FAILED if known else DONE)

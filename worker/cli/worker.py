@@ -10,13 +10,16 @@ from worker.cli.common import settings as read_settings
 
 @click.command()
 @click.option(
-    "--processes", type=click.IntRange(1, 256), help="How many. Default: one for each core that may be used."
+    "--processes",
+    type=click.IntRange(1, 256),
+    metavar="N",
+    help="How many processes. Default: one for each core that may be used.",
 )
 def worker(processes: int | None) -> None:
-    """Run worker processes, VOICECODE_CONCURRENCY calls in flight in each, until SIGTERM.
+    """Run worker processes until SIGTERM. Each has VOICECODE_CONCURRENCY calls in flight.
 
-    One that dies is started again. Exit code 0: all ended well when they were asked to; 1: one did not, or they died before
-    they had begun to consume.
+    A process that dies is started again. Exit code 0: all ended as they were asked to. 1: one did
+    not, or they all died before they had begun to consume.
     """
     from config import logs  # noqa: PLC0415 - `--help` does without it
     from worker.process.supervisor import Supervisor, cores  # noqa: PLC0415 - the same

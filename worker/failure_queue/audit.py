@@ -1,6 +1,7 @@
 """Audit: the trail of who did what to which dead letter, a stream in Redis.
 
-Scripts write a line for each key in the same step that changes it; here stand the lines of whole runs, and the reading.
+The scripts write a line for each key in the same step that changes it. Here are the lines about
+whole runs, and the reading.
 """
 
 import dataclasses
@@ -19,7 +20,11 @@ _CHUNK: Final = 500
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class AuditLine:
-    """One line. `action`: replay, discard, undo, purge, spill, import or unmask of one key, or `begin` and `end` of a run."""
+    """One line.
+
+    `action`: replay, discard, undo, purge, spill, import or unmask of a key; `begin` or `end` of a
+    run.
+    """
 
     at: float
     """Epoch seconds, by the server's clock."""
@@ -34,7 +39,7 @@ class AuditLine:
 
 
 def default_operator() -> str:
-    """Return the name under which somebody acts who has not said it."""
+    """Return the operator's name where the settings give none: the system's user and host."""
     try:
         user = getpass.getuser()
     except (KeyError, OSError):  # a container's user may have no name
@@ -42,8 +47,8 @@ def default_operator() -> str:
     return f"{user}@{socket.gethostname()}"
 
 
-def read(client: redis.Redis, *, key: str | None = None, run: str | None = None) -> Iterator[AuditLine]:
-    """Return the trail, newest first, of one key or one run where it is named."""
+def read_trail(client: redis.Redis, *, key: str | None = None, run: str | None = None) -> Iterator[AuditLine]:
+    """Return the trail, newest first: all of it, or the lines of one key or one run."""
     connection: Any = client
     last = "+"
     while chunk := connection.xrevrange(names.AUDIT, max=last, min="-", count=_CHUNK):
@@ -54,10 +59,10 @@ def read(client: redis.Redis, *, key: str | None = None, run: str | None = None)
         last = f"({chunk[-1][0]}"
 
 
-def write(  # noqa: PLR0913 - one argument per field
+def write_line(  # noqa: PLR0913 - one argument per field
     client: redis.Redis, *, action: str, operator: str, run: str, detail: str, cap: int, key: str = ""
 ) -> None:
-    """Add a line about a run."""
+    """Add a line about a run, or about a key that was shown unmasked."""
     fields: Any = {
         "action": action,
         "key": key,

@@ -1,4 +1,4 @@
-"""Canary: looks after what was replayed, and sings when the account or this host is still at fault."""
+"""Canary: watches replayed codes for one that the account or the host makes fail again."""
 
 import dataclasses
 from typing import Any, Final
@@ -35,11 +35,14 @@ class Canary:
         return len(self._waiting)
 
     def watch(self, replayed: list[str]) -> None:
-        """Look after these, too."""
+        """Watch these as well."""
         self._waiting.update(dict.fromkeys(replayed))
 
     def look(self) -> Fault | None:
-        """Let go of those whose attempt has ended; return the first fault of account or host."""
+        """Forget the codes whose attempt has ended.
+
+        Return the first fault of account or host among them.
+        """
         watched = list(self._waiting)
         for start in range(0, len(watched), _LOOK):
             chunk = watched[start : start + _LOOK]

@@ -1,23 +1,24 @@
 -- @include ledger/dead_letters
 -- What the operators' scripts share: what a replay would meet, and the audit trail.
 
--- What a replay of a record would meet: 'sendable', or why not. Returns the record's fields too.
--- `life`: new life in seconds or nil; the two flags allow what is otherwise refused.
-local function verdict(record, key, dead, now, version, life, ambiguous, superseded)
-  local r = read(record, 'v', 'state', 'mobile', 'code', 'purpose', 'expires_at', 'ambiguous_total', 'discarded_at', 'act', 'attempt', 'reason', 'row')
+-- What a replay of a record would meet: 'sendable', or why not. Returns the record's fields, too.
+-- `new_life_seconds`: nil keeps the code's own life; the two flags allow what is otherwise refused.
+local function verdict(record, key, dead, now, version, new_life_seconds, allow_ambiguous, allow_superseded)
+  local r = read(record, 'v', 'state', 'mobile', 'code', 'purpose', 'expires_at', 'ambiguous_total',
+    'discarded_at', 'act', 'attempt', 'reason', 'row')
   if not r.state then return 'missing', r end
-  if number(r.v) > tonumber(version) then return 'newer', r end
+  if number(r.v) > version then return 'newer', r end
   if r.state ~= 'dead' or r.discarded_at then return 'not_dead', r end
   if not r.mobile or r.mobile == '' or not r.code or r.code == '' then return 'unsendable', r end
-  if not life and number(r.expires_at) <= now then return 'expired', r end
-  local newest = not superseded and redis.call('GET', newest_name(dead, r.mobile, r.purpose))
+  if not new_life_seconds and number(r.expires_at) <= now then return 'expired', r end
+  local newest = not allow_superseded and redis.call('GET', newest_name(dead, r.mobile, r.purpose))
   if newest and newest ~= key then return 'superseded', r end
-  if number(r.ambiguous_total) > 0 and not ambiguous then return 'ambiguous', r end
+  if number(r.ambiguous_total) > 0 and not allow_ambiguous then return 'ambiguous', r end
   return 'sendable', r
 end
 
--- One line of the audit trail. `cap`: entries to keep, about.
-local function audit_line(audit, cap, action, key, operator, run, r)
-  redis.call('XADD', audit, 'MAXLEN', '~', cap, '*', 'action', action, 'key', key, 'operator', operator, 'run', run,
-    'reason', r.reason or '', 'row', r.row or '')
+-- Adds one line to the audit trail, which keeps about `audit_entries` lines.
+local function audit_line(audit, audit_entries, action, key, operator, run, r)
+  redis.call('XADD', audit, 'MAXLEN', '~', audit_entries, '*', 'action', action, 'key', key,
+    'operator', operator, 'run', run, 'reason', r.reason or '', 'row', r.row or '')
 end

@@ -1,4 +1,4 @@
-"""Filter: which dead letters are meant. All of its conditions must hold."""
+"""Filter: selects dead letters. All of its conditions must hold."""
 
 import dataclasses
 import re
@@ -8,13 +8,16 @@ from worker.failure_queue.timestamps import iso
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Filter:
-    """Conditions; those left out do not restrict. Moments are epoch seconds of death."""
+    """Conditions on a dead letter; one that is left out does not restrict.
+
+    Times are epoch seconds of death.
+    """
 
     keys: tuple[str, ...] = ()
     """Any of these keys."""
     reason: str | None = None
     codes: tuple[str, ...] = ()
-    """Any of these: reply codes or symptoms, as the table of replies names its rows."""
+    """Any of these reply codes or symptoms: names of rows in the table of replies."""
     scope: str | None = None
     since: float | None = None
     until: float | None = None
@@ -32,7 +35,7 @@ class Filter:
 
     @property
     def indexes(self) -> tuple[tuple[str, ...], ...]:
-        """Names of indexes: of each group a dead letter must stand in one."""
+        """Groups of index names. A dead letter must stand in at least one index of each group."""
         groups: list[tuple[str, ...]] = []
         if self.reason is not None:
             groups.append((f"reason:{self.reason}",))
@@ -48,11 +51,11 @@ class Filter:
 
     @property
     def empty(self) -> bool:
-        """It means every dead letter."""
+        """It selects every dead letter."""
         return self == Filter()
 
     def __str__(self) -> str:
-        """Say it in one line, for the audit trail and for people."""
+        """Return it as one line, for the audit trail and for people."""
         parts = ["|".join(name.replace(":", "=", 1) for name in group) for group in self.indexes]
         if self.keys:
             parts.append(f"{len(self.keys)} keys" if len(self.keys) > 1 else f"key={self.keys[0]}")

@@ -1,13 +1,20 @@
 -- @include failure_queue/entries
 -- inspect: what a replay of each of these dead letters would meet now. Reads only.
 -- KEYS  1 dead
--- ARGV  1 clock offset  2 version  3 prefix of records  4 seconds of new life, or ''  5 '1' to allow those that may have rung
---       6 '1' to allow superseded ones  7... keys
--- Returns one word a key: sendable, expired, superseded, ambiguous, unsendable, not_dead, missing, newer.
-local now = clock(ARGV[1])
-local life = ARGV[4] ~= '' and tonumber(ARGV[4]) or nil
-local words = {}
-for i = 7, #ARGV do
-  words[#words + 1] = (verdict(ARGV[3] .. ARGV[i], ARGV[i], KEYS[1], now, ARGV[2], life, ARGV[5] == '1', ARGV[6] == '1'))
+-- Returns one status a key: sendable, or why not: missing, not_dead, expired, superseded,
+-- ambiguous, unsendable, newer.
+local clock_offset = ARGV[1]
+local version = tonumber(ARGV[2])
+local record_prefix = ARGV[3]
+local new_life_seconds = tonumber(ARGV[4]) -- '' keeps each code's own life
+local allow_ambiguous = ARGV[5] -- '1' or '0'
+local allow_superseded = ARGV[6] -- '1' or '0'
+local chosen = { unpack(ARGV, 7) } -- keys of dead letters
+
+local dead = KEYS[1]
+local now, statuses = clock(clock_offset), {}
+for _, key in ipairs(chosen) do
+  statuses[#statuses + 1] = (verdict(record_prefix .. key, key, dead, now, version, new_life_seconds,
+    allow_ambiguous == '1', allow_superseded == '1'))
 end
-return words
+return statuses

@@ -2,6 +2,17 @@
 
 import collections
 import dataclasses
+from typing import Final
+
+from worker.failure_queue.statuses import ReplayStatus
+
+_ALWAYS_COUNTED: Final = (
+    ReplayStatus.SENDABLE,
+    ReplayStatus.EXPIRED,
+    ReplayStatus.SUPERSEDED,
+    ReplayStatus.AMBIGUOUS,
+    ReplayStatus.UNSENDABLE,
+)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -9,17 +20,23 @@ class Choice:
     """What an operator allows a replay to do."""
 
     ambiguous: bool = False
-    """Replay those whose phone may have rung already, too."""
+    """Also replay codes whose phone may have rung already."""
     superseded: bool = False
-    """Replay those for whose number and purpose a newer code was asked for, too."""
+    """Also replay codes that a newer one, for the same number and purpose, has replaced."""
     life_seconds: float | None = None
-    """Give each code a new life of this length; None: it keeps its own, and an expired one is not sent."""
+    """Give each code a new life of this length.
+
+    None: it keeps its own, and an expired code is not sent.
+    """
 
     @property
-    def arguments(self) -> tuple[str | float, str, str]:
-        """Return life and flags as the scripts take them."""
-        life = "" if self.life_seconds is None else self.life_seconds
-        return life, "1" if self.ambiguous else "0", "1" if self.superseded else "0"
+    def arguments(self) -> dict[str, float | str]:
+        """Return the choice as `inspect.lua` and `replay.lua` name it."""
+        return {
+            "new_life_seconds": "" if self.life_seconds is None else self.life_seconds,
+            "allow_ambiguous": "1" if self.ambiguous else "0",
+            "allow_superseded": "1" if self.superseded else "0",
+        }
 
     def __str__(self) -> str:
         life = "" if self.life_seconds is None else f"new life of {self.life_seconds:g} s"
@@ -29,12 +46,15 @@ class Choice:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """The answer for a set of dead letters at one moment; each is looked at once more when its turn comes."""
+    """The answer for a set of dead letters at one moment.
+
+    Each is checked again when its turn comes.
+    """
 
     keys: tuple[str, ...] = dataclasses.field(repr=False)
     """Those that would be replayed, in this order."""
-    counts: collections.Counter[str]
-    """Words of `inspect.lua`: sendable, expired, superseded, ambiguous, unsendable, and what left the queue meanwhile."""
+    counts: collections.Counter[ReplayStatus]
+    """How many of the dead letters have which status."""
 
     @property
     def total(self) -> int:
@@ -42,6 +62,6 @@ class Plan:
         return self.counts.total()
 
     def as_dict(self) -> dict[str, int]:
-        """Return the counts for a program: each of the five words, and the total."""
-        words = dict.fromkeys(("sendable", "expired", "superseded", "ambiguous", "unsendable"), 0)
-        return {**words, **self.counts, "total": self.total}
+        """Return counts for a program: five statuses always, others if they occur, the total."""
+        counts = dict.fromkeys(_ALWAYS_COUNTED, 0) | self.counts
+        return {**{status.value: count for status, count in counts.items()}, "total": self.total}

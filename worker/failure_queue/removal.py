@@ -1,4 +1,4 @@
-"""Removal: what takes dead letters out otherwise than by a replay: discard and its undo, purge, spill."""
+"""Removal: every way out of the failure queue but a replay: discard and its undo, purge, spill."""
 
 import collections
 from collections.abc import Iterable, Iterator, Sequence
@@ -9,67 +9,91 @@ import redis
 from config import names
 from config.settings import Settings
 from worker.failure_queue.scan import Position, batched
+from worker.failure_queue.statuses import DiscardStatus, RemoveStatus, UndoStatus, read_statuses, tally
 from worker.store import scripts
+from worker.store.scripts import Script
 
 BATCH: Final = 20
-"""Keys in one script: 1 to 2 ms of the server's time, of the 10 that it may take."""
+"""Keys in one script: 1 to 2 ms of the server's time, of the 10 that a script may take."""
 
 
 class Removal:
-    """The scripts that take dead letters out, and bring discarded ones back."""
+    """The scripts that take dead letters out, and that bring discarded ones back."""
 
-    def __init__(self, client: redis.Redis, settings: Settings, head: list[Any]) -> None:
+    def __init__(self, client: redis.Redis, settings: Settings, *, clock_offset: float = 0.0) -> None:
+        self.clock_offset = clock_offset
         self._client: Any = client
         self._settings = settings
-        self._head = [*head, names.RECORD_PREFIX]
-        self._discard = scripts.load(client, "failure_queue/discard")
-        self._undo = scripts.load(client, "failure_queue/undo")
-        self._remove = scripts.load(client, "failure_queue/remove")
+        self._discard = Script(client, "failure_queue/discard")
+        self._undo = Script(client, "failure_queue/undo")
+        self._remove = Script(client, "failure_queue/remove")
 
-    def discard(self, keys: Iterable[str], *, run: str, operator: str) -> Iterator[collections.Counter[str]]:
-        """Take out what can be brought back; yields the answers of each batch."""
+    def discard(
+        self, keys: Iterable[str], *, run: str, operator: str
+    ) -> Iterator[collections.Counter[DiscardStatus]]:
+        """Take out what can be brought back; yields the counts of each batch."""
         s = self._settings
-        stay_ms = int(max(s.discard_undo_hours * 3600, s.dedup_horizon_seconds) * 1000)
+        keep_seconds = max(s.discard_undo_hours * 3600, s.dedup_horizon_seconds)
         for batch in batched(keys, BATCH):
-            names_ = [names.DEAD, names.AUDIT, _discarded(run)]
-            words = self._discard(
-                keys=names_, args=[*self._head, run, operator, stay_ms, s.audit_entries, *batch]
+            answers = self._discard(
+                [names.DEAD, names.AUDIT, _discarded(run)],
+                **self._common(run, operator),
+                keep_milliseconds=int(keep_seconds * 1000),
+                chosen=batch,
             )
-            yield collections.Counter(map(scripts.text, words))
+            yield tally(DiscardStatus, answers)
 
     def discarded(self, run: str) -> Iterator[str]:
         """Return the keys that a run of discard took out."""
         yield from (scripts.text(key) for key in self._client.sscan_iter(_discarded(run), count=BATCH))
 
-    def undo(self, keys: Iterable[str], *, run: str, operator: str) -> Iterator[collections.Counter[str]]:
-        """Bring discarded ones back; yields the answers of each batch."""
+    def undo(
+        self, keys: Iterable[str], *, run: str, operator: str
+    ) -> Iterator[collections.Counter[UndoStatus]]:
+        """Bring discarded ones back; yields the counts of each batch."""
         for batch in batched(keys, BATCH):
-            args = [*self._head, run, operator, self._settings.audit_entries, *batch]
-            yield collections.Counter(
-                map(scripts.text, self._undo(keys=[names.DEAD, names.AUDIT], args=args))
-            )
+            answers = self._undo([names.DEAD, names.AUDIT], **self._common(run, operator), chosen=batch)
+            yield tally(UndoStatus, answers)
 
-    def remove(self, positions: Sequence[Position], *, run: str, operator: str, action: str) -> list[str]:
-        """Delete one batch for good, each only as it was seen; returns the script's words in order."""
-        flat = [part for died_at, key in positions for part in (key, repr(died_at))]
-        args = [*self._head, run, operator, self._settings.audit_entries, action, *flat]
-        return [scripts.text(word) for word in self._remove(keys=[names.DEAD, names.AUDIT], args=args)]
+    def remove(
+        self, positions: Sequence[Position], *, run: str, operator: str, action: str
+    ) -> list[RemoveStatus]:
+        """Delete one batch for good, each only as it was seen; returns the statuses in order."""
+        seen = [part for died_at, key in positions for part in (key, repr(died_at))]
+        answers = self._remove(
+            [names.DEAD, names.AUDIT], **self._common(run, operator), action=action, seen=seen
+        )
+        return read_statuses(RemoveStatus, answers)
 
     def purge(self, *, before: float, run: str, operator: str, limit: int | None = None) -> Iterator[int]:
-        """Delete what died before a moment (epoch seconds), oldest first; yields how many went with each batch."""
-        kept = gone = 0
-        while limit is None or gone < limit:
+        """Delete what died before a time (epoch seconds), oldest first.
+
+        Yields the number of each batch.
+        """
+        kept = removed = 0
+        while limit is None or removed < limit:
             rows = self._client.zrangebyscore(
                 names.DEAD, "-inf", f"({before!r}", kept, BATCH, withscores=True
             )
             if not rows:
                 return
-            words = self.remove(
-                [(died_at, key) for key, died_at in rows], run=run, operator=operator, action="purge"
-            )
-            kept += sum(word != "removed" for word in words)
-            gone += words.count("removed")
-            yield words.count("removed")
+            positions = [(died_at, key) for key, died_at in rows]
+            statuses = self.remove(positions, run=run, operator=operator, action="purge")
+            count = statuses.count(RemoveStatus.REMOVED)
+            kept += len(statuses) - count
+            removed += count
+            yield count
+
+    def _common(self, run: str, operator: str) -> dict[str, Any]:
+        """Return the arguments that all three scripts take."""
+        return {
+            "clock_offset": self.clock_offset,
+            "version": names.RECORD_VERSION,
+            "record_prefix": names.RECORD_PREFIX,
+            "run": run,
+            "operator": operator,
+            "audit_entries": self._settings.audit_entries,
+        }
 
 
 def _discarded(run: str) -> str:

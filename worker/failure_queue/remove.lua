@@ -1,25 +1,33 @@
 -- @include failure_queue/entries
--- remove: delete dead letters for good: a purge, or what was written to a spill file.
+-- remove: delete dead letters for good, in a purge or after they were written to a spill file.
 -- KEYS  1 dead  2 audit
--- ARGV  1 clock offset  2 version  3 prefix of records  4 token of this run  5 operator  6 audit lines to keep  7 'purge' or 'spill'
---       8... keys, each with the moment of death at which it is known
--- Returns one word a key: removed, or changed where it is no longer that dead letter (replayed, discarded, removed before).
+-- Returns one status a key: removed, or changed where it is no longer the dead letter that was seen
+-- (replayed, discarded, removed before).
+local clock_offset = ARGV[1]
+local version = tonumber(ARGV[2])
+local record_prefix = ARGV[3]
+local run = ARGV[4]
+local operator = ARGV[5]
+local audit_entries = ARGV[6]
+local action = ARGV[7] -- 'purge' or 'spill'
+local seen = { unpack(ARGV, 8) } -- each key, and behind it the time of death at which the caller saw it
+
 local dead, audit = KEYS[1], KEYS[2]
-local words = {}
-for i = 8, #ARGV, 2 do
-  local key, died_at = ARGV[i], tonumber(ARGV[i + 1])
-  local record = ARGV[3] .. key
+local statuses = {}
+for i = 1, #seen, 2 do
+  local key, died_at = seen[i], tonumber(seen[i + 1])
+  local record = record_prefix .. key
   local known = redis.call('ZSCORE', dead, key)
-  local word = 'changed'
+  local status = 'changed'
   if known and tonumber(known) == died_at then
     local r = read(record, 'v', 'reason', 'row')
-    if number(r.v) <= tonumber(ARGV[2]) then
+    if number(r.v) <= version then
       unindex(record, key, dead)
       redis.call('UNLINK', record)
-      audit_line(audit, ARGV[6], ARGV[7], key, ARGV[5], ARGV[4], r)
-      word = 'removed'
+      audit_line(audit, audit_entries, action, key, operator, run, r)
+      status = 'removed'
     end
   end
-  words[#words + 1] = word
+  statuses[#statuses + 1] = status
 end
-return words
+return statuses

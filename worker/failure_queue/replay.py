@@ -1,13 +1,13 @@
 """Replay: puts dead letters back at a pace, in stages, and stops when it would do harm.
 
-A code leaves the failure queue and becomes due in one step of one script, so that a run may be broken off anywhere and
-repeated, and two operators replay each code once.
+One step of one script takes a code out of the failure queue and makes it due. A run may therefore
+stop anywhere and be repeated, and two operators who replay the same codes replay each of them once.
 """
 
 import collections
 import dataclasses
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import redis
@@ -15,15 +15,19 @@ import redis
 from config import names
 from worker.failure_queue.canary import Canary
 from worker.failure_queue.scan import batched
-from worker.store import scripts
+from worker.failure_queue.statuses import ReplayStatus, read_statuses
+from worker.store.scripts import Script
 
 _CHUNK: Final = 60
-"""Keys in one round trip. Redis carries out what arrives together without looking at its other clients in between."""
+"""Keys in one round trip.
+
+Redis runs what arrives together without serving its other clients in between.
+"""
 _BATCH: Final = 20
 """Keys in one script: 1 to 2 ms of the server's time."""
 _STAGES: Final = (1, 10)
 _IN_FLIGHT: Final = 300
-"""With a canary, so many may be under way: what is beyond them is still in the queue when the account fails."""
+"""With a canary, at most this many replays are in flight; the rest wait in the failure queue."""
 _POLL_SECONDS: Final = 0.05
 
 
@@ -33,9 +37,9 @@ class Pace:
 
     per_second: float | None = None
     canary: bool = False
-    """1 first, then 10, then the rest."""
+    """Replay 1 first, then 10, then the rest."""
     patience_seconds: float = 30.0
-    """With a canary: how long to wait for attempts to end before giving up."""
+    """With a canary: give up when no attempt has ended for this long."""
 
     def __str__(self) -> str:
         rate = f"{self.per_second:g}/s" if self.per_second else "no rate"
@@ -48,39 +52,41 @@ class Progress:
 
     run: str
     total: int
-    words: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
-    """Answers of `replay.lua`: replayed, and why others were not."""
+    statuses: collections.Counter[ReplayStatus] = dataclasses.field(default_factory=collections.Counter)
+    """How many were replayed, and how many were not, by the reason why."""
     stopped: str = ""
-    """Why it stopped early; what had not been replayed is still in the failure queue."""
+    """Why it stopped early. What it did not reach is still in the failure queue."""
 
     @property
     def done(self) -> int:
         """Codes that were tried."""
-        return self.words.total()
+        return self.statuses.total()
 
     @property
     def replayed(self) -> int:
         """Codes that were put back."""
-        return self.words["replayed"]
+        return self.statuses[ReplayStatus.REPLAYED]
 
     def __str__(self) -> str:
-        told = ", ".join(f"{word} {count}" for word, count in self.words.items()) or "nothing"
-        return f"{told} of {self.total}" + (f"; stopped: {self.stopped}" if self.stopped else "")
+        counts = ", ".join(f"{status} {count}" for status, count in self.statuses.items()) or "nothing"
+        return f"{counts} of {self.total}" + (f"; stopped: {self.stopped}" if self.stopped else "")
 
 
 class Replay:
-    """One run over a plan's keys: iterate to carry it out; each step gives `progress` after another chunk.
+    """One run over a plan's keys.
 
-    `arguments`: those of the script before the keys; `note`: writes a line about the run into the audit trail.
+    Iterate to carry it out; each step gives `progress` after another chunk.
+
+    `arguments`: those of `replay.lua`, without the keys. `note`: writes a line about the run to the
+    audit trail.
     """
 
     def __init__(  # noqa: PLR0913 - what a run needs
         self,
         client: redis.Redis,
-        script: Callable[..., Any],
         keys: Sequence[str],
         *,
-        arguments: Sequence[Any],
+        arguments: Mapping[str, Any],
         note: Callable[[str, str], None],
         pace: Pace,
         run: str,
@@ -89,7 +95,7 @@ class Replay:
     ) -> None:
         self.progress = Progress(run=run, total=len(keys))
         self._client: Any = client
-        self._script = script
+        self._script = Script(client, "failure_queue/replay")
         self._keys = keys
         self._arguments = arguments
         self._note = note
@@ -128,17 +134,19 @@ class Replay:
     def _put_back(self, chunk: Sequence[str]) -> list[str]:
         pipe = self._client.pipeline(transaction=False)
         for batch in batched(chunk, _BATCH):
-            self._script(
-                keys=[names.DUE, names.EXPIRY, names.DEAD, names.AUDIT],
-                args=[*self._arguments, *batch],
-                client=pipe,
+            self._script.queue(
+                pipe, [names.DUE, names.EXPIRY, names.DEAD, names.AUDIT], **self._arguments, chosen=batch
             )
-        answers = [scripts.text(word) for words in pipe.execute() for word in words]
-        self.progress.words.update(answers)
-        return [key for key, answer in zip(chunk, answers, strict=True) if answer == "replayed"]
+        answers = [answer for batch_answers in pipe.execute() for answer in batch_answers]
+        statuses = read_statuses(ReplayStatus, answers)
+        self.progress.statuses.update(statuses)
+        return [key for key, status in zip(chunk, statuses, strict=True) if status is ReplayStatus.REPLAYED]
 
     def _wait(self, allowed: int) -> str:
-        """Wait until no more than `allowed` attempts are outstanding; return why to stop, or nothing."""
+        """Wait until at most `allowed` attempts are outstanding.
+
+        Return why to stop, or an empty text.
+        """
         outstanding, since = len(self._canary), self._clock()
         while True:
             if fault := self._canary.look():

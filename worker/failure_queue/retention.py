@@ -1,7 +1,7 @@
-"""Retention: what upkeep does for the failure queue by itself: retention by age, and a bound on its size.
+"""Retention: purges old dead letters, and spills the oldest when there are too many.
 
-Every worker comes by; a lock in Redis lets one of them in for each interval. A round is bounded, so that retries are not
-kept waiting; what is left is done in the next one. Should two rounds overlap, each entry still goes once.
+Every worker tries; a lock in Redis admits one per interval. A round is bounded in size, and the
+next one does the rest. Should two rounds overlap, each dead letter still leaves once.
 """
 
 import contextlib
@@ -30,7 +30,10 @@ _DAY: Final = 86_400.0
 
 
 def check_spill_dir(settings: Settings) -> None:
-    """Try to write there. Raises SettingsError: a worker must find out at its start, not when the queue is full."""
+    """Try to write to the spill directory.
+
+    Raises SettingsError: a worker must find out when it starts.
+    """
     if settings.spill_dir is None:
         return
     try:
@@ -53,7 +56,10 @@ class Retention:
         self._alerted_at: float | None = None
 
     def look(self) -> None:
-        """Do one round where it is this worker's turn. Redis being away is upkeep's to tell."""
+        """Do one round if it is this worker's turn.
+
+        Upkeep reports a Redis that is away, not this.
+        """
         if time.monotonic() < self._next:
             return
         self._next = time.monotonic() + self._interval
@@ -66,7 +72,7 @@ class Retention:
                 self._bound()
 
     def _retain(self) -> None:
-        """Delete what is older than the retention."""
+        """Purge what is older than the retention."""
         days = self._settings.dead_retention_days
         if not days:
             return
@@ -74,13 +80,16 @@ class Retention:
         if not self._client.zcount(names.DEAD, "-inf", f"({before!r}"):
             return
         run = self._queue.new_run()
-        gone = sum(
+        purged = sum(
             self._queue.removal.purge(before=before, run=run, operator=self._queue.operator, limit=_PURGED)
         )
-        log.info(Event.DEAD_LETTERS_PURGED, count=gone, older_than_days=days, run=run)
+        log.info(Event.DEAD_LETTERS_PURGED, count=purged, older_than_days=days, run=run)
 
     def _bound(self) -> None:
-        """Move the oldest that can no longer be sent to a file; where that is impossible the queue grows, and we say so."""
+        """Move the oldest that can no longer be sent to a file.
+
+        Where that fails the queue grows, and an alert says so.
+        """
         total, most = int(self._client.zcard(names.DEAD)), self._settings.dead_letters_max
         if total <= most:
             return
@@ -94,13 +103,14 @@ class Retention:
         try:
             done = spill(self._queue, directory, count)
         except OSError as error:
-            log.error(Event.SPILL_FAILED, cause=error.strerror, alert="page", runbook="failure-queue-full")  # noqa: TRY400 - the cause is no bug
+            facts = {"cause": error.strerror, "alert": "page", "runbook": "failure-queue-full"}
+            log.error(Event.SPILL_FAILED, **facts)  # noqa: TRY400 - the cause is not a bug
             self._alert(total, f"{directory} cannot be written")
             return
         if done:
             log.warning(Event.DEAD_LETTERS_SPILLED, count=done.count, file=done.path.name, run=done.run)
         else:
-            self._alert(total, "all of them can still be sent, or have died just now")
+            self._alert(total, "all of them can still be sent, or died too recently")
 
     def _alert(self, total: int, why: str) -> None:
         now = time.monotonic()

@@ -1,8 +1,8 @@
-"""Scan: the keys that a filter means, newest death first, page by page.
+"""Scan: the keys that a filter selects, newest death first, page by page.
 
-1. Of all the indexes that the filter names, the one with the fewest members is read, a page at a time.
-2. Of each page, those that stand in the other indexes too are kept: one ZMSCORE an index, no record is read.
-No single command touches more than a page.
+1. Of all the indexes that the filter names, read the one with the fewest members, a page at a time.
+2. Of each page, keep the keys that also stand in the other indexes: one ZMSCORE per index.
+No single command touches more than a page, and no record is read.
 """
 
 import heapq
@@ -16,12 +16,15 @@ from config import names
 from worker.failure_queue.filters import Filter
 
 Position = tuple[float, str]
-"""Moment of death and key: where a dead letter stands in the order."""
+"""Time of death and key: where a dead letter stands in the order."""
 
 PAGE: Final = 500
 _LARGEST_PAGE: Final = 1_000
 _GATHERED: Final = 30_000
-"""Up to so many sendable ones are put in order here; with more of them, reading all by death soon finds some."""
+"""Up to this many sendable ones are sorted here.
+
+With more, reading all by death soon finds some.
+"""
 _EXPIRES: Final = names.DEAD_BY_PREFIX + "expires"
 
 
@@ -32,7 +35,10 @@ class Scan:
         self._client: Any = client
 
     def positions(self, wanted: Filter, *, now: float, after: Position | None = None) -> Iterator[Position]:
-        """Return what the filter means, newest first. `now`: epoch seconds; `after`: the last one seen."""
+        """Return what the filter selects, newest first.
+
+        `now`: epoch seconds; `after`: the last position seen.
+        """
         source, left = self._source(wanted, now, after)
         for page in _growing(source):
             yield from self._matching(page, left, sendable_at=now if wanted.sendable else None)
@@ -40,7 +46,10 @@ class Scan:
     def _source(
         self, wanted: Filter, now: float, after: Position | None
     ) -> tuple[Iterator[Position], list[tuple[str, ...]]]:
-        """Choose what to read, and return it with the groups of indexes that are left to check."""
+        """Choose the index to read.
+
+        Return its positions, and the groups of indexes that are left to check.
+        """
         groups = list(wanted.indexes)
         if wanted.keys:
             return self._in_order(wanted.keys, wanted, after), groups
@@ -64,7 +73,7 @@ class Scan:
         return heapq.merge(*streams, reverse=True), groups
 
     def _by_death(self, index: str, wanted: Filter, after: Position | None) -> Iterator[Position]:
-        """Read an index backwards. Members may leave it meanwhile."""
+        """Read an index backwards. Members may leave it while it is read."""
         low, high = _bounds(wanted)
         size = PAGE
         while page := self._page(index, low, high, after, size):
@@ -83,7 +92,7 @@ class Scan:
         if score == died_at:
             page = _positions(self._client.zrevrange(index, rank + 1, rank + size, withscores=True))
             return [position for position in page if position[0] >= float(low)]
-        # It has left: go on below the place where it stood. Many may have died at the same moment.
+        # The key has left the index: go on below its place. Many may have died at the same time.
         for offset in itertools.count(step=size):
             page = _positions(
                 self._client.zrevrangebyscore(index, died_at, low, offset, size, withscores=True)
@@ -94,7 +103,7 @@ class Scan:
         raise AssertionError
 
     def _in_order(self, keys: Iterable[str], wanted: Filter, after: Position | None) -> Iterator[Position]:
-        """Put keys in the order of their deaths; those that are not dead fall out."""
+        """Sort keys by death, newest first, and drop those that are not dead."""
         low, high = (float(bound) for bound in _bounds(wanted))
         found = []
         for chunk in batched(dict.fromkeys(keys), _LARGEST_PAGE):
@@ -145,7 +154,7 @@ def _positions(rows: Iterable[tuple[str, float]]) -> list[Position]:
 
 
 def _growing(values: Iterator[Position]) -> Iterator[tuple[Position, ...]]:
-    """Return values in larger and larger tuples: the first page of a list comes soon, a long search in few steps."""
+    """Return values in growing tuples: the first page comes soon, a long search takes few steps."""
     size = PAGE
     while chunk := tuple(itertools.islice(values, size)):
         yield chunk
@@ -153,7 +162,10 @@ def _growing(values: Iterator[Position]) -> Iterator[tuple[Position, ...]]:
 
 
 def batched(values: Iterable[Any], size: int) -> Iterator[tuple[Any, ...]]:
-    """Return values in tuples of `size`, the last one shorter (`itertools.batched` came with Python 3.12)."""
+    """Return values in tuples of `size`; the last may be shorter.
+
+    `itertools.batched` came with Python 3.12.
+    """
     rest = iter(values)
     while chunk := tuple(itertools.islice(rest, size)):
         yield chunk

@@ -1,4 +1,7 @@
-"""Spill: dead letters that can no longer be sent leave Redis for a file, and are on the disk before they leave."""
+"""Spill: moves dead letters that can no longer be sent from Redis to a file.
+
+They leave Redis once on the disk.
+"""
 
 import dataclasses
 import datetime as dt
@@ -9,9 +12,11 @@ from typing import Any, Final
 
 from config import names
 from worker.failure_queue import transfer
+from worker.failure_queue.pages import read_records
 from worker.failure_queue.queue import FailureQueue
 from worker.failure_queue.removal import BATCH
 from worker.failure_queue.scan import PAGE, Position, batched
+from worker.failure_queue.statuses import RemoveStatus
 
 _EXPIRES: Final = names.DEAD_BY_PREFIX + "expires"
 
@@ -26,11 +31,15 @@ class Spilled:
 
 
 def spill(queue: FailureQueue, directory: Path, count: int) -> Spilled | None:
-    """Move up to `count` entries to a new file; None where there is none to move. Raises OSError and redis.RedisError.
+    """Move up to `count` dead letters to a new file. Return None where there is none to move.
 
-    1. write the records   2. fsync file and directory   3. remove from Redis those that are still as they were written
-    4. write down which were not: a replay came first
-    A crash in between leaves entries in both places; `import` passes over what is known.
+    1. Write the records.
+    2. Fsync file and directory.
+    3. Remove from Redis those that have not changed since.
+    4. Append the keys that have changed, for instance by a replay: `import` leaves them out.
+
+    A crash in between leaves dead letters in both places, and `import` skips keys that Redis knows.
+    Raises OSError and redis.RedisError.
     """
     chosen = list(itertools.islice(_candidates(queue), count))
     if not chosen:
@@ -38,24 +47,31 @@ def spill(queue: FailureQueue, directory: Path, count: int) -> Spilled | None:
     run = queue.new_run()
     stamp = dt.datetime.fromtimestamp(queue.now(), dt.UTC).strftime("%Y%m%dT%H%M%SZ")
     path = directory / f"dead-letters-{stamp}-{run}.jsonl"
-    gone, stayed = 0, []
+    removed, stayed = 0, []
     with transfer.create(path) as file:
         for batch in batched(chosen, BATCH):
-            for (_, key), values in queue.records(batch):
+            for (_, key), values in read_records(queue.client, batch):
                 file.write(transfer.full_line(key, values))
         transfer.settle(file, path)
         for batch in batched(chosen, BATCH):
-            words = queue.removal.remove(batch, run=run, operator=queue.operator, action="spill")
-            gone += words.count("removed")
-            stayed += [key for (_, key), word in zip(batch, words, strict=True) if word != "removed"]
+            statuses = queue.removal.remove(batch, run=run, operator=queue.operator, action="spill")
+            removed += statuses.count(RemoveStatus.REMOVED)
+            stayed += [
+                key
+                for (_, key), status in zip(batch, statuses, strict=True)
+                if status is RemoveStatus.CHANGED
+            ]
         if stayed:
             file.write(transfer.retraction(stayed))
             transfer.settle(file, path)
-    return Spilled(path=path, count=gone, run=run)
+    return Spilled(path=path, count=removed, run=run)
 
 
 def _candidates(queue: FailureQueue) -> Iterator[Position]:
-    """Return what has expired, the longest expired first, and died so long ago that no duplicate of its message can come."""
+    """Return dead letters that may leave, the longest expired first.
+
+    They have expired, and no late duplicate of their message can come any more.
+    """
     client: Any = queue.client
     now = queue.now()
     latest = now - queue.settings.dedup_horizon_seconds

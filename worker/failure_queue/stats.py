@@ -1,4 +1,4 @@
-"""Stats: the failure queue at a glance, from counters that the scripts keep; no entry is read."""
+"""Stats: the failure queue at a glance. The scripts keep the counters; no record is read."""
 
 import dataclasses
 from typing import Any
@@ -10,7 +10,10 @@ from config import names
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Stats:
-    """Counts of dead letters. Moments are epoch seconds of death, None in an empty queue."""
+    """Counts of dead letters.
+
+    `oldest` and `newest` are epoch seconds of death, None in an empty queue.
+    """
 
     total: int
     oldest: float | None
@@ -20,17 +23,17 @@ class Stats:
     sendable: int
     """Not yet expired."""
     expired: int
-    """The rest, those that never could be called included."""
+    """The rest, including those that never could be called."""
     ambiguous: int
     """The phone may have rung."""
     by_reason: dict[str, int]
-    """Most frequent first; so are the next two."""
+    """Most frequent first, as in the next two."""
     by_code: dict[str, int]
-    """Reply codes and symptoms, as the table of replies names its rows; `none`: no attempt was made."""
+    """By reply code or symptom: rows in the table of replies; `none`: no attempt was made."""
     by_scope: dict[str, int]
 
 
-def read(client: redis.Redis, *, now: float) -> Stats:
+def read_stats(client: redis.Redis, *, now: float) -> Stats:
     """Count. `now`: epoch seconds."""
     pipe: Any = client.pipeline(transaction=False)
     pipe.zcard(names.DEAD)

@@ -1,4 +1,4 @@
-"""Moments as operators write them: `2h` ago, or a date."""
+"""Times as operators write them: `2h` (ago), or a date."""
 
 import datetime as dt
 import re
@@ -9,27 +9,30 @@ _AGO: Final = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
 
 
 def seconds(text: str) -> float:
-    """Return the length of `90s`, `30m`, `2h` or `7d` in seconds. Raises ValueError."""
+    """Return the seconds of `90s`, `30m`, `2h` or `7d`. Raises ValueError."""
     match = _AGO.fullmatch(text.strip())
     if not match:
-        message = f"{text!r} is no length of time: write it like 90s, 30m, 2h or 7d"
+        message = f"{text!r} is not a duration: write it like 90s, 30m, 2h or 7d"
         raise ValueError(message)
     return float(match[1]) * _UNITS[match[2]]
 
 
 def moment(text: str, *, now: float) -> float:
-    """Return `2h` (ago) or an ISO date and time as epoch seconds; without a zone it is this machine's. Raises ValueError."""
+    """Return `2h` (ago) or an ISO date and time as epoch seconds. Raises ValueError.
+
+    A date without a zone is in this machine's zone.
+    """
     if _AGO.fullmatch(text.strip()):
         return now - seconds(text)
     try:
         return dt.datetime.fromisoformat(text.strip()).timestamp()
     except ValueError:
-        message = f"{text!r} is no moment: write it like 2h (ago), 2026-01-31 or 2026-01-31T03:00+08:00"
+        message = f"{text!r} is not a time: write it like 2h (ago), 2026-01-31 or 2026-01-31T03:00+08:00"
         raise ValueError(message) from None
 
 
 def iso(epoch_seconds: float | None) -> str:
-    """Return a moment as `2026-01-31T03:00:00+08:00` in this machine's zone, empty for None."""
+    """Return a time as `2026-01-31T03:00:00+08:00` in this machine's zone, empty for None."""
     if epoch_seconds is None:
         return ""
     return dt.datetime.fromtimestamp(epoch_seconds).astimezone().isoformat(timespec="seconds")

@@ -1,7 +1,7 @@
 """Transfer: dead letters to files of JSON lines, and back.
 
-A line of a full export or a spill file is `{"key": ..., "record": {...}}`: the record as it stands in Redis, number and code
-included. A line of a masked export is for people and cannot be imported.
+A line of a full export or a spill file is `{"key": ..., "record": {...}}`: the record as it stands
+in Redis, number and code included. A line of a masked export is for people and cannot be imported.
 """
 
 import json
@@ -20,7 +20,7 @@ _PRIVATE: Final = 0o600
 
 
 class BadLine(Exception):  # noqa: N818 - a fact about a file
-    """A line of a file cannot be imported; the text says why, with its number and none of its values."""
+    """A line of a file cannot be imported. The text says which and why, without its values."""
 
 
 def create(path: Path) -> IO[str]:
@@ -54,7 +54,7 @@ def retraction(keys: Iterable[str]) -> str:
     return json.dumps({"not_spilled": sorted(keys)}) + "\n"
 
 
-def read(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
+def read_dead_letters(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
     """Return keys and records of a file. Raises BadLine, before anything is returned, and OSError.
 
     The file is read twice: a wrong line at its end must not leave half an import behind.

@@ -1,26 +1,33 @@
 -- @include failure_queue/entries
--- undo: bring discarded dead letters back into the failure queue, each at the moment of its death.
+-- undo: bring discarded dead letters back into the failure queue, each at the time of its death.
 -- KEYS  1 dead  2 audit
--- ARGV  1 clock offset  2 version  3 prefix of records  4 token of this run  5 operator  6 audit lines to keep  7... keys
--- Returns one word a key: restored, not_discarded, missing. Executed twice with one token it answers the same.
+-- Returns one status a key: restored, not_discarded, missing.
+-- Executed twice with one run it answers the same.
+local clock_offset = ARGV[1]
+local version = ARGV[2]
+local record_prefix = ARGV[3]
+local run = ARGV[4]
+local operator = ARGV[5]
+local audit_entries = ARGV[6]
+local chosen = { unpack(ARGV, 7) } -- keys of discarded dead letters
+
 local dead, audit = KEYS[1], KEYS[2]
-local words = {}
-for i = 7, #ARGV do
-  local key = ARGV[i]
-  local record = ARGV[3] .. key
+local statuses = {}
+for _, key in ipairs(chosen) do
+  local record = record_prefix .. key
   local r = read(record, 'state', 'act', 'discarded_at', 'died_at', 'reason', 'row')
-  local word = 'restored'
+  local status = 'restored'
   if not r.state then
-    word = 'missing'
+    status = 'missing'
   elseif r.state ~= 'dead' or not r.discarded_at then
-    word = r.act == ARGV[4] and 'restored' or 'not_discarded'
+    status = r.act == run and 'restored' or 'not_discarded'
   else
-    redis.call('HSET', record, 'act', ARGV[4])
+    redis.call('HSET', record, 'act', run)
     redis.call('HDEL', record, 'discarded_at')
     redis.call('PERSIST', record)
     index(record, key, dead, number(r.died_at))
-    audit_line(audit, ARGV[6], 'undo', key, ARGV[5], ARGV[4], r)
+    audit_line(audit, audit_entries, 'undo', key, operator, run, r)
   end
-  words[#words + 1] = word
+  statuses[#statuses + 1] = status
 end
-return words
+return statuses

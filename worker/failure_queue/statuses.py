@@ -1,0 +1,90 @@
+"""Statuses: what the scripts answer for each key that they were given.
+
+The members spell them as the scripts do.
+"""
+
+import collections
+import enum
+from collections.abc import Iterable
+from typing import TypeVar
+
+from worker.store import scripts
+
+
+class ReplayStatus(enum.StrEnum):
+    """What `inspect.lua` and `replay.lua` say of a key."""
+
+    REPLAYED = "replayed"
+    """It is back on the queue."""
+    SENDABLE = "sendable"
+    """A replay would call it."""
+    EXPIRED = "expired"
+    """Its life is over; a new one was not allowed."""
+    SUPERSEDED = "superseded"
+    """A newer code was asked for, for the same number and purpose."""
+    AMBIGUOUS = "ambiguous"
+    """An attempt ended without a reply: the phone may have rung."""
+    UNSENDABLE = "unsendable"
+    """It holds no number or no code."""
+    NOT_DEAD = "not_dead"
+    """It is no dead letter, or no longer: replayed, called or discarded meanwhile."""
+    MISSING = "missing"
+    """Redis knows no such key."""
+    NEWER = "newer"
+    """A later version of this program wrote its record."""
+
+
+class DiscardStatus(enum.StrEnum):
+    """What `discard.lua` says of a key."""
+
+    DISCARDED = "discarded"
+    """It has left the failure queue."""
+    NOT_DEAD = "not_dead"
+    """It was no dead letter."""
+    MISSING = "missing"
+    """Redis knows no such key."""
+
+
+class UndoStatus(enum.StrEnum):
+    """What `undo.lua` says of a key."""
+
+    RESTORED = "restored"
+    """It is back in the failure queue."""
+    NOT_DISCARDED = "not_discarded"
+    """It was not discarded, or somebody brought it back before."""
+    MISSING = "missing"
+    """Redis knows no such key, or no longer: the time for an undo is over."""
+
+
+class RemoveStatus(enum.StrEnum):
+    """What `remove.lua` says of a key."""
+
+    REMOVED = "removed"
+    """It was deleted."""
+    CHANGED = "changed"
+    """It is not the dead letter any more that the caller saw, and stays."""
+
+
+class RestoreStatus(enum.StrEnum):
+    """What `restore.lua` says of a key."""
+
+    RESTORED = "restored"
+    """It is back in the failure queue."""
+    EXISTS = "exists"
+    """Redis knows the key, and what Redis holds is newer."""
+
+
+Status = TypeVar("Status", bound=enum.StrEnum)
+
+
+def read_statuses(kind: type[Status], answers: Iterable[object]) -> list[Status]:
+    """Return a script's answers as members of `kind`, in order.
+
+    Raises ValueError for an unknown one.
+    """
+    return [kind(scripts.text(answer)) for answer in answers]
+
+
+def tally(kind: type[Status], answers: Iterable[object]) -> collections.Counter[Status]:
+    """Count a script's answers."""
+    return collections.Counter(read_statuses(kind, answers))
