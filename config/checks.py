@@ -43,10 +43,6 @@ def _checks(s: "Settings") -> tuple[tuple[bool, str], ...]:
             f"{PREFIX}HEARTBEAT_MAX_AGE_SECONDS must be at least {_IDLE_BEAT_SECONDS} above {PREFIX}ATTEMPT_DEADLINE_SECONDS: a worker with every slot taken fetches nothing for that long, and is not ill",
         ),
         (
-            s.backoff_base_seconds > s.backoff_cap_seconds,
-            f"{PREFIX}BACKOFF_BASE_SECONDS must not be above {PREFIX}BACKOFF_CAP_SECONDS",
-        ),
-        (
             s.code_ttl_seconds > s.max_ttl_seconds,
             f"{PREFIX}CODE_TTL_SECONDS must not be above {PREFIX}MAX_TTL_SECONDS",
         ),

@@ -42,7 +42,7 @@ A worker refuses to start where these do not hold:
 
 - connect time-out < attempt deadline; read time-out <= attempt deadline;
 - attempt deadline < lease < visibility time-out: else a call is taken for dead, or its message comes back, while it runs;
-- back-off base <= back-off cap; code life <= longest life;
+- code life <= longest life;
 - the record of an accepted code lives for at least a code's life + 10 visibility time-outs: else a late duplicate would be called again;
 - an `http://` gateway address only with the dynamic password.
 """

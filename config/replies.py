@@ -66,6 +66,30 @@ class Alert(enum.Enum):
     """Logged at error with `alert=page`: every further code fails too; wake somebody."""
 
 
+class Spends(enum.Enum):
+    """What a failed try has used up, so what bounds the next one. `worker/retry.py` has the numbers."""
+
+    NOTHING = "nothing"
+    """The form never left: only the code's life bounds such tries."""
+    PLACE = "place"
+    """The form left and was turned away unread: a place in the number's budget."""
+    SUBMISSION = "submission"
+    """The gateway read the form and refused it."""
+    RING = "ring"
+    """The phone may have rung: a submission and a possible ring."""
+
+
+class Mends(enum.Enum):
+    """Who can end an outage of this row, so what becomes of codes meanwhile."""
+
+    NOBODY = "nobody"
+    """It is no outage: other codes are not affected."""
+    TIME = "time"
+    """Time or a top-up: codes are parked until they can be called."""
+    PERSON = "person"
+    """A person must act: codes become dead letters at once, so that the web app can offer another way."""
+
+
 class Symptom(enum.Enum):
     """What happened instead of a reply that can be read."""
 
@@ -112,6 +136,10 @@ class Row:
     action: Action
     delay_seconds: float | None = None
     """For `wait`: how long."""
+    spends: Spends = Spends.SUBMISSION
+    mends: Mends = Mends.NOBODY
+    blocks_seconds: float = 0.0
+    """For so long no further form leaves for the same number."""
     times: int | None = None
     """How often in one life this row may lead to another try; None: as often as the attempts allow."""
     alert: Alert
@@ -128,7 +156,8 @@ def _code(  # noqa: PLR0913, PLR0917 - one argument per column
     code: int, message: str, meaning: str, kind: Kind, scope: Scope, alert: Alert, runbook: str, **more: Any
 ) -> Row:
     action = {_A: Action.RECORD, _T: Action.BACKOFF, _B: Action.BACKOFF, _P: Action.BURY}[kind]
-    more = {"name": str(code), "action": action, **more}
+    mends = Mends.PERSON if scope in {Scope.ACCOUNT, Scope.HOST} else Mends.NOBODY
+    more = {"name": str(code), "action": action, "mends": mends, **more}
     return Row(
         code=code,
         message=message,
@@ -145,6 +174,7 @@ def _symptom(  # noqa: PLR0913, PLR0917 - one argument per column
     symptom: Symptom, meaning: str, kind: Kind, scope: Scope, alert: Alert, runbook: str
 ) -> Row:
     action = Action.BURY if kind is _P else Action.BACKOFF
+    spends = Spends.RING if kind is _B else _SPENDS.get(symptom, Spends.SUBMISSION)
     return Row(
         name=symptom.value,
         symptom=symptom,
@@ -152,40 +182,55 @@ def _symptom(  # noqa: PLR0913, PLR0917 - one argument per column
         kind=kind,
         scope=scope,
         action=action,
+        spends=spends,
+        mends=Mends.PERSON if kind is _P else Mends.TIME,
         alert=alert,
         runbook=runbook,
     )
 
 
+_SPENDS: Final = {
+    Symptom.DNS_FAILED: Spends.NOTHING,
+    Symptom.CONNECT_REFUSED: Spends.NOTHING,
+    Symptom.CONNECT_TIMEOUT: Spends.NOTHING,
+    Symptom.PROXY_FAILED: Spends.NOTHING,
+    Symptom.TLS_FAILED: Spends.NOTHING,
+    Symptom.NOT_SENT: Spends.NOTHING,
+    Symptom.CRASH_BEFORE_SEND: Spends.NOTHING,
+    Symptom.HTTP_429: Spends.PLACE,
+    Symptom.HTTP_503: Spends.PLACE,
+    Symptom.HTTP_IDLE: Spends.PLACE,
+}
 _NONE, _MSG, _NUM, _HOST, _ACC = Scope.NONE, Scope.MESSAGE, Scope.NUMBER, Scope.HOST, Scope.ACCOUNT
 _QUIET, _WARN, _PAGE = Alert.NONE, Alert.WARN, Alert.PAGE
 _SEEN: Final = {"seen": True}
+_TEN_MINUTES: Final = 600.0
 
 # fmt: off
 ROWS: Final[tuple[Row, ...]] = (
     _code(2, "提交成功", "taken for calling", _A, _NONE, _QUIET, "accepted"),
-    _code(0, "提交失败", "the submission failed inside the gateway", _T, _NONE, _QUIET, "submission-failed"),
+    _code(0, "提交失败", "the submission failed inside the gateway", _T, _NONE, _QUIET, "submission-failed", mends=Mends.TIME),
     _code(400, "非法ip访问", "this machine's address is refused", _P, _HOST, _PAGE, "address-refused"),
     _code(401, "帐号不能为空", "no account arrived: a missing setting, or the form was mangled on the way", _P, _ACC, _PAGE, "form-mangled"),
     _code(402, "密码不能为空", "no password arrived: a missing setting, or the form was mangled on the way", _P, _ACC, _PAGE, "form-mangled"),
     _code(403, "手机号码不能为空", "no number arrived", _P, _MSG, _WARN, "message-refused"),
-    _code(4030, "手机号码已被列入黑名单", "the number is on the provider's black list", _P, _NUM, _QUIET, "number-refused"),
+    _code(4030, "手机号码已被列入黑名单", "the number is on the provider's black list", _P, _NUM, _QUIET, "number-refused", blocks_seconds=_TEN_MINUTES),
     _code(404, "语音内容不能为空", "no code arrived", _P, _MSG, _WARN, "message-refused"),
     _code(405, "用户名或密码不正确", "wrong APIID or APIKEY", _P, _ACC, _PAGE, "wrong-credentials"),
     _code(4050, "账号被冻结", "the account is frozen", _P, _ACC, _PAGE, "account-frozen"),
-    _code(4051, "剩余条数不足", "the account has no calls left", _P, _ACC, _PAGE, "account-empty"),
+    _code(4051, "剩余条数不足", "the account has no calls left", _P, _ACC, _PAGE, "account-empty", mends=Mends.TIME),
     _code(4052, "访问ip与备案ip不符", "this machine's address is not the registered one", _P, _HOST, _PAGE, "address-refused"),
     _code(406, "手机格式不正确", "the number is malformed", _P, _MSG, _WARN, "message-refused"),
     _code(407, "短信内容含有敏感字符", "the content was refused", _P, _MSG, _WARN, "message-refused"),
     _code(4070, "语音验证码内容必须为4-6位数字", "the code is not 4-6 digits", _P, _MSG, _WARN, "message-refused"),
     _code(408, "您的帐户疑被恶意利用，已被自动冻结，如有疑问请与客服联系。", "the account was frozen for suspected abuse; a person must act", _P, _ACC, _PAGE, "account-frozen"),
-    _code(408, "发送超限，号码已列入黑名单", "the number's limit was reached", _P, _NUM, _QUIET, "number-refused", name="408/limit", text="发送超限|黑名单", **_SEEN),
+    _code(408, "发送超限，号码已列入黑名单", "the number's limit was reached", _P, _NUM, _QUIET, "number-refused", blocks_seconds=_TEN_MINUTES, name="408/limit", text="发送超限|黑名单", **_SEEN),
     _code(40501, "动态密码已过期", "the dynamic password expired: this machine's clock is off", _T, _HOST, _PAGE, "clock-skew", action=Action.WAIT, delay_seconds=0.0, times=1, **_SEEN),
     _code(40502, "动态密码校验失败", "the dynamic password is wrong", _P, _ACC, _PAGE, "wrong-credentials", **_SEEN),
-    _code(4080, "同一手机号每秒只能提交一次", "more than one submission in a second to this number", _T, _NUM, _WARN, "number-too-often", action=Action.WAIT, delay_seconds=60.0, times=1, **_SEEN),
-    _code(4082, "同一手机号提交过于频繁", "the number's frequency limit was reached", _P, _NUM, _QUIET, "number-refused", **_SEEN),
-    _code(4085, "同一手机号当日提交次数超限", "the number's daily limit was reached", _P, _NUM, _QUIET, "number-refused", **_SEEN),
-    _code(4086, "同一手机号提交次数超限", "the number's limit was reached", _P, _NUM, _QUIET, "number-refused", **_SEEN),
+    _code(4080, "同一手机号每秒只能提交一次", "more than one submission in a second to this number", _T, _NUM, _WARN, "number-too-often", blocks_seconds=60.0, action=Action.WAIT, delay_seconds=60.0, times=1, **_SEEN),
+    _code(4082, "同一手机号提交过于频繁", "the number's frequency limit was reached", _P, _NUM, _QUIET, "number-refused", blocks_seconds=_TEN_MINUTES, **_SEEN),
+    _code(4085, "同一手机号当日提交次数超限", "the number's daily limit was reached", _P, _NUM, _QUIET, "number-refused", blocks_seconds=_TEN_MINUTES, **_SEEN),
+    _code(4086, "同一手机号提交次数超限", "the number's limit was reached", _P, _NUM, _QUIET, "number-refused", blocks_seconds=_TEN_MINUTES, **_SEEN),
     _code(4071, "模板不存在", "a template code: another product's endpoint is configured", _P, _ACC, _PAGE, "wrong-url", **_SEEN),
     _code(4072, "提交内容与模板不匹配", "a template code: another product's endpoint is configured", _P, _ACC, _PAGE, "wrong-url", **_SEEN),
     _code(4073, "模板变量超长", "a template code: another product's endpoint is configured", _P, _ACC, _PAGE, "wrong-url", **_SEEN),
@@ -245,7 +290,10 @@ _OVERRIDABLE: Final[dict[str, type[enum.Enum] | None]] = {
     "scope": Scope,
     "action": Action,
     "alert": Alert,
+    "spends": Spends,
+    "mends": Mends,
     "delay_seconds": None,
+    "blocks_seconds": None,
     "times": None,
     "text": None,
     "runbook": None,
@@ -311,7 +359,7 @@ def _value(name: str, column: str, value: Any) -> Any:
             return of(value)
         if value is None:
             return None
-        if column == "delay_seconds":
+        if column in {"delay_seconds", "blocks_seconds"}:
             return float(value)
         if column == "times":
             return int(value)
@@ -344,6 +392,12 @@ def _check(row: Row) -> None:
         row.delay_seconds is None or not 0 <= row.delay_seconds <= _LONGEST_DELAY_SECONDS
     ):
         message = f"row {row.name!r}: action 'wait' needs delay_seconds from 0 to {_LONGEST_DELAY_SECONDS}"
+        raise ValueError(message)
+    if (row.spends is Spends.RING) != (row.kind is Kind.AMBIGUOUS):
+        message = f"row {row.name!r}: kind 'ambiguous' and spends 'ring' go together"
+        raise ValueError(message)
+    if not 0 <= row.blocks_seconds <= _LONGEST_DELAY_SECONDS:
+        message = f"row {row.name!r}: blocks_seconds must be 0 to {_LONGEST_DELAY_SECONDS}"
         raise ValueError(message)
     if row.times is not None and row.times < 0:
         message = f"row {row.name!r}: times must be 0 or more"

@@ -118,22 +118,33 @@ class Settings(BaseSettings):
         15.0, description="How long a stopping worker goes on trying to write an outcome while Redis is away."
     )
 
-    backoff_base_seconds: Seconds = Field(
-        2.0, description="Retry: the first back-off is drawn from 0 to this."
+    backoff_scale: float = Field(
+        1.0,
+        gt=0,
+        le=10,
+        description="Multiplies every wait between two tries of a code. Demos and tests shorten them by it.",
     )
-    backoff_cap_seconds: Seconds = Field(30.0, description="Retry: no back-off is drawn from above this.")
+    ambiguous_delay_seconds: Seconds = Field(
+        15.0,
+        description="After a try that may have rung the phone, the next one is drawn from half of this to all of it.",
+    )
     retry_gap_seconds: float = Field(
         1.5,
         ge=0,
         le=60,
         description="No attempt sooner than this after the previous one's end: the gateway refuses two in a second to one number.",
     )
-    max_attempts: int = Field(5, ge=1, le=20, description="Attempts for one code, the first one included.")
+    max_attempts: int = Field(
+        5,
+        ge=1,
+        le=20,
+        description="Submissions of one code that the gateway may answer with a refusal, the first one included. Tries that never reached it do not count.",
+    )
     ambiguous_retries: int = Field(
         1,
         ge=0,
         le=4,
-        description="Attempts after one of which nobody knows whether the phone rang. 0: never call twice.",
+        description="Tries that may ring the phone again after one that may have rung it. 0: never call twice.",
     )
 
     code_ttl_seconds: Seconds = Field(

@@ -169,9 +169,7 @@ class Delivery:
         row = reply.row(self._replies)
         decision = self._policy.decide(
             row,
-            attempt=claim.attempt_of_life,
-            since_ambiguous=claim.since_ambiguous,
-            spent=claim.spent,
+            tries=claim.tries(row),
             retry_after_seconds=reply.retry_after_seconds,
             seconds_left=claim.seconds_left - (time.monotonic() - started),
         )

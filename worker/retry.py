@@ -3,10 +3,10 @@
 import dataclasses
 import enum
 import random
-from collections.abc import Callable
-from typing import Self
+from collections.abc import Callable, Mapping
+from typing import Final, Self
 
-from config.replies import Action, Kind, Row
+from config.replies import Action, Kind, Row, Spends
 from config.settings import Settings
 
 
@@ -16,7 +16,7 @@ class Reason(enum.Enum):
     PERMANENT = "permanent"
     """The gateway's reply will not change by itself."""
     EXHAUSTED = "exhausted"
-    """Every attempt failed, and no call was placed."""
+    """As many submissions as allowed were refused, and no call was placed."""
     EXPIRED = "expired"
     """Its life ended before a call was placed."""
     AMBIGUOUS = "ambiguous"
@@ -58,65 +58,124 @@ Decision = Done | RetryIn | GiveUp
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class RetryPolicy:
-    """Exponential backoff with full jitter. Durations in seconds."""
+class Tries:
+    """What a code has spent in this life, the try that has just ended included."""
 
-    base_seconds: float
-    cap_seconds: float
+    submissions: int
+    """Forms that the gateway read, or may have read."""
+    rings: int
+    """Tries after which the phone may have rung."""
+    turned_away: int
+    """Tries whose form left and was turned away unread."""
+    in_a_row: int
+    """Earlier tries in a row that spent the same as this one."""
+    rows: tuple[str, ...] = ()
+    """Names of rows with `times` that led to another try, once for each."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Backoff:
+    """The wait before the next try: drawn between `low` and 1 of min(cap, base x factor^n), plus `gap`. Seconds."""
+
+    base: float
+    factor: float
+    cap: float
+    low: float
+    gap: float = 0.0
+
+    def bounds(self, in_a_row: int) -> tuple[float, float]:
+        """Return the shortest and the longest wait. `in_a_row`: earlier tries of the same kind in a row."""
+        longest = min(self.cap, self.base * self.factor ** min(in_a_row, _LARGEST_EXPONENT))
+        return self.gap + self.low * longest, self.gap + longest
+
+    def scaled(self, scale: float) -> "Backoff":
+        """Return the same with every duration multiplied."""
+        return dataclasses.replace(self, base=self.base * scale, cap=self.cap * scale, gap=self.gap * scale)
+
+
+_LARGEST_EXPONENT: Final = 32
+
+BACKOFFS: Final = {
+    # Only time is lost: try often, since a gateway that restarts is back within seconds.
+    Spends.NOTHING: Backoff(base=0.5, factor=2, cap=5, low=0, gap=0.25),
+    Spends.PLACE: Backoff(base=2, factor=2, cap=30, low=0.5),
+    # Five submissions span about two minutes.
+    Spends.SUBMISSION: Backoff(base=4, factor=3, cap=100, low=0.5),
+}
+TURNED_AWAY_AT_MOST: Final = 10
+"""So often in one life may a form be turned away unread."""
+LAST_TRY_SECONDS: Final = 10.0
+"""Where `Retry-After` reaches past the code's end, one last try is made so long before it."""
+LAST_TRY: Final = "last_try"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class RetryPolicy:
+    """The numbers, and what follows from them. Durations in seconds."""
+
+    backoffs: Mapping[Spends, Backoff]
     gap_seconds: float
-    """No attempt sooner than this after the previous one's end."""
-    max_attempts: int
-    ambiguous_retries: int
+    """No submission sooner than this after the previous one's end."""
+    max_submissions: int
+    max_rings: int
     uniform: Callable[[float, float], float] = random.uniform
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
         """Take the numbers from the settings."""
+        ring = Backoff(
+            base=settings.ambiguous_delay_seconds, factor=1, cap=settings.ambiguous_delay_seconds, low=0.5
+        )
+        waits = {**BACKOFFS, Spends.RING: ring}
         return cls(
-            base_seconds=settings.backoff_base_seconds,
-            cap_seconds=settings.backoff_cap_seconds,
+            backoffs={spends: backoff.scaled(settings.backoff_scale) for spends, backoff in waits.items()},
             gap_seconds=settings.retry_gap_seconds,
-            max_attempts=settings.max_attempts,
-            ambiguous_retries=settings.ambiguous_retries,
+            max_submissions=settings.max_attempts,
+            max_rings=1 + settings.ambiguous_retries,
         )
 
-    def decide(  # noqa: PLR0913 - each is one fact about the attempt
-        self,
-        row: Row,
-        *,
-        attempt: int,
-        since_ambiguous: int | None,
-        spent: tuple[str, ...],
-        retry_after_seconds: float | None,
-        seconds_left: float,
+    def decide(
+        self, row: Row, *, tries: Tries, retry_after_seconds: float | None, seconds_left: float
     ) -> Decision:
-        """Return what follows from one attempt.
-
-        `attempt`: 1-based, of this life. `since_ambiguous`: attempts after the first ambiguous one of this life, this one
-        included; None where there was none before. `seconds_left`: until the code expires.
-        """
+        """Return what follows from one try. `seconds_left`: until the code expires."""
         if row.action is Action.RECORD:
             return Done()
         if row.kind is Kind.PERMANENT:
             return GiveUp(Reason.PERMANENT)
-        if row.kind is Kind.AMBIGUOUS and since_ambiguous is None:
-            since_ambiguous = 0
-        rang = since_ambiguous is not None
-        if since_ambiguous is not None and since_ambiguous >= self.ambiguous_retries:
+        if tries.rings >= self.max_rings or (tries.rings and self._is_spent(row, tries)):
             return GiveUp(Reason.AMBIGUOUS)
-        used_up = row.times is not None and spent.count(row.name) >= row.times
-        if row.action is Action.BURY or used_up or attempt >= self.max_attempts:
-            return GiveUp(Reason.AMBIGUOUS if rang else Reason.EXHAUSTED)
-        delay = self._delay(row, attempt, retry_after_seconds)
-        if delay >= seconds_left:
-            return GiveUp(Reason.AMBIGUOUS if rang else Reason.EXPIRED)
-        return RetryIn(delay, spends="" if row.times is None else row.name)
+        if self._is_spent(row, tries):
+            return GiveUp(Reason.EXHAUSTED)
+        retry = self._retry(row, tries, retry_after_seconds, seconds_left)
+        if retry is None:
+            return GiveUp(Reason.AMBIGUOUS if tries.rings else Reason.EXPIRED)
+        return retry
 
-    def _delay(self, row: Row, attempt: int, retry_after_seconds: float | None) -> float:
+    def _is_spent(self, row: Row, tries: Tries) -> bool:
+        if row.action is Action.BURY or (row.times is not None and tries.rows.count(row.name) >= row.times):
+            return True
+        if row.spends is Spends.PLACE:
+            return tries.turned_away >= TURNED_AWAY_AT_MOST
+        return row.spends is not Spends.NOTHING and tries.submissions >= self.max_submissions
+
+    def _retry(
+        self, row: Row, tries: Tries, retry_after_seconds: float | None, seconds_left: float
+    ) -> RetryIn | None:
+        """Return when to try again, or None where no further try fits into the code's life."""
+        counts = "" if row.times is None else row.name
+        gap = 0.0 if row.spends is Spends.NOTHING else self.gap_seconds
         if row.action is Action.WAIT:
-            delay = row.delay_seconds or 0.0
-        else:
-            delay = self.uniform(0.0, min(self.cap_seconds, self.base_seconds * 2 ** (attempt - 1)))
-        if retry_after_seconds is not None:
-            delay += retry_after_seconds
-        return max(delay, self.gap_seconds)
+            delay = max(gap, row.delay_seconds or 0.0)
+            return RetryIn(delay, spends=counts) if delay < seconds_left else None
+        shortest, longest = self.backoffs[row.spends].bounds(tries.in_a_row)
+        if retry_after_seconds is not None and retry_after_seconds >= seconds_left:
+            delay = seconds_left - LAST_TRY_SECONDS
+            return RetryIn(delay, spends=LAST_TRY) if delay > gap and LAST_TRY not in tries.rows else None
+        asked = retry_after_seconds or 0.0
+        delay = max(gap, asked + self.uniform(shortest, longest))
+        # The last try goes to the time that is left, where that is enough for one.
+        earliest = max(gap, asked, min(shortest, self.backoffs[Spends.NOTHING].gap))
+        latest = seconds_left - self.backoffs[Spends.NOTHING].gap
+        if delay >= latest:
+            delay = self.uniform(earliest, latest) if earliest < latest else seconds_left
+        return RetryIn(delay, spends=counts) if delay < seconds_left else None

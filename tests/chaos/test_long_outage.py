@@ -13,9 +13,6 @@ SMALL = Scale(
     life_seconds=10,
     outage_seconds=2,
     settings={
-        "backoff_base_seconds": 2,
-        "backoff_cap_seconds": 4,
-        "max_attempts": 20,
         "upkeep_interval_seconds": 0.2,
         "upkeep_batch": 10,
         "concurrency": 50,
@@ -26,9 +23,6 @@ LARGE = Scale(
     life_seconds=480,
     outage_seconds=60,
     settings={
-        "backoff_base_seconds": 20,
-        "backoff_cap_seconds": 40,
-        "max_attempts": 20,
         "upkeep_interval_seconds": 1,
         "upkeep_batch": 200,
         "concurrency": 50,

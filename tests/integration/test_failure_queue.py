@@ -253,7 +253,7 @@ def test_a_replayed_code_keeps_its_history_and_gets_a_fresh_budget(
     load(client, [dead_letter(1, died_at=now - 9, expires_at=now + 60)])
     assert replay(queue, ["login:00000001"]).replayed == 1
     claim = ledger.resume("login:00000001", token="t2", worker="w")
-    assert (claim.answer.value, claim.attempt, claim.attempt_of_life, claim.replays) == ("call", 2, 1, 1)
+    assert (claim.answer.value, claim.attempt, claim.submissions, claim.replays) == ("call", 2, 1, 1)
     record = queue.show("login:00000001")
     assert record is not None
     assert [attempt.number for attempt in record.attempts] == [1, 2]

@@ -27,10 +27,10 @@ def test_the_first_sight_makes_a_record_and_may_call(driver: LedgerDriver) -> No
     assert claim.answer is Answer.CALL
     assert claim.voice_code is not None
     assert (claim.voice_code.mobile, claim.voice_code.code) == (MOBILE, "0042")
-    assert (claim.attempt, claim.attempt_of_life, claim.since_ambiguous, claim.task_id) == (
+    assert (claim.attempt, claim.submissions, claim.rings, claim.task_id) == (
         1,
         1,
-        None,
+        0,
         "task-k",
     )
     assert claim.seconds_left == pytest.approx(300, abs=1)
@@ -88,7 +88,7 @@ def test_a_lease_that_is_over_was_a_death_in_mid_call_and_counts_as_ambiguous(dr
     driver.claim()
     driver.later(15.1)
     claim = driver.resume()
-    assert (claim.answer, claim.attempt, claim.since_ambiguous) == (Answer.CALL, 2, 1)
+    assert (claim.answer, claim.attempt, claim.rings) == (Answer.CALL, 2, 1)
     record = driver.record()
     assert (record.ambiguous, record.deaths) == (1, 1)
     assert (record.attempts[0].row, record.attempts[0].ambiguous, record.attempts[0].worker) == (
@@ -153,9 +153,9 @@ def test_a_code_with_an_eta_waits_for_it(driver: LedgerDriver) -> None:
 
 def test_the_attempts_of_one_life_are_counted(server: Server) -> None:
     driver = LedgerDriver(server.url, max_attempts=2)
-    driver.retry(driver.claim(), 1)
+    driver.retry(driver.claim(), 1, symptom=None)
     driver.later(1.1)
-    driver.retry(driver.resume(), 1)
+    driver.retry(driver.resume(), 1, symptom=None)
     driver.later(1.1)
     assert driver.resume().reason == "exhausted"
     driver.close()
@@ -240,7 +240,7 @@ def test_a_replay_takes_it_out_of_every_index_and_gives_a_fresh_budget(driver: L
     assert set(driver.client.hvals(f"{names.DEAD}:counts")) <= {"0"}
     assert driver.due() == pytest.approx(0, abs=1)
     claim = driver.resume()
-    assert (claim.attempt, claim.attempt_of_life, claim.replays, claim.since_ambiguous) == (2, 1, 1, None)
+    assert (claim.attempt, claim.submissions, claim.replays, claim.rings) == (2, 1, 1, 0)
     entries: Any = driver.client.xrange(names.AUDIT)
     ((_, audit),) = entries
     assert (audit["action"], audit["key"], audit["operator"], audit["reason"]) == (
@@ -274,7 +274,7 @@ def test_a_code_that_may_have_rung_is_replayed_only_by_wish(driver: LedgerDriver
     assert driver.resume().reason == "ambiguous"
     assert driver.replay() == "ambiguous"
     assert driver.replay(ambiguous=True) == "replayed"
-    assert driver.resume().since_ambiguous is None
+    assert driver.resume().rings == 0
     assert driver.record().ambiguous == 2
 
 

@@ -88,7 +88,7 @@ def test_an_ambiguous_attempt_is_counted_and_the_next_claim_knows(driver: Ledger
     driver.retry(driver.claim(), 1, symptom=Symptom.RESET)
     driver.later(1.1)
     claim = driver.resume()
-    assert claim.since_ambiguous == 1
+    assert claim.rings == 1
     assert driver.record().ambiguous == 1
     assert driver.record().attempts[0].ambiguous
     driver.finish(claim, Reply(symptom=Symptom.READ_TIMEOUT), GiveUp(Reason.AMBIGUOUS))

@@ -76,7 +76,7 @@ def test_a_call_whose_worker_died_is_hinted_when_its_lease_is_over(driver: Ledge
     assert driver.upkeep().hinted == 0
     driver.later(0.6)
     assert driver.upkeep().hinted == 1
-    assert driver.resume().since_ambiguous == 1
+    assert driver.resume().rings == 1
 
 
 def test_a_hint_of_a_finished_code_is_harmless(driver: LedgerDriver) -> None:

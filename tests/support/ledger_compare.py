@@ -73,6 +73,11 @@ class Stored:
         ]
 
 
+def _streak(text: str) -> tuple[str, int]:
+    kind, _, count = text.partition(":")
+    return kind, int(count or 0)
+
+
 def check_record(key: str, stored: Stored, model: Model) -> None:
     """Compare one record, and hold it to the rules that need no model."""
     assert key in model.codes, f"{key} should be gone"
@@ -84,6 +89,8 @@ def check_record(key: str, stored: Stored, model: Model) -> None:
         "attempt": int(r.get("attempt", 0)),
         "life": int(r.get("life", 0)),
         "ambiguous": int(r.get("ambiguous", 0)),
+        "turned_away": int(r.get("turned_away", 0)),
+        "streak": _streak(r.get("streak", "")),
         "ambiguous_total": int(r.get("ambiguous_total", 0)),
         "deaths": int(r.get("deaths", 0)),
         "replays": int(r.get("replays", 0)),
@@ -97,9 +104,11 @@ def check_record(key: str, stored: Stored, model: Model) -> None:
     assert (waits, key in stored.expiry, queued) == (unfinished, unfinished, code.queued)
     assert (ttl > 0) == (code.state == "accepted" or code.discarded), f"{code.state} lives for {ttl} ms"
     assert code.state != "accepted" or "code" not in r
-    assert all(model.placed[key, life] <= MAX_ATTEMPTS for life in range(code.replays + 1))
-    if code.ambiguous_from is not None:
-        assert code.attempt - code.ambiguous_from <= AMBIGUOUS_RETRIES
+    for life in range(code.replays + 1):
+        assert model.placed[key, life] - model.free[key, life] <= MAX_ATTEMPTS
+    # What version 0.1.0 would compute from the same fields.
+    assert code.attempt - code.life <= MAX_ATTEMPTS
+    assert code.ambiguous <= AMBIGUOUS_RETRIES + 1
 
 
 def check_moments(stored: Stored, model: Model, base: float) -> None:

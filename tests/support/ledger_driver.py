@@ -87,9 +87,15 @@ class LedgerDriver:
         return self.finish(claim, Reply(code=2, message="提交成功", voice_id="16842079209571524017"), Done())
 
     def retry(
-        self, claim: Claim, seconds: float = 5, *, symptom: Symptom = Symptom.HTTP_503, spends: str = ""
+        self,
+        claim: Claim,
+        seconds: float = 5,
+        *,
+        symptom: Symptom | None = Symptom.HTTP_503,
+        spends: str = "",
     ) -> str:
-        return self.finish(claim, Reply(symptom=symptom), RetryIn(seconds, spends=spends))
+        reply = Reply(code=0, message="提交失败") if symptom is None else Reply(symptom=symptom)
+        return self.finish(claim, reply, RetryIn(seconds, spends=spends))
 
     def bury(self, claim: Claim, code: int = 4050) -> str:
         return self.finish(claim, Reply(code=code, message="账号被冻结"), GiveUp(Reason.PERMANENT))

@@ -29,6 +29,8 @@ class Code:
     token: str = ""
     ambiguous: int = 0
     ambiguous_from: int | None = None
+    turned_away: int = 0
+    streak: tuple[str, int] = ("", 0)
     ambiguous_total: int = 0
     deaths: int = 0
     replays: int = 0
@@ -42,6 +44,11 @@ class Code:
     discarded: bool = False
     told: dict[int, str] = dataclasses.field(default_factory=dict)
     """Attempt -> token of the finish that was written there."""
+
+    def extend_streak(self, kind: str) -> None:
+        """Count one more try that spent this."""
+        known, count = self.streak
+        self.streak = kind, count + 1 if known == kind else 1
 
     @property
     def queued(self) -> bool:
@@ -73,6 +80,8 @@ class Model:
         self.hints: list[str] = []
         self.placed: collections.Counter[tuple[str, int]] = collections.Counter()
         """(key, life) -> claims that were told to call, each once."""
+        self.free: collections.Counter[tuple[str, int]] = collections.Counter()
+        """(key, life) -> those of them that never reached the gateway's judgement."""
 
     def claim(  # noqa: C901, PLR0911 - one return for each answer
         self, key: str, token: str, message: Mapping[str, Any] | None
@@ -124,10 +133,10 @@ class Model:
             self.expiry[key] = code.expires_at
         return code
 
-    def finish(  # noqa: PLR0911 - one return for each word
+    def finish(  # noqa: C901, PLR0911 - one return for each word
         self, key: str, token: str, attempt: int, outcome: Mapping[str, Any]
     ) -> str:
-        """Return the script's word. `outcome`: word, row, scope, ambiguous, delay, reason, spends, digest."""
+        """Return the script's word. `outcome`: word, row, scope, kind, delay, reason, spends, digest."""
         code = self.codes.get(key)
         if code and code.told.get(attempt) == token:
             return "done"
@@ -155,10 +164,17 @@ class Model:
         if code.state != "calling" or code.token != token:
             return "fenced"
         code.row, code.scope = outcome["row"], outcome["scope"]
-        if outcome["ambiguous"]:
+        kind = outcome["kind"]
+        code.extend_streak(kind)
+        if kind == "ring":
             code.ambiguous += 1
             code.ambiguous_total += 1
             code.ambiguous_from = code.ambiguous_from or attempt
+        elif code.ambiguous_from is not None:
+            code.ambiguous_from += 1
+        code.life += kind in {"nothing", "place"}
+        code.turned_away += kind == "place"
+        self.free[key, code.replays] += kind in {"nothing", "place"}
         if outcome["spends"]:
             code.spent = (*code.spent, outcome["spends"])
         if outcome["word"] == "dead":
@@ -225,6 +241,7 @@ class Model:
                 return word
         code.state, code.token, code.act, code.reason, code.died_at = "waiting", token, token, None, None
         code.life, code.ambiguous, code.ambiguous_from, code.deaths, code.spent = code.attempt, 0, None, 0, ()
+        code.turned_away, code.streak = 0, ("", 0)
         code.replays += 1
         code.expires_at = code.expires_at if life is None else self.now + life
         code.until = self.due[key] = self.now
@@ -285,13 +302,14 @@ class Model:
         code.ambiguous += 1
         code.ambiguous_total += 1
         code.deaths += 1
+        code.extend_streak("ring")
         code.ambiguous_from = code.ambiguous_from or code.attempt
         code.row, code.scope = "lease_over", "none"
 
     def _spent_reason(self, code: Code) -> str | None:
         if code.expires_at <= self.now:
             return "ambiguous" if code.ambiguous else "expired"
-        if code.ambiguous and code.attempt >= (code.ambiguous_from or 0) + AMBIGUOUS_RETRIES:
+        if code.ambiguous > AMBIGUOUS_RETRIES:
             return "ambiguous"
         if code.attempt - code.life >= MAX_ATTEMPTS:
             return "ambiguous" if code.ambiguous else "exhausted"

@@ -32,6 +32,8 @@ KEYS: Final = ("a", "b", "c")
 MOBILES: Final = {"a": "13800000001", "b": "13800000001", "c": "13911110001", "d": "13911110002"}
 REPLIES: Final = Replies()
 RESET: Final = REPLIES.of_symptom(Symptom.RESET)
+REFUSED: Final = REPLIES.of_symptom(Symptom.CONNECT_REFUSED)
+BUSY: Final = REPLIES.of_symptom(Symptom.HTTP_503)
 ROWS: Final = {
     "accepted": REPLIES.of_code(2, ""),
     "retry": REPLIES.of_code(0, ""),
@@ -130,9 +132,9 @@ class RandomWalk:
         self.claims.append((key, token, message))
         if claim.answer is Answer.CALL:
             code = self.model.codes[key]
-            since = None if code.ambiguous_from is None else code.attempt - code.ambiguous_from
-            assert (claim.attempt, claim.attempt_of_life) == (attempt, attempt - code.life)
-            assert (claim.since_ambiguous, claim.replays, claim.spent) == (since, code.replays, code.spent)
+            assert (claim.attempt, claim.submissions) == (attempt, attempt - code.life)
+            assert (claim.rings, claim.turned_away) == (code.ambiguous, code.turned_away)
+            assert (claim.streak, claim.replays, claim.spent) == (code.streak, code.replays, code.spent)
             assert abs(claim.seconds_left - (code.expires_at - self.model.now)) < DRIFT_SECONDS
             self.calls.append(claim)
 
@@ -184,6 +186,8 @@ class RandomWalk:
         )
         delay, spends = self.one(0, 10, 30), self.one("", "", "40501")
         row: Row = RESET if ambiguous and word != "accepted" else ROWS[word]
+        if word == "retry" and row is not RESET:
+            row = self.one(row, REFUSED, BUSY)
         reason = Reason.AMBIGUOUS if row.kind is Kind.AMBIGUOUS else Reason.PERMANENT
         decisions: dict[str, Decision] = {
             "accepted": Done(),
@@ -202,7 +206,7 @@ class RandomWalk:
             "word": word,
             "row": row.name,
             "scope": row.scope.value,
-            "ambiguous": row.kind is Kind.AMBIGUOUS,
+            "kind": row.spends.value,
             "delay": delay,
             "reason": reason.value,
             "spends": spends if word == "retry" else "",

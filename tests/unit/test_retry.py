@@ -1,4 +1,4 @@
-"""What follows from one attempt: the policy's arithmetic."""
+"""What follows from one try: the policy's arithmetic, with the default numbers where nothing else is said."""
 
 import dataclasses
 from collections.abc import Callable
@@ -8,35 +8,61 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config.replies import ROWS, Action, Kind, Replies, Row, Symptom
+from config.replies import ROWS, Action, Kind, Replies, Row, Spends, Symptom
 from config.settings import Settings
-from worker.retry import Decision, Done, GiveUp, Reason, RetryIn, RetryPolicy
+from worker.retry import (
+    LAST_TRY,
+    TURNED_AWAY_AT_MOST,
+    Decision,
+    Done,
+    GiveUp,
+    Reason,
+    RetryIn,
+    RetryPolicy,
+    Tries,
+)
 
 REPLIES: Final = Replies()
 DEFAULT: Final = RetryPolicy.of(Settings(_env_file=None))
 FAILED: Final = REPLIES.of_code(0, "")
 RESET: Final = REPLIES.of_symptom(Symptom.RESET)
 BUSY: Final = REPLIES.of_symptom(Symptom.HTTP_503)
+REFUSED: Final = REPLIES.of_symptom(Symptom.CONNECT_REFUSED)
 SKEW: Final = REPLIES.of_code(40501, "")
 TOO_OFTEN: Final = REPLIES.of_code(4080, "")
 
 LONGEST: Final[Callable[[float, float], float]] = lambda _low, high: high  # noqa: E731 - randomness is an argument
 SHORTEST: Final[Callable[[float, float], float]] = lambda low, _high: low  # noqa: E731
+RETRIED: Final = [row for row in ROWS if row.kind in {Kind.TRANSIENT, Kind.AMBIGUOUS}]
+NOTHING_YET: Final = Tries(submissions=0, rings=0, turned_away=0, in_a_row=0)
 
 
 def policy(**more: Any) -> RetryPolicy:
     return dataclasses.replace(DEFAULT, **{"uniform": LONGEST, **more})
 
 
-def decide(row: Row, *, by: RetryPolicy | None = None, **facts: Any) -> Decision:
-    known: dict[str, Any] = {
-        "attempt": 1,
-        "since_ambiguous": None,
-        "spent": (),
-        "retry_after_seconds": None,
-        "seconds_left": 300.0,
-    }
-    return (by or policy()).decide(row, **{**known, **facts})
+def first(row: Row) -> Tries:
+    """Return what a code has spent whose first try met this row."""
+    return Tries(
+        submissions=int(row.spends in {Spends.SUBMISSION, Spends.RING}),
+        rings=int(row.spends is Spends.RING),
+        turned_away=int(row.spends is Spends.PLACE),
+        in_a_row=0,
+    )
+
+
+def decide(
+    row: Row,
+    *,
+    by: RetryPolicy | None = None,
+    retry_after_seconds: float | None = None,
+    seconds_left: float = 300.0,
+    **spent: Any,
+) -> Decision:
+    tries = dataclasses.replace(first(row), **spent)
+    return (by or policy()).decide(
+        row, tries=tries, retry_after_seconds=retry_after_seconds, seconds_left=seconds_left
+    )
 
 
 def delay(row: Row, **facts: Any) -> float:
@@ -46,7 +72,7 @@ def delay(row: Row, **facts: Any) -> float:
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
-def test_the_first_attempt_is_followed_by_what_the_row_says(row: Row) -> None:
+def test_the_first_try_is_followed_by_what_the_row_says(row: Row) -> None:
     decision = decide(row)
     if row.kind is Kind.ACCEPTED:
         assert decision == Done()
@@ -58,117 +84,142 @@ def test_the_first_attempt_is_followed_by_what_the_row_says(row: Row) -> None:
 
 @given(
     row=st.sampled_from([row for row in ROWS if row.kind is Kind.PERMANENT]),
-    attempt=st.integers(1, 5),
-    since=st.none() | st.integers(0, 4),
+    submissions=st.integers(1, 5),
+    rings=st.integers(0, 4),
     left=st.floats(-10, 3600),
 )
-def test_a_permanent_reply_is_never_tried_again(
-    row: Row, attempt: int, since: int | None, left: float
-) -> None:
-    assert decide(row, attempt=attempt, since_ambiguous=since, seconds_left=left) == GiveUp(Reason.PERMANENT)
+def test_a_permanent_reply_is_never_tried_again(row: Row, submissions: int, rings: int, left: float) -> None:
+    assert decide(row, submissions=submissions, rings=rings, seconds_left=left) == GiveUp(Reason.PERMANENT)
 
 
-@given(attempt=st.integers(1, 20), since=st.none() | st.integers(0, 4), left=st.floats(-10, 3600))
-def test_an_acceptance_is_the_end_whatever_else_holds(attempt: int, since: int | None, left: float) -> None:
-    assert decide(REPLIES.of_code(2, ""), attempt=attempt, since_ambiguous=since, seconds_left=left) == Done()
+@given(submissions=st.integers(1, 20), rings=st.integers(0, 4), left=st.floats(-10, 3600))
+def test_an_acceptance_is_the_end_whatever_else_holds(submissions: int, rings: int, left: float) -> None:
+    accepted = REPLIES.of_code(2, "")
+    assert decide(accepted, submissions=submissions, rings=rings, seconds_left=left) == Done()
 
 
-@pytest.mark.parametrize(("attempt", "ceiling"), [(1, 2.0), (2, 4.0), (3, 8.0), (4, 16.0)])
-def test_the_backoff_doubles(attempt: int, ceiling: float) -> None:
-    assert delay(FAILED, attempt=attempt) == ceiling
-
-
-def test_the_backoff_stops_at_the_cap() -> None:
-    assert delay(FAILED, by=policy(max_attempts=20), attempt=19) == 30.0
-
-
-def test_the_jitter_is_full_it_begins_at_nothing() -> None:
-    """Drawn from 0 to the ceiling; the gap is the floor."""
-    assert delay(FAILED, by=policy(uniform=SHORTEST), attempt=4) == 1.5
-    assert delay(FAILED, by=policy(uniform=SHORTEST, gap_seconds=0.0), attempt=4) == 0.0
-
-
-NUMBERS: Final = {
-    "base_seconds": st.floats(0.01, 60),
-    "cap_seconds": st.floats(0.01, 600),
-    "gap_seconds": st.floats(0, 60),
+WAITS: Final[dict[Row, list[tuple[float, float]]]] = {
+    REFUSED: [(0.25, 0.75), (0.25, 1.25), (0.25, 2.25), (0.25, 4.25), (0.25, 5.25), (0.25, 5.25)],
+    BUSY: [(1.5, 2), (2, 4), (4, 8), (8, 16), (15, 30), (15, 30)],
+    FAILED: [(2, 4), (6, 12), (18, 36), (50, 100), (50, 100)],
+    RESET: [(7.5, 15), (7.5, 15)],
 }
 
 
+@pytest.mark.parametrize(
+    ("row", "in_a_row", "bounds"),
+    [(row, n, bounds) for row, waits in WAITS.items() for n, bounds in enumerate(waits)],
+    ids=lambda value: value.name if isinstance(value, Row) else None,
+)
+def test_each_kind_of_try_waits_by_numbers_of_its_own(
+    row: Row, in_a_row: int, bounds: tuple[float, float]
+) -> None:
+    shortest = delay(row, in_a_row=in_a_row, by=policy(uniform=SHORTEST))
+    assert (shortest, delay(row, in_a_row=in_a_row)) == bounds
+
+
+def test_five_refused_submissions_span_about_two_minutes() -> None:
+    """The gateway's bad minute must not use up a code's budget in the first half of its life."""
+    middle = policy(uniform=lambda low, high: (low + high) / 2)
+    waits = [delay(FAILED, submissions=n, in_a_row=n - 1, by=middle) for n in range(1, 5)]
+    assert sum(waits) == pytest.approx(114)
+
+
+@given(in_a_row=st.integers(0, 10_000), left=st.floats(2, 3600), seed=st.randoms(use_true_random=False))
+def test_a_form_that_never_left_is_tried_for_as_long_as_the_code_lives(
+    in_a_row: int, left: float, seed: Any
+) -> None:
+    decision = decide(REFUSED, in_a_row=in_a_row, seconds_left=left, by=policy(uniform=seed.uniform))
+    assert isinstance(decision, RetryIn)
+    assert 0.25 <= decision.seconds < left
+
+
 @given(
-    numbers=st.fixed_dictionaries(NUMBERS),
-    attempt=st.integers(1, 19),
+    scale=st.floats(0.01, 1),
+    gap=st.floats(0, 60),
+    in_a_row=st.integers(0, 30),
     retry_after=st.none() | st.floats(0, 1e6),
     left=st.floats(-10, 3600),
-    row=st.sampled_from([row for row in ROWS if row.kind in {Kind.TRANSIENT, Kind.AMBIGUOUS}]),
+    row=st.sampled_from(RETRIED),
     seed=st.randoms(use_true_random=False),
 )
 def test_no_retry_is_too_soon_too_late_or_against_the_gateways_wish(  # noqa: PLR0913, PLR0917 - one argument per dimension
-    numbers: dict[str, float], attempt: int, retry_after: float | None, left: float, row: Row, seed: Any
+    scale: float, gap: float, in_a_row: int, retry_after: float | None, left: float, row: Row, seed: Any
 ) -> None:
-    by = policy(**numbers, max_attempts=20, uniform=seed.uniform)
-    decision = decide(row, by=by, attempt=attempt, retry_after_seconds=retry_after, seconds_left=left)
+    scaled = RetryPolicy.of(Settings(_env_file=None, backoff_scale=scale)).backoffs
+    by = policy(backoffs=scaled, gap_seconds=gap, uniform=seed.uniform)
+    decision = decide(row, by=by, in_a_row=in_a_row, retry_after_seconds=retry_after, seconds_left=left)
     if isinstance(decision, RetryIn):
-        ceiling = row.delay_seconds or 0 if row.action is Action.WAIT else by.cap_seconds
-        assert decision.seconds >= by.gap_seconds
-        assert decision.seconds >= (retry_after or 0)
-        assert decision.seconds <= max(by.gap_seconds, ceiling + (retry_after or 0))
         assert decision.seconds < left
+        if row.spends is not Spends.NOTHING:
+            assert decision.seconds >= gap
+        if row.action is Action.BACKOFF and decision.spends != LAST_TRY:
+            assert decision.seconds >= (retry_after or 0)
+            assert decision.seconds <= max(gap, by.backoffs[row.spends].bounds(99)[1] + (retry_after or 0))
     else:
         assert decision == GiveUp(Reason.AMBIGUOUS if row.kind is Kind.AMBIGUOUS else Reason.EXPIRED)
 
 
 def test_retry_after_comes_before_the_jitter() -> None:
     """All the codes that met one 503 do not come back in the same instant."""
-    assert delay(BUSY, by=policy(uniform=SHORTEST), retry_after_seconds=7.0) == 7.0
+    assert delay(BUSY, by=policy(uniform=SHORTEST), retry_after_seconds=7.0) == 8.0
     assert delay(BUSY, retry_after_seconds=7.0) == 9.0
 
 
-def test_a_retry_after_beyond_the_codes_life_ends_it() -> None:
-    assert decide(BUSY, retry_after_seconds=300.0, seconds_left=299.0) == GiveUp(Reason.EXPIRED)
+def test_a_retry_after_beyond_the_codes_life_leaves_one_last_try() -> None:
+    asked: dict[str, Any] = {"retry_after_seconds": 300.0, "seconds_left": 299.0}
+    assert decide(BUSY, **asked) == RetryIn(289.0, spends=LAST_TRY)
+    assert decide(BUSY, rows=(LAST_TRY,), **asked) == GiveUp(Reason.EXPIRED)
+    assert decide(BUSY, retry_after_seconds=30.0, seconds_left=10.0) == GiveUp(Reason.EXPIRED)
 
 
-@pytest.mark.parametrize(("since", "reason"), [(None, Reason.EXPIRED), (0, Reason.AMBIGUOUS)])
-def test_a_code_that_may_have_rung_does_not_die_as_merely_expired(since: int | None, reason: Reason) -> None:
-    assert decide(FAILED, since_ambiguous=since, seconds_left=1.0, by=policy(ambiguous_retries=4)) == GiveUp(
-        reason
-    )
+@pytest.mark.parametrize("row", [FAILED, BUSY, RESET, REFUSED], ids=lambda row: row.name)
+def test_a_wait_past_the_codes_end_is_drawn_again_from_what_is_left(row: Row) -> None:
+    by = policy(uniform=LONGEST)
+    assert delay(row, by=by, in_a_row=30, submissions=1, seconds_left=4.0) == 3.75
 
 
-def test_the_last_attempt_is_the_last() -> None:
-    assert isinstance(decide(FAILED, attempt=4), RetryIn)
-    assert decide(FAILED, attempt=5) == GiveUp(Reason.EXHAUSTED)
-    assert decide(FAILED, attempt=5, since_ambiguous=1, by=policy(ambiguous_retries=4)) == GiveUp(
-        Reason.AMBIGUOUS
-    )
+@pytest.mark.parametrize(("rings", "reason"), [(0, Reason.EXPIRED), (1, Reason.AMBIGUOUS)])
+def test_a_code_that_may_have_rung_does_not_die_as_merely_expired(rings: int, reason: Reason) -> None:
+    assert decide(FAILED, rings=rings, seconds_left=1.0) == GiveUp(reason)
 
 
-@pytest.mark.parametrize("budget", range(5))
-@pytest.mark.parametrize("later", [FAILED, RESET, BUSY], ids=lambda row: row.name)
-def test_after_an_ambiguous_attempt_so_many_follow_and_no_more(budget: int, later: Row) -> None:
-    """Whatever the later ones meet, and whatever attempts are left."""
-    by = policy(ambiguous_retries=budget, max_attempts=20)
-    followed = 0
-    decision = decide(RESET, by=by, attempt=1)
+def test_the_last_submission_is_the_last() -> None:
+    assert isinstance(decide(FAILED, submissions=4), RetryIn)
+    assert decide(FAILED, submissions=5) == GiveUp(Reason.EXHAUSTED)
+    assert decide(FAILED, submissions=5, rings=1) == GiveUp(Reason.AMBIGUOUS)
+
+
+def test_a_form_that_is_always_turned_away_is_given_up_after_ten_times() -> None:
+    assert isinstance(decide(BUSY, turned_away=TURNED_AWAY_AT_MOST - 1), RetryIn)
+    assert decide(BUSY, turned_away=TURNED_AWAY_AT_MOST) == GiveUp(Reason.EXHAUSTED)
+
+
+def test_what_never_reached_the_gateway_spends_no_submission() -> None:
+    """The night of 45 s: twenty refused connections leave every submission to spend."""
+    assert isinstance(decide(REFUSED, submissions=4, in_a_row=20), RetryIn)
+    assert isinstance(decide(REFUSED, submissions=4, rings=1, in_a_row=20), RetryIn)
+
+
+@pytest.mark.parametrize("retries", range(5))
+def test_so_many_tries_may_ring_after_one_that_may_have_rung(retries: int) -> None:
+    by = policy(max_rings=1 + retries, max_submissions=20)
+    rings, decision = 1, decide(RESET, by=by)
     while isinstance(decision, RetryIn):
-        followed += 1
-        decision = decide(later, by=by, attempt=1 + followed, since_ambiguous=followed)
-    assert (followed, decision) == (budget, GiveUp(Reason.AMBIGUOUS))
+        rings += 1
+        decision = decide(RESET, by=by, rings=rings, submissions=rings)
+    assert (rings - 1, decision) == (retries, GiveUp(Reason.AMBIGUOUS))
 
 
 def test_with_a_budget_of_none_a_lost_reply_is_never_followed_by_a_call() -> None:
-    assert decide(RESET, by=policy(ambiguous_retries=0)) == GiveUp(Reason.AMBIGUOUS)
+    assert decide(RESET, by=policy(max_rings=1)) == GiveUp(Reason.AMBIGUOUS)
 
 
 @pytest.mark.parametrize(("row", "seconds"), [(SKEW, 1.5), (TOO_OFTEN, 60.0)], ids=["40501", "4080"])
 def test_a_row_with_a_delay_of_its_own_is_tried_again_so_many_times(row: Row, seconds: float) -> None:
     assert decide(row) == RetryIn(seconds, spends=row.name)
-    assert decide(row, spent=(row.name,), attempt=2) == GiveUp(Reason.EXHAUSTED)
-    assert decide(row, spent=("other",), attempt=2) == RetryIn(seconds, spends=row.name)
-
-
-def test_an_ordinary_retry_spends_nothing() -> None:
-    assert decide(FAILED) == RetryIn(2.0, spends="")
+    assert decide(row, rows=(row.name,), submissions=2) == GiveUp(Reason.EXHAUSTED)
+    assert decide(row, rows=("other",), submissions=2) == RetryIn(seconds, spends=row.name)
 
 
 def test_an_override_turns_a_retry_into_a_burial() -> None:
@@ -180,22 +231,14 @@ def test_the_numbers_come_from_the_settings() -> None:
     by = RetryPolicy.of(
         Settings(
             _env_file=None,
-            backoff_base_seconds=3,
-            backoff_cap_seconds=4,
+            backoff_scale=0.5,
+            ambiguous_delay_seconds=8,
             retry_gap_seconds=5,
             max_attempts=6,
             ambiguous_retries=4,
         )
     )
-    assert (by.base_seconds, by.cap_seconds, by.gap_seconds, by.max_attempts, by.ambiguous_retries) == (
-        3,
-        4,
-        5,
-        6,
-        4,
-    )
-
-
-def test_the_jitter_is_real() -> None:
-    by = policy(uniform=RetryPolicy.of(Settings(_env_file=None)).uniform, gap_seconds=0.0)
-    assert len({delay(FAILED, by=by) for _ in range(20)}) > 1
+    assert (by.gap_seconds, by.max_submissions, by.max_rings) == (5, 6, 5)
+    assert by.backoffs[Spends.RING].bounds(0) == (2, 4)
+    assert by.backoffs[Spends.SUBMISSION].bounds(1) == (3, 6)
+    assert by.backoffs[Spends.NOTHING].bounds(0) == (0.125, 0.375)

@@ -71,7 +71,6 @@ def test_every_wrong_value_is_listed_by_its_variable(monkeypatch: pytest.MonkeyP
             {"visibility_timeout_seconds": "15"},
             "VOICECODE_VISIBILITY_TIMEOUT_SECONDS must be above VOICECODE_LEASE_SECONDS",
         ),
-        ({"backoff_base_seconds": "31"}, "VOICECODE_BACKOFF_BASE_SECONDS must not be above"),
         (
             {"code_ttl_seconds": "3601"},
             "VOICECODE_CODE_TTL_SECONDS must not be above VOICECODE_MAX_TTL_SECONDS",

@@ -48,9 +48,10 @@ class Canary:
             chunk = watched[start : start + _LOOK]
             pipe = self._client.pipeline(transaction=False)
             for key in chunk:
-                pipe.hmget(keys.record(key), "state", "attempt", "life", "row", "scope")
-            for key, (state, attempt, life, row, scope) in zip(chunk, pipe.execute(), strict=True):
-                tried = int(attempt or 0) > int(life or 0)
+                pipe.hmget(keys.record(key), "state", "attempt", "life", "began", "row", "scope")
+            for key, (state, attempt, life, began, row, scope) in zip(chunk, pipe.execute(), strict=True):
+                # `life` moves on with tries that never left; a replay by version 0.1.0 writes no `began`.
+                tried = int(attempt or 0) > int(began or life or 0)
                 if state == "calling" or (state == "waiting" and not tried):
                     continue
                 del self._waiting[key]

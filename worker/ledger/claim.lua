@@ -1,8 +1,9 @@
 -- @include ledger/dead_letters
 -- claim: may a call be placed for this key now? At most one worker hears yes, for the length of a lease.
 -- KEYS  1 record  2 due  3 expiry  4 dead  5 fetched
--- Returns {'call', attempt, attempt of this life, attempts since the first ambiguous one or -1, seconds left to live,
---          seconds since first seen, mobile, code, purpose, task id, rows spent, replays},
+-- Returns {'call', attempt, submissions of this life, this one included, tries that may have rung, tries that were turned away,
+--          the latest tries in a row as `kind:count`, seconds left to live, seconds since first seen, mobile, code, purpose,
+--          task id, rows spent, replays},
 --      or {'buried', reason, mobile, task id}, {'early'}, {'busy'}, {'accepted'}, {'dead'}, {'conflict'}, {'missing'},
 --         {'newer'}.
 -- Executed twice with one token it answers the same.
@@ -42,7 +43,8 @@ redis.call('HSETNX', record, 'v', version)
 if tag ~= '' then redis.call('HDEL', fetched, tag) end
 
 local r = read(record, 'v', 'state', 'digest', 'mobile', 'code', 'purpose', 'task_id', 'first_seen', 'expires_at',
-  'token', 'attempt', 'life', 'ambiguous', 'ambiguous_from', 'lease_until', 'until', 'spent', 'replays', 'reason')
+  'token', 'attempt', 'life', 'ambiguous', 'ambiguous_from', 'turned_away', 'streak', 'lease_until', 'until', 'spent',
+  'replays', 'reason')
 if tonumber(r.v) > tonumber(version) then return { 'newer' } end
 
 if not r.state then
@@ -64,9 +66,8 @@ elseif is_message and r.digest ~= digest then
 end
 
 local function call()
-  local since = r.ambiguous_from and number(r.attempt) - number(r.ambiguous_from) or -1
-  return { 'call', number(r.attempt), number(r.attempt) - number(r.life), since, stamp(number(r.expires_at) - now),
-    stamp(now - number(r.first_seen)), r.mobile, r.code, r.purpose or '', r.task_id or '', r.spent or '',
+  return { 'call', number(r.attempt), number(r.attempt) - number(r.life), number(r.ambiguous), number(r.turned_away),
+    r.streak or '', stamp(number(r.expires_at) - now), stamp(now - number(r.first_seen)), r.mobile, r.code, r.purpose or '', r.task_id or '', r.spent or '',
     number(r.replays) }
 end
 

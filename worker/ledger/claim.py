@@ -3,7 +3,9 @@
 import dataclasses
 import enum
 
+from config.replies import Row, Spends
 from worker.message import VoiceCode
+from worker.retry import Tries
 
 
 class Answer(enum.Enum):
@@ -39,10 +41,14 @@ class Claim:
     voice_code: VoiceCode | None = None
     attempt: int = 0
     """1-based, over all lives."""
-    attempt_of_life: int = 0
-    """1-based, since the first sight or the last replay."""
-    since_ambiguous: int | None = None
-    """Attempts after the first ambiguous one of this life, this one included; None where there was none."""
+    submissions: int = 0
+    """Tries of this life that reached the gateway, this one included as if it did."""
+    rings: int = 0
+    """Earlier tries of this life after which the phone may have rung."""
+    turned_away: int = 0
+    """Earlier tries of this life whose form was turned away unread."""
+    streak: tuple[str, int] = ("", 0)
+    """What the latest tries spent, and how many in a row spent the same."""
     seconds_left: float = 0.0
     """Until the code expires, by the server's clock."""
     age_seconds: float = 0.0
@@ -56,6 +62,17 @@ class Claim:
     mobile: str = dataclasses.field(default="", repr=False)
     """With BURIED: for the log, to be masked."""
 
+    def tries(self, row: Row) -> Tries:
+        """Return what the code has spent in this life once this try has met `row`."""
+        spends, in_a_row = self.streak
+        return Tries(
+            submissions=self.submissions - (row.spends in {Spends.NOTHING, Spends.PLACE}),
+            rings=self.rings + (row.spends is Spends.RING),
+            turned_away=self.turned_away + (row.spends is Spends.PLACE),
+            in_a_row=in_a_row if spends == row.spends.value else 0,
+            rows=self.spent,
+        )
+
 
 def read(answer: list[str], *, key: str, token: str) -> Claim:
     """Return the script's answer as a Claim."""
@@ -64,15 +81,32 @@ def read(answer: list[str], *, key: str, token: str) -> Claim:
         return Claim(answer=kind, key=key, token=token, reason=answer[1], mobile=answer[2], task_id=answer[3])
     if kind is not Answer.CALL:
         return Claim(answer=kind, key=key, token=token)
-    attempt, of_life, since, left, age, mobile, code, purpose, task_id, spent, replays = answer[1:]
+    (
+        attempt,
+        submissions,
+        rings,
+        turned_away,
+        streak,
+        left,
+        age,
+        mobile,
+        code,
+        purpose,
+        task_id,
+        spent,
+        replays,
+    ) = answer[1:]
+    spends, _, in_a_row = streak.partition(":")
     return Claim(
         answer=kind,
         key=key,
         token=token,
         voice_code=VoiceCode(key=key, mobile=mobile, code=code, purpose=purpose or None),
         attempt=int(attempt),
-        attempt_of_life=int(of_life),
-        since_ambiguous=int(since) if int(since) >= 0 else None,
+        submissions=int(submissions),
+        rings=int(rings),
+        turned_away=int(turned_away),
+        streak=(spends, int(in_a_row or 0)),
         seconds_left=float(left),
         age_seconds=float(age),
         spent=tuple(spent.split()),

@@ -61,6 +61,12 @@ local function bury(record, key, due, expiry, dead, now, reason, token)
   index(record, key, dead, now)
 end
 
+-- How many tries in a row spent the same, as `kind:count`.
+local function streak_after(streak, kind)
+  local known, count = string.match(streak or '', '^(%a+):(%d+)$')
+  return kind .. ':' .. (known == kind and tonumber(count) + 1 or 1)
+end
+
 -- Counts a worker's death in mid-call: an ambiguous attempt that nobody will finish.
 local function count_death(record, r)
   local name = 'attempt:' .. r.attempt
@@ -69,17 +75,19 @@ local function count_death(record, r)
   entry.row, entry.kind, entry.ambiguous, entry.ended_at = 'lease_over', 'ambiguous', true, number(r.lease_until)
   r.ambiguous = number(r.ambiguous) + 1
   r.ambiguous_from = r.ambiguous_from or r.attempt
+  r.streak = streak_after(r.streak, 'ring')
   redis.call('HSET', record, name, cjson.encode(entry), 'ambiguous', r.ambiguous, 'ambiguous_from', r.ambiguous_from,
-    'row', 'lease_over', 'scope', 'none', 'reply_code', '', 'reply_message', '')
+    'row', 'lease_over', 'scope', 'none', 'reply_code', '', 'reply_message', '', 'streak', r.streak)
   redis.call('HINCRBY', record, 'ambiguous_total', 1)
   redis.call('HINCRBY', record, 'deaths', 1)
 end
 
--- The reason for which a record may not be called any more, or nil. `r`: attempt, life, ambiguous, ambiguous_from, expires_at.
+-- The reason for which a record may not be called any more, or nil. `r`: attempt, life, ambiguous, expires_at.
+-- `attempt` minus `life` counts submissions: what never reached the gateway moves `life` along.
 local function spent_reason(r, now, ambiguous_retries, max_attempts)
   local rung = number(r.ambiguous) > 0
   if number(r.expires_at) <= now then return rung and 'ambiguous' or 'expired' end
-  if rung and number(r.attempt) >= number(r.ambiguous_from) + ambiguous_retries then return 'ambiguous' end
+  if number(r.ambiguous) > ambiguous_retries then return 'ambiguous' end
   if number(r.attempt) - number(r.life) >= max_attempts then return rung and 'ambiguous' or 'exhausted' end
   return nil
 end

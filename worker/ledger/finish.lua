@@ -12,7 +12,7 @@ local token = ARGV[4] -- of the claim
 local attempt = ARGV[5]
 local outcome = ARGV[6] -- 'accepted', 'retry' or 'dead'
 local attempt_json = ARGV[7] -- holds the token
-local is_ambiguous = ARGV[8] -- '1': the phone may have rung though no reply came
+local kind = ARGV[8] -- what the try spent: 'nothing', 'place', 'submission' or 'ring'
 local delay_seconds = tonumber(ARGV[9]) -- of a retry
 local reason = ARGV[10] -- of a dead letter
 local row = ARGV[11]
@@ -32,7 +32,7 @@ redis.call('ZREM', due, '')
 local entry = 'attempt:' .. attempt
 local written = redis.call('HGET', record, entry)
 if written and string.find(written, token, 1, true) then return { 'done' } end
-local r = read(record, 'state', 'token', 'ambiguous_from', 'spent')
+local r = read(record, 'state', 'token', 'ambiguous_from', 'spent', 'streak')
 
 -- The truth wins: whatever was decided meanwhile, the phone is being called.
 if outcome == 'accepted' then
@@ -59,11 +59,17 @@ if r.state == 'accepted' then return { 'appended' } end
 if r.state ~= 'calling' or r.token ~= token then return { 'fenced', r.state } end
 
 redis.call('HSET', record, 'row', row, 'scope', scope, 'reply_code', reply_code, 'reply_message', reply_message)
-if is_ambiguous == '1' then
+redis.call('HSET', record, 'streak', streak_after(r.streak, kind))
+if kind == 'ring' then
   redis.call('HINCRBY', record, 'ambiguous', 1)
   redis.call('HINCRBY', record, 'ambiguous_total', 1)
   redis.call('HSETNX', record, 'ambiguous_from', attempt)
+elseif r.ambiguous_from then
+  -- Version 0.1.0 counts attempts from here on, and would bury a code that spent no further ring.
+  redis.call('HINCRBY', record, 'ambiguous_from', 1)
 end
+if kind == 'nothing' or kind == 'place' then redis.call('HINCRBY', record, 'life', 1) end
+if kind == 'place' then redis.call('HINCRBY', record, 'turned_away', 1) end
 if spends ~= '' then redis.call('HSET', record, 'spent', (r.spent and r.spent .. ' ' or '') .. spends) end
 
 if outcome == 'dead' then

@@ -73,7 +73,7 @@ class Outcome:
             "attempt": self.claim.attempt,
             "outcome": self.word,
             "attempt_json": self._entry(),
-            "is_ambiguous": "1" if self.ambiguous else "0",
+            "kind": self.row.spends.value,
             "delay_seconds": self.decision.seconds if isinstance(self.decision, RetryIn) else 0,
             "reason": self.decision.reason.value if isinstance(self.decision, GiveUp) else "",
             "row": self.row.name,

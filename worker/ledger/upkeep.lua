@@ -31,7 +31,7 @@ end
 local expired = redis.call('ZRANGEBYSCORE', expiry, '-inf', stamp(now), 'LIMIT', 0, bury_limit)
 for _, key in ipairs(expired) do
   local record = prefix .. key
-  local r = read(record, 'v', 'state', 'lease_until', 'attempt', 'ambiguous', 'ambiguous_from', 'mobile', 'task_id')
+  local r = read(record, 'v', 'state', 'lease_until', 'attempt', 'ambiguous', 'ambiguous_from', 'streak', 'mobile', 'task_id')
   if not r.state then
     forget(key)
   elseif in_call(r) or tonumber(r.v) > tonumber(version) then
