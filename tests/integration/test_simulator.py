@@ -429,31 +429,16 @@ def test_an_outage_may_reset_with_the_form_unread(simulator: RunningSimulator) -
     assert simulator.client.submissions() == []
 
 
-def test_an_outage_may_refuse_connections_and_ends_by_itself(simulator: RunningSimulator) -> None:
-    with connect(simulator) as idle:
-        assert simulator.client.state()["connections_open"] == 2
-        simulator.client.refuse(0.4)
-        with pytest.raises(ConnectionRefusedError):
-            connect(simulator).close()
-        with pytest.raises(ConnectionResetError):
-            idle.recv(1)
-    deadline = time.monotonic() + 5
-    while time.monotonic() < deadline:
-        try:
-            assert reply_code(simulator, signed_form(PLAIN)) == 2
-        except ConnectionRefusedError:
-            time.sleep(0.05)
-        else:
-            return
-    pytest.fail("it did not listen again")
-
-
 @pytest.mark.parametrize(
     ("change", "said"),
     [
         (lambda client: client.script(PLAIN, ["nonsense"]), "no scenario is called 'nonsense'"),
         (lambda client: client.account("nonsense"), "no scenario is called"),
         (lambda client: client.outage("nonsense"), "no scenario is called"),
+        (lambda client: client.refuse(share=1.5), "share must be from 0 to 1"),
+        (lambda client: client.getnum(scenario="nonsense"), "no scenario is called"),
+        (lambda client: client.client_address("10.0.0.2", "nonsense"), "no scenario is called"),
+        (lambda client: client.balance(1, account="C99999999"), "no account is called 'C99999999'"),
         (lambda client: client.rates({"0": 0.7, "2": 0.7}), "sum at most 1"),
     ],
 )

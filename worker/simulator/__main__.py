@@ -3,61 +3,104 @@
 import argparse
 import asyncio
 import functools
+import json
 import os
 import signal
 import ssl
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from worker.simulator.journal import DEFAULT_BALANCE, Journal
+from worker.simulator.accounts import DEFAULT_BALANCE, Account
+from worker.simulator.control import carry_out
+from worker.simulator.journal import Journal
 from worker.simulator.rules import Rules
 from worker.simulator.server import Simulator
 
 _PARENT_CHECK_SECONDS: Final = 0.3
+_EPILOG: Final = """\
+--at plays an incident without anybody at the control API. An account that runs dry after 40 calls
+and is topped up after a minute, and an outage:
+
+  --balance 40 --at 60 account '{"top_up": 500}' --at 90 outage '{"scenario": "refuse", "seconds": 45}'
+
+docs/replies.md has the control API and the scenarios.
+"""
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m worker.simulator", description="A working imitation of the gateway."
+        prog="python -m worker.simulator",
+        description="A working imitation of the gateway.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
     add("--host", default="127.0.0.1")
     add("--port", type=int, default=0, help="0: a free one (default)")
-    add("--account", required=True, help="the APIID it knows")
+    add("--control-port", type=int, default=0, help="a port of the control API's own; 0: a free one")
+    add("--account", required=True, help="the APIID that it knows")
     add("--apikey", required=True, help="and its APIKEY")
-    add("--journal", type=Path, help="file of submissions; one that is there is gone on with")
-    add("--balance", type=int, default=DEFAULT_BALANCE, help="calls left at first")
+    add(
+        "--other-account",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("APIID", "APIKEY"),
+        help="a further account",
+    )
+    add("--journal", type=Path, help="file of submissions; an existing one is carried on")
+    add("--balance", type=int, default=DEFAULT_BALANCE, help="calls left in each account at first")
     add("--latency", type=float, default=0.0, help="seconds before each reply")
-    add("--signature-age", type=float, default=300.0, help="seconds that a signature's time may be off")
-    add("--per-second", type=int, default=1, help="submissions a second to one number before 4080; 0: any")
+    add("--signature-age", type=float, default=300.0, help="seconds by which a signature's time may be off")
+    add(
+        "--per-second",
+        type=int,
+        default=1,
+        help="submissions a second to one number before 4080; 0: no limit",
+    )
     add(
         "--per-minute",
         type=int,
         default=10,
-        help="submissions a minute to one number before the account freezes; 0: any",
+        help="submissions a minute to one number before the account is frozen (408); 0: no limit",
     )
     add(
         "--wrong-keys",
         type=int,
         default=0,
-        help="wrong keys in a row before the account freezes; 0: any (default)",
+        help="wrong keys in a row before the account is frozen (408); 0: no limit (default)",
     )
     add(
-        "--allow-plain-http",
-        action="store_true",
-        help="take the APIKEY itself over http; else only signatures",
+        "--at",
+        nargs=3,
+        action="append",
+        default=[],
+        metavar=("SECONDS", "REQUEST", "BODY"),
+        help="carry out a request of the control API, e.g. account, address, outage, rates, script",
     )
+    add("--allow-plain-http", action="store_true", help="accept the APIKEY itself over http")
     add("--tls-cert", type=Path, help="serve https with this certificate")
     add("--tls-key", type=Path, help="and its key")
-    add("--tell", action="store_true", help="print a line for each submission")
+    add("--verbose", action="store_true", help="print a line for each submission")
     add("--parent-pid", type=int, help="end when this process has ended")
-    return parser.parse_args()
+    given = parser.parse_args()
+    try:
+        given.at = [(float(seconds), request, json.loads(body)) for seconds, request, body in given.at]
+    except ValueError as error:
+        parser.error(f"--at takes seconds, a request and its body in JSON: {error}")
+    return given
 
 
-def _tell(line: str) -> None:
+def _say(line: str) -> None:
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
+
+
+def _complain(line: str) -> None:
+    sys.stderr.write(f"simulator: {line}\n")
+    sys.stderr.flush()
 
 
 def _parent_gone(pid: int) -> bool:
@@ -78,7 +121,16 @@ def _watch_parent(pid: int, *, was_parent: bool, stop: asyncio.Event) -> None:
     asyncio.get_running_loop().call_later(_PARENT_CHECK_SECONDS, later)
 
 
-async def _serve(given: argparse.Namespace, simulator: Simulator) -> int:
+def _incident(simulator: Simulator, request: str, body: Mapping[str, Any]) -> bool:
+    try:
+        carry_out(simulator, "POST", request, body)
+    except (LookupError, ValueError) as error:
+        _complain(f"--at {request}: {error}")
+        return False
+    return True
+
+
+async def _serve(given: argparse.Namespace, journal: Journal, rules: Rules) -> int:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -87,16 +139,27 @@ async def _serve(given: argparse.Namespace, simulator: Simulator) -> int:
     if given.tls_cert:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.load_cert_chain(given.tls_cert, given.tls_key)
+    simulator = Simulator(
+        rules,
+        journal,
+        context=context,
+        latency_seconds=given.latency,
+        say=_say if given.verbose else None,
+    )
     try:
-        port = await simulator.listen(given.host, given.port, context)
+        port, control_port = simulator.listen(given.host, given.port, given.control_port)
     except OSError as error:
-        sys.stderr.write(
-            f"simulator: cannot listen on {given.host}:{given.port}: {error.strerror or error}\n"
-        )
+        _complain(f"cannot listen on {given.host}:{given.port}: {error.strerror or error}")
         return 1
+    for seconds, request, body in given.at:
+        if seconds > 0:
+            loop.call_later(seconds, _incident, simulator, request, body)
+        elif not _incident(simulator, request, body):
+            return 1
     if given.parent_pid:
         _watch_parent(given.parent_pid, was_parent=os.getppid() == given.parent_pid, stop=stop)
-    _tell(f"simulator ready {'https' if context else 'http'}://{given.host}:{port}")
+    _say(f"simulator ready {'https' if context else 'http'}://{given.host}:{port}")
+    _say(f"control http://{given.host}:{control_port}/_simulator/")
     await stop.wait()
     simulator.close()
     return 0
@@ -106,19 +169,16 @@ def main() -> int:
     """Run; return the exit status."""
     given = _arguments()
     rules = Rules(
-        account=given.account,
-        apikey=given.apikey,
         signature_age_seconds=given.signature_age,
         per_second=given.per_second,
         per_minute=given.per_minute,
         wrong_keys=given.wrong_keys,
         plain_key_over_http=given.allow_plain_http,
     )
-    with Journal(balance=given.balance, file=given.journal) as journal:
-        simulator = Simulator(
-            rules, journal, latency_seconds=given.latency, tell=_tell if given.tell else None
-        )
-        return asyncio.run(_serve(given, simulator))
+    pairs = [(given.account, given.apikey), *given.other_account]
+    accounts = [Account(name=name, apikeys=(key,), balance=given.balance) for name, key in pairs]
+    with Journal(accounts, file=given.journal) as journal:
+        return asyncio.run(_serve(given, journal, rules))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The gateway's reply bodies: JSON and XML, in every form that was ever seen."""
+"""The gateway's reply bodies, in JSON and XML."""
 
 import dataclasses
 import json
@@ -14,13 +14,13 @@ NAMESPACES: Final = ("http://106.ihuyi.com/", "http://106.ihuyi.cn/", "http://12
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What a reply says, whatever its form."""
+    """The content of a reply, whatever its form."""
 
     code: int
     message: str
     voice_id: str = "0"
     balance: int | None = None
-    """Set in the reply to GetNum, which has it in place of the id."""
+    """Only in the reply to GetNum, in place of the id."""
 
 
 def as_object(answer: Answer, *, id_name: str = "smsid") -> dict[str, Any]:
@@ -30,7 +30,7 @@ def as_object(answer: Answer, *, id_name: str = "smsid") -> dict[str, Any]:
 
 
 def as_json(fields: dict[str, Any]) -> str:
-    """Return JSON as the gateway writes it: Chinese in clear, no spaces."""
+    """Return JSON as the gateway writes it: unescaped Chinese, no spaces."""
     return json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
 
 
@@ -52,7 +52,7 @@ def as_xml(
 
 
 def plain(answer: Answer, asked_format: str) -> tuple[bytes, str]:
-    """Return body and content type of a reply in its everyday form: JSON where it was asked for, else XML."""
+    """Return body and content type of a usual reply: JSON if it was asked for, else XML."""
     if asked_format == "json":
         return as_json(as_object(answer)).encode(), JSON
     return as_xml(answer).encode(), XML

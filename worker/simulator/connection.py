@@ -1,4 +1,4 @@
-"""One connection to the simulator: requests in, and what was chosen for each performed byte by byte."""
+"""One connection to the simulator: reads requests, and sends each response piece by piece."""
 
 import asyncio
 import socket
@@ -18,24 +18,26 @@ _RESET_BEFORE_READING: Final = "reset_before_reading"
 
 
 class Connection(asyncio.Protocol):
-    """One connection: one request after the other, and no reply before the last one has ended."""
+    """One connection, one request at a time. `control`: it came in on the control port."""
 
-    def __init__(self, simulator: "Simulator") -> None:
+    def __init__(self, simulator: "Simulator", *, control: bool = False) -> None:
         self._simulator = simulator
+        self._control = control
         self._buffer = bytearray()
         self._head: Head | None = None
         self._busy = False
         self._controlling = False
         self._timer: asyncio.TimerHandle | None = None
         self._transport: Any = None
-        self._port = 0
+        self._peer = ("", 0)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Remember the connection."""
         self._transport = transport
-        self._port = int(transport.get_extra_info("peername")[1])
-        self._simulator.connections.add(self)
-        self._simulator.connections_opened += 1
+        self._peer = tuple(transport.get_extra_info("peername")[:2])
+        if not self._control:
+            self._simulator.connections.add(self)
+            self._simulator.connections_opened += 1
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget it, and whatever was still to be sent."""
@@ -55,7 +57,7 @@ class Connection(asyncio.Protocol):
         self._transport.abort()
 
     def drop_unless_controlling(self) -> None:
-        """Reset the connection, save one that carried a control request."""
+        """Reset the connection unless it carried a control request."""
         if not self._controlling:
             self._end(Ending.RESET)
 
@@ -71,7 +73,7 @@ class Connection(asyncio.Protocol):
                 return
             self._controlling = self._head.path.startswith(PREFIX)
             if self._simulator.outage == _RESET_BEFORE_READING and not self._controlling:
-                # Here, unlike in a scenario for one number, the form is still unread.
+                # Only as an outage is the form still unread; a scenario for one number has read it.
                 self._end(Ending.RESET)
                 return
         if len(self._buffer) < self._head.length:
@@ -80,12 +82,13 @@ class Connection(asyncio.Protocol):
         body = bytes(self._buffer[: head.length])
         del self._buffer[: head.length]
         self._busy = True
-        response = self._simulator.answer(head, body, self._port)
+        peer = (head.address or self._peer[0], self._peer[1])
+        response = self._simulator.answer(head, body, peer, only_control=self._control)
         ending = response.ending if head.keep_alive or response.ending is Ending.RESET else Ending.CLOSE
         self._send(response.steps, ending)
 
     def _send(self, steps: tuple[tuple[float, bytes], ...], ending: Ending) -> None:
-        """Send what needs no pause, and leave the rest to a timer."""
+        """Send the steps that need no pause, and leave the rest to a timer."""
         for index, (pause, data) in enumerate(steps):
             if pause:
                 rest = ((0.0, data), *steps[index + 1 :])

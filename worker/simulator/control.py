@@ -1,4 +1,4 @@
-"""The control API under `/_simulator/`: what a test, the demo or an operator may ask of the simulator."""
+"""The control API under `/_simulator/`, for tests, the demo and operators."""
 
 import dataclasses
 import json
@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs
 
-from worker.simulator.bodies import JSON
-from worker.simulator.scenarios import find
+from worker.simulator import panel
+from worker.simulator.bodies import HTML, JSON
 from worker.simulator.wire import Head, Response, http_reply
 
 if TYPE_CHECKING:
@@ -15,49 +15,79 @@ if TYPE_CHECKING:
 
 PREFIX: Final = "/_simulator/"
 REFUSE: Final = "refuse"
+"""The outage in which nobody listens on the gateway's port."""
 
 API: Final = (
-    ("GET", "state", "", "the account, rates, outage, and counts of submissions, calls and connections"),
+    ("GET", "", "", "a page for a browser, from which the requests below can be sent"),
+    ("GET", "state", "", "accounts, addresses, rates, outage, and counts of submissions, calls and connections"),
     ("GET", "submissions?mobile=&after=", "", "every form that arrived, oldest first; `after`: leave out so many"),
     ("GET", "calls?mobile=&after=", "", "only those for which a phone was called"),
-    ("POST", "script", '`{"mobile": "13800138000", "scenarios": ["0", "silent:3", "2"]}`', "scenarios for one number, one a submission, then accepted"),
-    ("POST", "rates", '`{"rates": {"0": 0.1, "reset_after_reading": 0.05}, "seed": 1}`', "scenarios by chance, for numbers without a scenario of their own"),
-    ("POST", "account", '`{"scenario": "4050", "balance": 3}`', "one scenario for every submission; `null` mends it; calls left (at 0: 4051)"),
-    ("POST", "outage", '`{"scenario": "http_503"}`', "the whole gateway: any scenario, e.g. `silent:600`, `reset_before_reading`; `null` ends it"),
-    ("POST", "outage", '`{"scenario": "refuse", "seconds": 2}`', "nobody listens, this API included, for so long"),
-    ("POST", "reset", "`{}`", "forget everything, submissions included"),
+    ("POST", "script", '{"mobile": "13800138000", "scenarios": ["0", "silent:3", "2"]}', "scenarios for one number, one a submission; after them it is accepted"),
+    ("POST", "rates", '{"rates": {"0": 0.1, "reset_after_reading": 0.05}, "seed": 1}', "scenarios by chance, for numbers that have none of their own"),
+    ("POST", "account", '{"balance": 3}', "calls left; each accepted call takes one, and at 0 the reply is 4051"),
+    ("POST", "account", '{"top_up": 500}', "add calls"),
+    ("POST", "account", '{"scenario": "4050"}', "every submission meets it; `null` mends the account, a frozen one, too"),
+    ("POST", "account", '{"getnum_balance": 500, "getnum_scenario": null}', "what GetNum says, whatever Submit does; `null`: the truth"),
+    ("POST", "account", '{"account": "APIID", "apikeys": ["new", "old"]}', "the keys that are valid now; any of the fields above may go with `account`, else the first account is meant"),
+    ("POST", "address", '{"address": "10.0.0.2", "scenario": "4052"}', "what submissions from one client address meet; `null` ends it"),
+    ("POST", "outage", '{"scenario": "http_502", "seconds": 45}', "what every request meets: any scenario, e.g. `0`, `html`, `silent:600`, `reset_before_reading`; without `seconds` until `null`"),
+    ("POST", "outage", '{"scenario": "refuse", "seconds": 45}', "nobody listens; open connections are reset"),
+    ("POST", "outage", '{"scenario": "refuse", "share": 0.3, "seed": 1}', "connections are refused at random; each reply closes its connection meanwhile"),
+    ("POST", "reset", "{}", "forget everything, submissions included"),
 )  # fmt: skip
-"""(method, path below PREFIX, body, what it does)"""
+"""(method, path below PREFIX, example of a body, what it does)"""
 
 Handler = Callable[["Simulator", Mapping[str, Any]], dict[str, Any]]
 
 
 def answer(simulator: "Simulator", head: Head, body: bytes) -> Response:
-    """Carry out one control request."""
+    """Return the response to one control request."""
     name = head.path.removeprefix(PREFIX)
-    handler = _HANDLERS.get((head.method, name))
-    if handler is None:
-        known = ", ".join(f"{method} {path.partition('?')[0]}" for method, path, _body, _text in API)
-        return _json(404, {"error": f"no such request; there are: {known}"})
+    if (head.method, name) == ("GET", ""):
+        return _reply(200, panel.page(API).encode(), HTML)
+    query = {key: values[-1] for key, values in parse_qs(head.query).items()}
     try:
-        query = {key: values[-1] for key, values in parse_qs(head.query).items()}
         given = json.loads(body or b"{}") if head.method == "POST" else query
-        return _json(200, handler(simulator, given))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        return _json(400, {"error": f"{type(error).__name__}: {error}"})
+        status, value = 200, carry_out(simulator, head.method, name, given)
+    except LookupError as error:
+        status, value = 404, {"error": str(error.args[0])}
+    except ValueError as error:
+        status, value = 400, {"error": f"ValueError: {error}"}
+    return _reply(status, json.dumps(value).encode(), JSON)
 
 
-def _json(status: int, value: Any) -> Response:
-    return Response(steps=((0.0, http_reply(status, json.dumps(value).encode(), JSON)),))
+def carry_out(simulator: "Simulator", method: str, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Carry out one request and return its answer.
+
+    Raises LookupError if there is no such request, ValueError if its body cannot be used.
+    """
+    handler = _HANDLERS.get((method, name))
+    if handler is None:
+        known = ", ".join(dict.fromkeys(f"{method} {path.partition('?')[0]}" for method, path, *_ in API))
+        message = f"no such request; there are: {known}"
+        raise LookupError(message)
+    try:
+        return handler(simulator, given)
+    except (KeyError, TypeError, AttributeError) as error:
+        message = f"the body cannot be used: {type(error).__name__}: {error}"
+        raise ValueError(message) from None
+
+
+def _reply(status: int, body: bytes, content_type: str) -> Response:
+    return Response(steps=((0.0, http_reply(status, body, content_type)),))
 
 
 def _state(simulator: "Simulator", _given: Mapping[str, Any]) -> dict[str, Any]:
     journal = simulator.journal
+    accounts = {name: account.state() for name, account in journal.accounts.items()}
     return {
-        "account": {"scenario": journal.account_scenario, "balance": journal.balance},
+        "account": next(iter(accounts.values())),
+        "accounts": accounts,
+        "addresses": journal.addresses,
         "rates": journal.rates,
         "scripts": sum(bool(script) for script in journal.scripts.values()),
         "outage": simulator.outage,
+        "refused_share": simulator.listener.refused_share,
         "submissions": len(journal.submissions),
         "calls": journal.calls,
         "redirects_followed": simulator.redirects_followed,
@@ -81,22 +111,25 @@ def _calls(simulator: "Simulator", given: Mapping[str, Any]) -> dict[str, Any]:
 def _change(what: str) -> Handler:
     def handler(simulator: "Simulator", given: Mapping[str, Any]) -> dict[str, Any]:
         simulator.journal.change(what, given)
-        if what == "reset":
-            simulator.outage = None
-            simulator.redirects_followed = 0
         return _state(simulator, {})
 
     return handler
 
 
+def _reset(simulator: "Simulator", given: Mapping[str, Any]) -> dict[str, Any]:
+    simulator.begin_outage(None)
+    simulator.redirects_followed = 0
+    return _change("reset")(simulator, given)
+
+
 def _outage(simulator: "Simulator", given: Mapping[str, Any]) -> dict[str, Any]:
-    scenario = given["scenario"]
-    if scenario == REFUSE:
-        simulator.refuse(float(given["seconds"]))
-        return _state(simulator, {})
-    if scenario is not None:
-        find(str(scenario))
-    simulator.outage = scenario
+    seconds = given.get("seconds")
+    simulator.begin_outage(
+        given["scenario"],
+        seconds=None if seconds is None else float(seconds),
+        share=float(given.get("share", 1)),
+        seed=int(given.get("seed", 0)),
+    )
     return _state(simulator, {})
 
 
@@ -107,6 +140,7 @@ _HANDLERS: Final[dict[tuple[str, str], Handler]] = {
     ("POST", "script"): _change("script"),
     ("POST", "rates"): _change("rates"),
     ("POST", "account"): _change("account"),
-    ("POST", "reset"): _change("reset"),
+    ("POST", "address"): _change("address"),
     ("POST", "outage"): _outage,
+    ("POST", "reset"): _reset,
 }

@@ -1,7 +1,7 @@
-"""The simulator's memory: every submission and the account's state, kept in a journal that survives a kill.
+"""The simulator's memory: submissions, accounts and scripts, kept in a file that survives a kill.
 
-The journal is a file of JSON lines, each appended by one `write` before the reply leaves: submissions, and what the
-control API changed. A simulator that is started on the same file goes on where the last one ended.
+The file has one JSON line for each submission, appended by one `write` before its reply leaves, and
+one for each change by the control API. A simulator started on the same file carries on from it.
 """
 
 import collections
@@ -13,15 +13,15 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Self
 
+from worker.simulator.accounts import Account
 from worker.simulator.scenarios import find
 
 WINDOW_SECONDS: Final = 60.0
-DEFAULT_BALANCE: Final = 1_000_000
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
-    """One form that arrived, and what was done with it. The simulator's own record: number and code in full."""
+    """One form that arrived, and what was done with it. Number and code stand here in full."""
 
     at: float
     """Epoch seconds."""
@@ -29,9 +29,10 @@ class Submission:
     code: str = dataclasses.field(repr=False)
     scenario: str
     source: str
-    """Who chose the scenario: `form`, `outage`, `account`, `rule`, `script`, `number`, `rate` or `none`."""
+    """Who chose the scenario: `form`, `outage`, `address`, `account`, `rule`, `script`, `number`,
+    `rate` or `none`."""
     reply: int | None
-    """The reply code that was sent; None where the client gets none to read."""
+    """The reply code that was sent; None if the client gets none to read."""
     called: bool
     """Whether a call was placed: 2 was answered, or would have been."""
     voice_id: str
@@ -40,14 +41,21 @@ class Submission:
     method: str
     """POST or GET."""
     port: int
-    """The client's, which tells connections apart."""
+    """The client's port, which tells connections apart."""
+    account: str = ""
+    """The APIID of the form."""
+    address: str = ""
+    """The client's address."""
 
 
 class Journal:
-    """Submissions, scripts, rates and the account. Raises ValueError where a change names no scenario."""
+    """Submissions, scripts, rates and accounts. The first account is the default one.
 
-    def __init__(self, *, balance: int = DEFAULT_BALANCE, file: Path | None = None) -> None:
-        self._first_balance = balance
+    Raises ValueError for a change that names an unknown scenario or account.
+    """
+
+    def __init__(self, accounts: Sequence[Account], *, file: Path | None = None) -> None:
+        self._first = tuple(account.copy() for account in accounts)
         self._file: int | None = None
         self._forget()
         if file is not None:
@@ -57,32 +65,32 @@ class Journal:
     def _forget(self) -> None:
         self.submissions: list[Submission] = []
         self.calls = 0
-        self.balance = self._first_balance
-        self.account_scenario: str | None = None
+        self.accounts = {account.name: account.copy() for account in self._first}
+        self.addresses: dict[str, str] = {}
+        """Client addresses that the gateway refuses, or treats badly, and the scenario of each."""
         self.rates: dict[str, float] = {}
         self.scripts: dict[str, collections.deque[str]] = {}
-        self.wrong_keys = 0
         self._random = random.Random(0)
-        self._recent: dict[str, collections.deque[float]] = {}
+        self._recent: dict[tuple[str, str], collections.deque[float]] = {}
         self._magic: collections.Counter[str] = collections.Counter()
 
     def write(self, submission: Submission) -> None:
-        """Put a submission on the journal, then into memory."""
+        """Append a submission to the file, then remember it."""
         self._append({field: getattr(submission, field) for field in _FIELDS})
         self._remember(submission)
 
     def change(self, what: str, body: Mapping[str, Any]) -> None:
-        """Carry out one change (`script`, `account`, `rates` or `reset`) and put it on the journal."""
+        """Carry out one change, a key of `_CHANGES`, and append it to the file."""
         _CHANGES[what](self, body)
         self._append({"change": what, "body": dict(body)})
 
-    def freeze(self, scenario: str) -> None:
-        """Freeze the account, as the gateway does by itself, until somebody mends it."""
-        self.change("account", {"scenario": scenario})
+    def freeze(self, account: Account, scenario: str) -> None:
+        """Freeze an account, as the provider does by itself, until somebody mends it."""
+        self.change("account", {"account": account.name, "scenario": scenario})
 
-    def recent(self, mobile: str, now: float, seconds: float) -> int:
-        """Return how many submissions for a number came within the last `seconds` (60 at most), the present one not counted."""
-        return sum(at > now - seconds for at in self._recent.get(mobile, ()))
+    def recent(self, account: str, mobile: str, now: float, seconds: float) -> int:
+        """Return how many submissions to a number came in the last `seconds` (60 at most)."""
+        return sum(at > now - seconds for at in self._recent.get((account, mobile), ()))
 
     def scripted(self, mobile: str) -> str | None:
         """Return the next scenario of a number's script. It is used up once it is written."""
@@ -90,7 +98,7 @@ class Journal:
         return script[0] if script else None
 
     def magic_count(self, mobile: str) -> int:
-        """Return how often a magic number had its scenario."""
+        """Return how often a magic number has met its scenario."""
         return self._magic[mobile]
 
     def drawn(self) -> str | None:
@@ -105,7 +113,7 @@ class Journal:
         return None
 
     def close(self) -> None:
-        """Close the journal."""
+        """Close the file."""
         if self._file is not None:
             os.close(self._file)
             self._file = None
@@ -132,15 +140,17 @@ class Journal:
 
     def _remember(self, submission: Submission) -> None:
         self.submissions.append(submission)
+        account = self.accounts.get(submission.account)
         if submission.called:
             self.calls += 1
-            self.balance = max(0, self.balance - 1)
+            if account is not None:
+                account.balance = max(0, account.balance - 1)
         if submission.source == "script":
             self.scripts[submission.mobile].popleft()
         elif submission.source == "number":
             self._magic[submission.mobile] += 1
-        if submission.source not in {"form", "outage"}:
-            times = self._recent.setdefault(submission.mobile, collections.deque())
+        if submission.source not in {"form", "outage", "address"}:
+            times = self._recent.setdefault((submission.account, submission.mobile), collections.deque())
             while times and times[0] <= submission.at - WINDOW_SECONDS:
                 times.popleft()
             times.append(submission.at)
@@ -151,15 +161,21 @@ class Journal:
         self.scripts[str(mobile)] = collections.deque(scenarios)
 
     def _change_account(self, body: Mapping[str, Any]) -> None:
-        if "scenario" in body:
-            if body["scenario"] is not None:
-                _check_names([body["scenario"]])
-            else:
-                self._recent.clear()
-                self.wrong_keys = 0
-            self.account_scenario = body["scenario"]
-        if "balance" in body:
-            self.balance = int(body["balance"])
+        name = body.get("account") or self._first[0].name
+        if name not in self.accounts:
+            message = f"no account is called {name!r}; there are: {', '.join(self.accounts)}"
+            raise ValueError(message)
+        self.accounts[name].change(body)
+        if "scenario" in body and body["scenario"] is None:
+            self._recent = {key: times for key, times in self._recent.items() if key[0] != name}
+
+    def _change_address(self, body: Mapping[str, Any]) -> None:
+        address, scenario = str(body["address"]), body["scenario"]
+        if scenario is None:
+            self.addresses.pop(address, None)
+            return
+        _check_names([scenario])
+        self.addresses[address] = str(scenario)
 
     def _change_rates(self, body: Mapping[str, Any]) -> None:
         rates = {str(scenario): float(rate) for scenario, rate in body["rates"].items()}
@@ -183,6 +199,7 @@ _FIELDS: Final = tuple(field.name for field in dataclasses.fields(Submission))
 _CHANGES: Final[dict[str, Callable[[Journal, Mapping[str, Any]], None]]] = {
     "script": Journal._change_script,  # noqa: SLF001 - the table of this module's own changes
     "account": Journal._change_account,  # noqa: SLF001 - the same
+    "address": Journal._change_address,  # noqa: SLF001 - the same
     "rates": Journal._change_rates,  # noqa: SLF001 - the same
     "reset": Journal._change_reset,  # noqa: SLF001 - the same
 }

@@ -1,4 +1,4 @@
-"""The gateway's own judgement of a form: what it refuses, in which order, and what freezes the account."""
+"""The gateway's judgement of a form: what it refuses, in which order, what freezes an account."""
 
 import dataclasses
 import hashlib
@@ -8,13 +8,15 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from config.masking import MOBILE_PATTERN
+from worker.simulator.accounts import Account
 from worker.simulator.journal import Journal
 from worker.simulator.scenarios import ACCEPTED, of_number
 
 _CODE: Final = re.compile(r"[0-9]{4,6}")
 _MOBILE: Final = re.compile(MOBILE_PATTERN)
 _TIME: Final = re.compile(r"[0-9]{10}")
-_BALANCE_SCENARIOS: Final = {
+_FROZEN: Final = "408"
+_GETNUM_CODES: Final = {
     "400": "400",
     "401": "401",
     "402": "402",
@@ -23,24 +25,22 @@ _BALANCE_SCENARIOS: Final = {
     "408": "4050",
     "4052": "400",
 }
-"""What a balance query answers while the whole account is in a scenario; it knows fewer codes than Submit."""
+"""What GetNum answers while submissions meet a reply code: it knows fewer codes than Submit."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """What the simulated gateway insists on. Limits of 0 are off."""
+    """The limits of the simulated gateway. A limit of 0 is off."""
 
-    account: str
-    apikey: str = dataclasses.field(repr=False)
     signature_age_seconds: float = 300.0
     per_second: int = 1
-    """Submissions to one number within a second; one more is answered 4080."""
+    """Submissions to one number within a second. One more is answered 4080."""
     per_minute: int = 10
-    """Submissions to one number within a minute; one more freezes the account (408)."""
+    """Submissions to one number within a minute. One more freezes the account (408)."""
     wrong_keys: int = 0
-    """So many wrong keys in a row freeze the account (4050)."""
+    """So many wrong keys in a row freeze the account (408)."""
     plain_key_over_http: bool = False
-    """Whether the APIKEY itself is taken without TLS."""
+    """Whether the APIKEY itself is accepted without TLS."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,37 +54,43 @@ class Verdict:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Received:
-    """One request as it is judged."""
+    """One request to be judged."""
 
     form: Mapping[str, str] = dataclasses.field(repr=False)
     at: float
     """Epoch seconds."""
     secure: bool
-    """It came over TLS."""
+    """Whether it came over TLS."""
+    address: str = ""
+    """The client's address."""
     outage: str | None = None
-    """The scenario of the whole gateway, where one is on."""
+    """The scenario of the whole gateway during an outage."""
 
 
 def judge(received: Received, rules: Rules, journal: Journal) -> Verdict:
     """Choose the scenario for one Submit.
 
-    1. An outage of the whole gateway. 2. Credentials. 3. Number and code. 4. The account's state. 5. How often this
-    number was tried. 6. Its script. 7. Its magic. 8. The rates. 9. Accepted.
+    1. An outage of the whole gateway. 2. The client's address. 3. Credentials. 4. Number and code.
+    5. The account's state. 6. How often this number was tried. 7. The number's script. 8. The
+    number's magic. 9. The rates. 10. Accepted.
     """
     form = received.form
     mobile, code = form.get("mobile", ""), form.get("content", "")
-    wrong, signature = _credentials(received, rules, mobile + code)
+    account = journal.accounts.get(form.get("account", ""))
+    wrong, signature = _credentials(received, rules, account, mobile + code)
     if received.outage is not None:
         return Verdict(scenario=received.outage, source="outage", signature=signature)
+    if received.address in journal.addresses:
+        return Verdict(scenario=journal.addresses[received.address], source="address", signature=signature)
     refusal = wrong or _malformed(mobile, code)
-    if refusal:
-        if wrong in {"405", "40502"} and form["account"] == rules.account:
-            _count_wrong_key(rules, journal)
-        return Verdict(scenario=refusal, source="form", signature=signature)
-    journal.wrong_keys = 0
+    if account is None or refusal:
+        if account is not None and wrong in {"405", "40502"}:
+            _count_wrong_key(account, rules, journal)
+        return Verdict(scenario=refusal or "405", source="form", signature=signature)
+    account.wrong_keys = 0
     choices: tuple[tuple[str, Callable[[], str | None]], ...] = (
-        ("account", lambda: journal.account_scenario or (None if journal.balance > 0 else "4051")),
-        ("rule", lambda: _too_often(mobile, rules, journal, received.at)),
+        ("account", lambda: account.scenario or (None if account.balance > 0 else "4051")),
+        ("rule", lambda: _too_often(account, mobile, rules, journal, received.at)),
         ("script", lambda: journal.scripted(mobile)),
         ("number", lambda: _magic(mobile, journal)),
         ("rate", journal.drawn),
@@ -96,25 +102,34 @@ def judge(received: Received, rules: Rules, journal: Journal) -> Verdict:
     return Verdict(scenario=ACCEPTED, source="none", signature=signature)
 
 
-def judge_balance(received: Received, rules: Rules, journal: Journal) -> str:
-    """Choose the scenario for one GetNum; `2` with a balance is the everyday one."""
-    wrong, _signature = _credentials(received, rules, "")
-    return received.outage or wrong or _BALANCE_SCENARIOS.get(journal.account_scenario or "", ACCEPTED)
+def judge_getnum(received: Received, rules: Rules, journal: Journal) -> str:
+    """Choose the scenario for one GetNum. `2` with a balance is the usual one."""
+    account = journal.accounts.get(received.form.get("account", ""))
+    wrong, _signature = _credentials(received, rules, account, "")
+    address = journal.addresses.get(received.address)
+    if address in _GETNUM_CODES:
+        address = _GETNUM_CODES[address]
+    known = received.outage or address or wrong
+    if known or account is None:
+        return known or "405"
+    return account.getnum_scenario or _GETNUM_CODES.get(account.scenario or "", ACCEPTED)
 
 
-def _credentials(received: Received, rules: Rules, signed: str) -> tuple[str | None, str]:
-    """Return the reply code of a refusal, or None, and the form of the signature."""
-    account, password, time = (received.form.get(name, "") for name in ("account", "password", "time"))
-    if not account or not password:
-        return ("402" if account else "401"), "wrong"
-    if account == rules.account and _same(password, rules.apikey):
-        return (None if received.secure or rules.plain_key_over_http else "405"), "plain"
-    if account != rules.account or not time:
+def _credentials(
+    received: Received, rules: Rules, account: Account | None, signed: str
+) -> tuple[str | None, str]:
+    """Return the reply code of a refusal, or None, and the kind of the signature."""
+    name, password, time = (received.form.get(field, "") for field in ("account", "password", "time"))
+    if not name or not password:
+        return ("402" if name else "401"), "wrong"
+    if account is None:
         return "405", "wrong"
-    if not _same(
-        password,
-        hashlib.md5(f"{account}{rules.apikey}{signed}{time}".encode(), usedforsecurity=False).hexdigest(),
-    ):
+    if any(_same(password, key) for key in account.apikeys):
+        return (None if received.secure or rules.plain_key_over_http else "405"), "plain"
+    if not time:
+        return "405", "wrong"
+    texts = (f"{name}{key}{signed}{time}".encode() for key in account.apikeys)
+    if not any(_same(password, hashlib.md5(text, usedforsecurity=False).hexdigest()) for text in texts):
         return "40502", "wrong"
     fresh = _TIME.fullmatch(time) and abs(received.at - int(time)) <= rules.signature_age_seconds
     return (None if fresh else "40501"), "dynamic"
@@ -134,17 +149,18 @@ def _malformed(mobile: str, code: str) -> str | None:
     return None if _CODE.fullmatch(code) else "4070"
 
 
-def _count_wrong_key(rules: Rules, journal: Journal) -> None:
-    journal.wrong_keys += 1
-    if rules.wrong_keys and journal.wrong_keys >= rules.wrong_keys:
-        journal.freeze("4050")
+def _count_wrong_key(account: Account, rules: Rules, journal: Journal) -> None:
+    account.wrong_keys += 1
+    if rules.wrong_keys and account.wrong_keys >= rules.wrong_keys:
+        journal.freeze(account, _FROZEN)
 
 
-def _too_often(mobile: str, rules: Rules, journal: Journal, now: float) -> str | None:
-    if rules.per_minute and journal.recent(mobile, now, 60.0) >= rules.per_minute:
-        journal.freeze("408")
-        return "408"
-    return "4080" if rules.per_second and journal.recent(mobile, now, 1.0) >= rules.per_second else None
+def _too_often(account: Account, mobile: str, rules: Rules, journal: Journal, now: float) -> str | None:
+    if rules.per_minute and journal.recent(account.name, mobile, now, 60.0) >= rules.per_minute:
+        journal.freeze(account, _FROZEN)
+        return _FROZEN
+    too_soon = rules.per_second and journal.recent(account.name, mobile, now, 1.0) >= rules.per_second
+    return "4080" if too_soon else None
 
 
 def _magic(mobile: str, journal: Journal) -> str | None:

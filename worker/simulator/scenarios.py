@@ -1,11 +1,12 @@
-"""What can be shown: every row of the table, what the network can do instead, every form of an accepted reply.
+"""Scenarios: each row of the table, each fault of a network, each form of an accepted reply.
 
-A scenario is asked for by its name; some take an argument in seconds (`slow:3`). A *magic number* asks for one by itself:
+A scenario has a name; some take an argument in seconds (`slow:3`). A *magic number* is a mobile
+number that asks for one by itself:
 
-    199 k n rrrrrr      k = 0: r = the reply code (100000 is added for a code's second row, the one told apart by its text)
+    199 k n rrrrrr      k = 0: r = the reply code (plus 100000 for the row that its text decides)
                         k = 1: r = index in SYMPTOMS
                         k = 2: r = index in SHAPES
-                        n = 0: always; n = 1 to 9: the first n times, and accepted from then on
+                        n = 0: always; n = 1 to 9: the first n times, then accepted
 """
 
 import dataclasses
@@ -22,29 +23,29 @@ from worker.simulator.wire import Response, http_reply
 
 ACCEPTED: Final = "2"
 UNKNOWN_CODE: Final = 99_999
-"""A reply code that no row has: what is sent for the scenario `unknown`."""
+"""The reply code of the scenario `unknown`: no row has it."""
 
 _UNKNOWN_MESSAGE: Final = "未知错误"
 _VARIANT: Final = 100_000
 _MAGIC: Final = re.compile(r"199([012])([0-9])([0-9]{6})")
 
 Respond = Callable[[Answer, str, float], Response]
-"""(what is, or would have been, answered; the format asked for; the scenario's argument in seconds or 0)"""
+"""(what is or would have been answered, the format asked for, the argument in seconds or 0)"""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """One thing that the simulator can do with a submission."""
+    """One way to answer a submission."""
 
     name: str
     meaning: str
     row: str
-    """Name of the row in `config/replies.py` that a worker should find for it."""
+    """The row of `config/replies.py` that a worker should find for it."""
     code: int | None = None
-    """The reply code that is sent; None where the worker gets none to read."""
+    """The reply code that is sent; None if the worker gets none to read."""
     message: str = ""
     called: bool = False
-    """Whether the phone is called: 2 is answered, or would have been."""
+    """Whether a call is placed: 2 is answered, or would have been."""
     number: str
     """`krrrrrr` of its magic numbers."""
     respond: Respond = dataclasses.field(repr=False)
@@ -114,9 +115,10 @@ _UNKNOWN_ROW: Final = next(row for row in ROWS if row.name == "unknown")
 
 
 def find(name: str) -> tuple[Scenario, float]:
-    """Return the scenario of a name such as `0`, `408/limit`, `silent:3` or `9999` (any code), and its seconds or 0.
+    """Return the scenario of a name, and its seconds or 0.
 
-    Raises ValueError, which lists the names.
+    Names are e.g. `0`, `408/limit`, `silent:3` or `9999` (any code). Raises ValueError, which lists
+    them.
     """
     bare, colon, argument = name.partition(":")
     if bare in SCENARIOS and (not colon or re.fullmatch(r"\d{1,5}(\.\d{1,3})?", argument)):
@@ -128,7 +130,10 @@ def find(name: str) -> tuple[Scenario, float]:
 
 
 def magic_number(scenario: str, times: int = 0) -> str:
-    """Return the number that asks for a scenario: always, or the first `times` (1 to 9) times. Raises ValueError."""
+    """Return the number that asks for a scenario: always, or the first `times` (1 to 9) times.
+
+    Raises ValueError.
+    """
     if times not in range(10):
         message = f"times must be 0 (always) to 9, not {times}"
         raise ValueError(message)
@@ -137,7 +142,10 @@ def magic_number(scenario: str, times: int = 0) -> str:
 
 
 def of_number(mobile: str) -> tuple[str, int] | None:
-    """Return the scenario's name and how often (0: always) a magic number asks for it; None for any other number."""
+    """Return the scenario's name, and how often a magic number asks for it (0: always).
+
+    None for any other number.
+    """
     match = _MAGIC.fullmatch(mobile)
     if not match:
         return None

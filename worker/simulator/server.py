@@ -1,7 +1,8 @@
-"""The simulator's server: listens, has each request judged, writes it into the journal, and says what is to happen."""
+"""The simulator's server: has each request judged, records it, and returns the response."""
 
 import asyncio
 import dataclasses
+import functools
 import ssl
 import time
 from collections.abc import Callable
@@ -13,15 +14,15 @@ from worker.simulator import bodies, control
 from worker.simulator.bodies import Answer
 from worker.simulator.connection import Connection
 from worker.simulator.journal import Journal, Submission
-from worker.simulator.rules import Received, Rules, judge, judge_balance
+from worker.simulator.listener import Listener
+from worker.simulator.rules import Received, Rules, judge, judge_getnum
 from worker.simulator.scenarios import ACCEPTED_MESSAGE, find
 from worker.simulator.symptoms import REDIRECT_PATH
-from worker.simulator.wire import Head, Response, http_reply
+from worker.simulator.wire import Head, Response, closing, http_reply
 
 GATEWAY_PATH: Final = "/webservice/voice.php"
-_LISTEN_AGAIN_SECONDS: Final = 0.1
 _FIRST_ID: Final = 16_842_079_209_571_524_017
-"""20 digits, as the real ones: more than a signed 64-bit integer holds."""
+"""20 digits, as the real ones have: more than a signed 64-bit integer holds."""
 
 
 def _page(status: int, text: str) -> Response:
@@ -29,91 +30,106 @@ def _page(status: int, text: str) -> Response:
 
 
 class Simulator:
-    """One gateway: rules, journal, outage, and the connections that are open."""
+    """One gateway: its rules, journal, outage, and open connections."""
 
     def __init__(
         self,
         rules: Rules,
         journal: Journal,
         *,
+        context: ssl.SSLContext | None = None,
         latency_seconds: float = 0.0,
-        tell: Callable[[str], None] | None = None,
+        say: Callable[[str], None] | None = None,
     ) -> None:
         self.rules: Final = rules
         self.journal: Final = journal
         self.outage: str | None = None
+        """What every request meets; `control.REFUSE` while the port is closed."""
         self.redirects_followed = 0
         self.connections: set[Connection] = set()
         self.connections_opened = 0
-        self._latency_seconds = latency_seconds
-        self._tell = tell
-        self._ssl: ssl.SSLContext | None = None
-        self._server: asyncio.Server | None = None
-        self._refusing: asyncio.Task[None] | None = None
-        self._address: tuple[str, int] = ("", 0)
+        self.listener: Final = Listener(lambda: Connection(self), context)
+        self._control: Final = Listener(lambda: Connection(self, control=True), None)
+        self._secure: Final = context is not None
+        self._latency_seconds: Final = latency_seconds
+        self._say: Final = say
+        self._outage_end: asyncio.TimerHandle | None = None
 
-    async def listen(self, host: str, port: int, context: ssl.SSLContext | None = None) -> int:
-        """Listen, and return the port (a free one for 0). Raises OSError where it is taken."""
-        self._ssl = context
-        loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(
-            lambda: Connection(self), host, port, ssl=context, backlog=1024
-        )
-        self._address = host, int(self._server.sockets[0].getsockname()[1])
-        return self._address[1]
+    def listen(self, host: str, port: int, control_port: int) -> tuple[int, int]:
+        """Listen, and return the gateway's port and the control API's; 0 stands for a free one.
 
-    def refuse(self, seconds: float) -> None:
-        """Stop listening for a while, and drop every connection."""
-        if self._server is not None:
-            self._server.close()
-        for connection in tuple(self.connections):
-            connection.drop_unless_controlling()
-        if self._refusing is not None:
-            self._refusing.cancel()
-        self._refusing = asyncio.get_running_loop().create_task(self._listen_again(seconds))
+        Raises OSError if a port is taken.
+        """
+        return self.listener.listen(host, port), self._control.listen(host, control_port)
 
-    async def _listen_again(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
-        while True:
-            try:
-                await self.listen(*self._address, self._ssl)
-            except OSError:
-                await asyncio.sleep(_LISTEN_AGAIN_SECONDS)
-            else:
-                return
+    def begin_outage(
+        self, scenario: str | None, *, seconds: float | None = None, share: float = 1.0, seed: int = 0
+    ) -> None:
+        """Begin an outage, or end it with None. After `seconds` it ends. Raises ValueError.
+
+        `share`: with `REFUSE`, the share of connections that are refused.
+        """
+        if scenario not in {None, control.REFUSE}:
+            find(str(scenario))
+        self.listener.refuse(share if scenario == control.REFUSE else 0.0, seed=seed)
+        self.outage = scenario
+        if scenario == control.REFUSE and share == 1:
+            for connection in tuple(self.connections):
+                connection.drop_unless_controlling()
+        if self._outage_end is not None:
+            self._outage_end.cancel()
+            self._outage_end = None
+        if scenario is not None and seconds is not None:
+            end = functools.partial(self.begin_outage, None)
+            self._outage_end = asyncio.get_running_loop().call_later(seconds, end)
 
     def close(self) -> None:
         """Stop listening and close every connection."""
-        if self._refusing is not None:
-            self._refusing.cancel()
-        if self._server is not None:
-            self._server.close()
+        self.listener.close()
+        self._control.close()
         for connection in tuple(self.connections):
             connection.abort()
 
-    def answer(self, head: Head, body: bytes, port: int) -> Response:
-        """Return what happens to one request; a submission is in the journal by then."""
+    def answer(
+        self, head: Head, body: bytes, peer: tuple[str, int], *, only_control: bool = False
+    ) -> Response:
+        """Return the response to one request. A submission stands in the journal by then.
+
+        `peer`: the client's address and port. `only_control`: only the control API is served.
+        """
         if head.path.startswith(control.PREFIX):
             return control.answer(self, head, body)
+        if only_control:
+            return _page(404, f"only {control.PREFIX} is served on this port")
         if head.path == REDIRECT_PATH:
             self.redirects_followed += 1
             return _page(200, "nobody should have come here")
         if head.path != GATEWAY_PATH or head.method not in {"POST", "GET"}:
             return _page(404, "no such page")
-        return self._later(self._gateway(head, body, port))
+        response = self._later(self._gateway(head, body, peer))
+        # Only new connections can be refused, so that none is kept.
+        return closing(response) if self.listener.refused_share else response
 
-    def _gateway(self, head: Head, body: bytes, port: int) -> Response:
+    def _gateway(self, head: Head, body: bytes, peer: tuple[str, int]) -> Response:
         form = dict(parse_qsl(head.query, keep_blank_values=True))
         form.update(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
+        refusing = self.outage == control.REFUSE
+        received = Received(
+            form=form,
+            at=time.time(),
+            secure=self._secure,
+            address=peer[0],
+            outage=None if refusing else self.outage,
+        )
         method = form.get("method")
         if method == "Submit":
-            return self._submit(form, head.method, port)
+            return self._submit(received, head.method, peer[1])
         if method == "GetNum":
-            return self._balance(form)
+            return self._getnum(received)
         return _page(404, "no such method")
 
-    def _submit(self, form: dict[str, str], method: str, port: int) -> Response:
-        received = self._received(form)
+    def _submit(self, received: Received, method: str, port: int) -> Response:
+        form = received.form
         verdict = judge(received, self.rules, self.journal)
         scenario, seconds = find(verdict.scenario)
         voice_id = str(_FIRST_ID + self.journal.calls) if scenario.called else "0"
@@ -129,27 +145,27 @@ class Simulator:
             signature=verdict.signature,
             method=method,
             port=port,
+            account=form.get("account", ""),
+            address=received.address,
         )
         self.journal.write(submission)
-        if self._tell is not None:
+        if self._say is not None:
             what = "called" if scenario.called else "not called"
-            self._tell(
-                f"{what} {mask_mobile(submission.mobile)} scenario={verdict.scenario} by={verdict.source}"
-            )
+            number = mask_mobile(submission.mobile)
+            self._say(f"{what} {number} scenario={verdict.scenario} by={verdict.source}")
         code = 2 if scenario.code is None else scenario.code
         answer = Answer(code=code, message=scenario.message or ACCEPTED_MESSAGE, voice_id=voice_id)
         return scenario.respond(answer, form.get("format", "xml"), seconds)
 
-    def _balance(self, form: dict[str, str]) -> Response:
-        scenario, seconds = find(judge_balance(self._received(form), self.rules, self.journal))
+    def _getnum(self, received: Received) -> Response:
+        scenario, seconds = find(judge_getnum(received, self.rules, self.journal))
+        account = self.journal.accounts.get(received.form.get("account", ""))
+        left = 0
+        if account is not None and scenario.called:
+            left = account.balance if account.getnum_balance is None else account.getnum_balance
         code = 2 if scenario.code is None else scenario.code
-        answer = Answer(
-            code=code, message=scenario.message, balance=self.journal.balance if scenario.called else 0
-        )
-        return scenario.respond(answer, form.get("format", "xml"), seconds)
-
-    def _received(self, form: dict[str, str]) -> Received:
-        return Received(form=form, at=time.time(), secure=self._ssl is not None, outage=self.outage)
+        answer = Answer(code=code, message=scenario.message, balance=left)
+        return scenario.respond(answer, received.form.get("format", "xml"), seconds)
 
     def _later(self, response: Response) -> Response:
         if not self._latency_seconds:

@@ -1,4 +1,4 @@
-"""The forms in which an accepted reply may arrive: every one of them means that the call was taken."""
+"""The forms in which an accepted reply may arrive. Each means that the call was accepted."""
 
 from collections.abc import Callable
 from typing import Final
@@ -8,7 +8,7 @@ from worker.simulator.bodies import HTML, JSON, NAMESPACES, XML, Answer, as_json
 from worker.simulator.wire import Ending, Response, head, http_reply
 
 Shape = Callable[[Answer, float], Response]
-"""(the answer, seconds: the scenario's argument) -> what the client sees"""
+"""(the answer, the scenario's argument in seconds) -> what the client sees"""
 
 SLOW_SECONDS: Final = 2.0
 
@@ -86,12 +86,12 @@ SHAPES: Final[tuple[tuple[str, str, Shape], ...]] = (
     ),
     (
         "json_gbk",
-        "JSON in GBK, and the header says so",
+        "JSON in GBK, declared in the header",
         lambda a, _s: _one(_json(a).encode("gbk"), "application/json; charset=gbk"),
     ),
     (
         "json_gbk_undeclared",
-        "JSON in GBK, and nothing says so",
+        "JSON in GBK, undeclared",
         lambda a, _s: _one(_json(a).encode("gbk"), "application/json"),
     ),
     ("json_as_html", "JSON under `text/html`", lambda a, _s: _one(_json(a).encode(), HTML)),
@@ -108,7 +108,7 @@ SHAPES: Final[tuple[tuple[str, str, Shape], ...]] = (
     ),
     (
         "xml_gbk",
-        "XML in GBK, and its declaration says so",
+        "XML in GBK, declared in the XML",
         lambda a, _s: _one(as_xml(a, encoding="gbk").encode("gbk"), "text/xml"),
     ),
     ("chunked", "JSON, `Transfer-Encoding: chunked`", _chunked),
@@ -121,4 +121,4 @@ SHAPES: Final[tuple[tuple[str, str, Shape], ...]] = (
     ("http_500_accepted", "HTTP 500 around an accepted reply", _with_status_500),
     ("slow", f"a JSON reply after {SLOW_SECONDS:g} s (or `slow:SECONDS`)", _slow),
 )
-"""(name, what it is, how it is made). Stable: magic numbers hold the index, so new ones go to the end."""
+"""(name, what it is, how it is made). Magic numbers hold the index: append, never reorder."""

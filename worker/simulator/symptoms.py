@@ -1,4 +1,4 @@
-"""What the network can do instead of replying, as far as a server can show it."""
+"""What a network can do instead of replying, as far as a server can imitate it."""
 
 from collections.abc import Callable
 from typing import Final
@@ -8,7 +8,7 @@ from worker.simulator.bodies import HTML, XML, Answer, as_json, as_object
 from worker.simulator.wire import Ending, Response, head, http_reply
 
 Fault = Callable[[Answer, float], Response]
-"""(what would have been answered, seconds: the scenario's argument) -> what the client sees"""
+"""(what would have been answered, the scenario's argument in seconds) -> what the client sees"""
 
 SILENT_SECONDS: Final = 30.0
 DRIP_SECONDS: Final = 0.2
@@ -111,7 +111,7 @@ SYMPTOMS: Final[tuple[tuple[str, str, Symptom, bool, Fault], ...]] = (
     ("truncated", "half of a reply, then closed", Symptom.TRUNCATED, True, _truncated),
     ("html", "HTTP 200 and a web page", Symptom.UNREADABLE, False, _page(_PAGE)),
     ("empty", "HTTP 200 and no body", Symptom.UNREADABLE, False, _page(b"")),
-    ("garbled", "HTTP 200 and bytes that are no text", Symptom.UNREADABLE, False, _page(bytes(range(128, 256)))),
+    ("garbled", "HTTP 200 and bytes that are not text", Symptom.UNREADABLE, False, _page(bytes(range(128, 256)))),
     ("large", "HTTP 200 and a body of 1 MB", Symptom.TOO_LARGE, False, _large),
     ("doctype", "XML with a DOCTYPE that points elsewhere", Symptom.HOSTILE_XML, False, _page(_DOCTYPE, XML)),
     ("entity_bomb", "XML whose entities unfold to 2 GB", Symptom.HOSTILE_XML, False, _page(_BOMB, XML)),
@@ -123,7 +123,7 @@ SYMPTOMS: Final[tuple[tuple[str, str, Symptom, bool, Fault], ...]] = (
     ("accepted_then_silent", f"the call is placed, and no reply comes for {SILENT_SECONDS:g} s", Symptom.READ_TIMEOUT, True, _silent),
     ("accepted_then_504", "the call is placed, and a proxy answers 504", Symptom.HTTP_5XX, True, _http(504)),
 )  # fmt: skip
-"""(name, what it is, what a worker makes of it, whether the phone is called, how it is made).
+"""(name, what it is, the symptom a worker should find, whether a call is placed, how it is made).
 
-Stable: magic numbers hold the index, so new ones go to the end.
+Magic numbers hold the index: append, never reorder.
 """
