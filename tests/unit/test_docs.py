@@ -12,6 +12,7 @@ from config.celeryconfig import PUBLISH_OPTIONS
 from config.replies import ROWS, Replies
 from config.settings import Settings
 from worker.cli import voicecode
+from worker.demo import web_app
 from worker.retry import Reason
 
 ROOT = Path(__file__).parents[2]
@@ -51,6 +52,8 @@ def test_the_page_for_producers_bounds_a_publish_as_our_own_producers_do() -> No
     snippet = re.search(r"broker_transport_options=(\{.*?\})", text("docs/producing.md"), re.DOTALL)
     assert snippet is not None
     assert ast.literal_eval(snippet[1]) == PUBLISH_OPTIONS
+    demo = web_app.connect("redis://127.0.0.1:1").conf.broker_transport_options
+    assert demo == {**PUBLISH_OPTIONS, "master_name": "mymaster"}
 
 
 def test_every_runbook_that_a_log_line_or_a_reply_names_is_there() -> None:

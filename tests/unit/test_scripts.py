@@ -67,3 +67,14 @@ def test_a_script_hands_its_bound_arguments_to_the_client() -> None:
     given = {name: f"value of {name}" for name in Parameters.of("ledger/refuse").names}
 
     assert Script(Client(), "ledger/refuse")(["k1"], **given) == (["k1"], list(given.values()))
+
+
+@pytest.mark.parametrize("name", [name for name in FILES if name.startswith("store/")])
+def test_lua_keeps_the_widths_of_our_python(name: str) -> None:
+    """110 columns for code, 100 for a line that is prose."""
+    long = [
+        line
+        for line in scripts.read_file(name).splitlines()
+        if len(line) > (100 if line.lstrip().startswith("--") else 110)
+    ]
+    assert long == []

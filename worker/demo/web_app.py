@@ -1,11 +1,12 @@
-"""The producer: a web app's side of the contract, by stock Celery. It knows the task and the queue by name only."""
+"""The producer: a web app's side of the contract, by stock Celery.
+
+It knows the task and the queue by name, and imports nothing of ours.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from celery import Celery
-
-from config.celeryconfig import PUBLISH_OPTIONS
 
 
 def connect(broker_url: str, sentinel_master: str = "mymaster") -> Celery:
@@ -13,7 +14,13 @@ def connect(broker_url: str, sentinel_master: str = "mymaster") -> Celery:
     app = Celery("web", broker=broker_url, set_as_current=False)
     app.conf.update(
         task_publish_retry=False,
-        broker_transport_options={**PUBLISH_OPTIONS, "master_name": sentinel_master},
+        broker_transport_options={
+            "socket_timeout": 2,
+            "socket_connect_timeout": 1,
+            "max_retries": 0,
+            "interval_start": 0,
+            "master_name": sentinel_master,
+        },
     )
     return app
 

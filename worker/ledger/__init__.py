@@ -1,10 +1,10 @@
-"""The ledger: the record of every code in Redis. One file a step, each with its script; `ledger.py` puts them together.
+"""The ledger: the record of every code in Redis. A script and a module for each step.
 
 1. `claim`   a worker asks whether it may call now
 2. `finish`  it records how the attempt ended
-3. `upkeep`  every worker, each second: buries what expired, hints what is due
+3. `upkeep`  every worker, each second: buries expired codes, sends hints of those that are due
 4. `refuse`  a message that cannot be called becomes a dead letter
-`record` reads what stands there; the failure queue puts dead letters back.
+`record` reads a code's record; the failure queue replays dead letters.
 """
 
 from worker.ledger.ledger import Ledger

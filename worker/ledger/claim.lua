@@ -1,5 +1,5 @@
 -- @include ledger/dead_letters
--- claim: may a call be placed for this key now? At most one worker hears yes, for the length of a lease.
+-- claim: may a call be placed for this key now? One worker is told yes, for the length of a lease.
 -- KEYS  1 record  2 due  3 expiry  4 dead  5 fetched
 -- Returns {'call', attempt, submissions of this life, this one included, tries that may have rung, tries that were turned away,
 --          the latest tries in a row as `kind:count`, seconds left to live, seconds since first seen, mobile, code, purpose,
@@ -13,7 +13,7 @@ local key = ARGV[3]
 local token = ARGV[4] -- of this try
 local worker = ARGV[5]
 local lease_seconds = tonumber(ARGV[6])
-local lenience_seconds = tonumber(ARGV[7]) -- after an outage, a lease that is over counts as alive for this long
+local lenience_seconds = tonumber(ARGV[7]) -- after an outage a lease holds for this much longer
 local ambiguous_retries = tonumber(ARGV[8])
 local max_attempts = tonumber(ARGV[9])
 local tag = ARGV[10] -- of the message that brought the key, or ''
@@ -37,9 +37,9 @@ if not is_message and redis.call('EXISTS', record) == 0 then
   redis.call('ZREM', expiry, key)
   return { 'missing' }
 end
--- A write that needs memory comes first: at full memory the script ends here, and no call starts.
+-- The first write needs memory: when Redis is full the script fails here, and no call starts.
 redis.call('HSETNX', record, 'v', version)
--- From here on the ledger answers for the code; the message is a hint like any other.
+-- From here on the code is safe in the ledger, and its message is only a hint.
 if tag ~= '' then redis.call('HDEL', fetched, tag) end
 
 local r = read(record, 'v', 'state', 'digest', 'mobile', 'code', 'purpose', 'task_id', 'first_seen', 'expires_at',
@@ -49,10 +49,12 @@ if tonumber(r.v) > tonumber(version) then return { 'newer' } end
 
 if not r.state then
   r.digest, r.mobile, r.code, r.purpose, r.task_id = digest, mobile, code, purpose, task_id
-  r.expires_at = expires_at ~= '' and expires_at or stamp(math.max(now, number(not_before)) + default_life_seconds)
+  local begins = math.max(now, number(not_before))
+  r.expires_at = expires_at ~= '' and expires_at or stamp(begins + default_life_seconds)
   r.first_seen, r.attempt, r.life = stamp(now), 0, 0
-  redis.call('HSET', record, 'state', 'waiting', 'digest', digest, 'mobile', mobile, 'code', code, 'purpose', purpose,
-    'task_id', task_id, 'expires_at', r.expires_at, 'first_seen', r.first_seen, 'attempt', 0, 'life', 0)
+  redis.call('HSET', record, 'state', 'waiting', 'digest', digest, 'mobile', mobile, 'code', code,
+    'purpose', purpose, 'task_id', task_id, 'expires_at', r.expires_at, 'first_seen', r.first_seen,
+    'attempt', 0, 'life', 0)
   redis.call('SET', newest_name(dead, mobile, purpose), key, 'EX', newest_seconds)
   r.state = 'waiting'
   if number(not_before) > now then
@@ -92,8 +94,8 @@ end
 
 r.attempt = number(r.attempt) + 1
 local lease_until = stamp(now + lease_seconds)
-redis.call('HSET', record, 'state', 'calling', 'token', token, 'attempt', r.attempt, 'lease_until', lease_until,
-  'attempt:' .. r.attempt, cjson.encode({ started_at = now, worker = worker }))
+redis.call('HSET', record, 'state', 'calling', 'token', token, 'attempt', r.attempt,
+  'lease_until', lease_until, 'attempt:' .. r.attempt, cjson.encode({ started_at = now, worker = worker }))
 redis.call('ZADD', due, lease_until, key)
 redis.call('ZADD', expiry, r.expires_at, key)
 return call()

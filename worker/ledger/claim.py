@@ -1,4 +1,4 @@
-"""Claim: what a worker hears when it asks whether it may call."""
+"""Claim: the answer to a worker that asks whether it may call."""
 
 import dataclasses
 import enum
@@ -12,28 +12,28 @@ class Answer(enum.Enum):
     """What the script answers. Only CALL places a call."""
 
     CALL = "call"
-    """The claim is yours, for the length of the lease."""
+    """The claim holds for the length of the lease."""
     BURIED = "buried"
     """It may not be called any more and has just become a dead letter."""
     EARLY = "early"
-    """It waits for a retry whose moment has not come."""
+    """Its next attempt is not due yet."""
     BUSY = "busy"
     """Another worker is calling."""
     ACCEPTED = "accepted"
-    """Done before: this is a duplicate."""
+    """It was accepted before: this is a duplicate."""
     DEAD = "dead"
-    """Dead before: only a replay brings it back."""
+    """It is a dead letter: only a replay brings it back."""
     CONFLICT = "conflict"
-    """The key is known with another number or code."""
+    """The key belongs to another number or code."""
     MISSING = "missing"
-    """A hint for a key without a record."""
+    """The hint names a key that has no record."""
     NEWER = "newer"
     """The record was written by a later version of this program."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """An answer, and with CALL all that the attempt needs."""
+    """An answer; with CALL, everything that the attempt needs."""
 
     answer: Answer
     key: str
@@ -50,17 +50,17 @@ class Claim:
     streak: tuple[str, int] = ("", 0)
     """What the latest tries spent, and how many in a row spent the same."""
     seconds_left: float = 0.0
-    """Until the code expires, by the server's clock."""
+    """Until the code expires, by Redis' clock."""
     age_seconds: float = 0.0
     """Since a worker first saw it."""
     spent: tuple[str, ...] = ()
-    """Names of rows with `times` that led to another try in this life, once for each."""
+    """Rows with `times` that led to another attempt in this life; a name appears once for each."""
     task_id: str = ""
     replays: int = 0
     reason: str = ""
     """With BURIED: why."""
     mobile: str = dataclasses.field(default="", repr=False)
-    """With BURIED: for the log, to be masked."""
+    """With BURIED: for the log, which masks it."""
 
     def tries(self, row: Row) -> Tries:
         """Return what the code has spent in this life once this try has met `row`."""

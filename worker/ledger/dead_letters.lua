@@ -1,22 +1,28 @@
 -- @include store/prelude
--- How a record becomes a dead letter and stops being one.
+-- What several scripts do with dead letters: when a code is spent, how it is buried and indexed.
 
--- The failure queue's indexes that a dead record stands in.
+-- Returns the failure queue's indexes that hold a dead record.
 local function indexes_of(record)
   local r = read(record, 'reason', 'row', 'scope', 'mobile', 'ambiguous_total')
   local rung = number(r.ambiguous_total) > 0
-  local names = { 'reason:' .. (r.reason or 'unknown'), 'code:' .. (r.row or 'none'), 'scope:' .. (r.scope or 'none'), 'ambiguous:' .. (rung and 'yes' or 'no') }
+  local names = {
+    'reason:' .. (r.reason or 'unknown'),
+    'code:' .. (r.row or 'none'),
+    'scope:' .. (r.scope or 'none'),
+    'ambiguous:' .. (rung and 'yes' or 'no'),
+  }
   if r.mobile and #r.mobile >= 4 then names[#names + 1] = 'ends:' .. string.sub(r.mobile, -4) end
   return names
 end
 
--- `counts` holds what may be counted at a glance; the last four digits would make it ten thousand fields long.
+-- Adds `step` to an index's count. Not for the last four digits: they would be ten thousand fields.
 local function count(dead, name, step)
   if string.sub(name, 1, 5) == 'ends:' then return end
-  if redis.call('HINCRBY', dead .. ':counts', name, step) <= 0 then redis.call('HDEL', dead .. ':counts', name) end
+  local counts = dead .. ':counts'
+  if redis.call('HINCRBY', counts, name, step) <= 0 then redis.call('HDEL', counts, name) end
 end
 
--- How many dead letters each number has: small hashes by the last four digits, which Redis packs tightly.
+-- Adds `step` to a number's dead letters. Redis packs small hashes, one for each last four digits.
 local function count_number(record, dead, step)
   local mobile = redis.call('HGET', record, 'mobile')
   if not mobile or #mobile < 5 then return end
@@ -46,12 +52,12 @@ local function unindex(record, key, dead)
   count_number(record, dead, -1)
 end
 
--- The key that remembers which code of a number and a purpose was seen last; it names the number by a digest only.
+-- Returns the Redis key that holds the latest code of a number and purpose, named by their digest.
 local function newest_name(dead, mobile, purpose)
   return dead .. ':newest:' .. string.sub(redis.sha1hex(mobile .. ' ' .. (purpose or '')), 1, 20)
 end
 
--- Makes the record a dead letter: out of `due` and `expiry`, into the failure queue and its indexes.
+-- Makes the record a dead letter: out of `due` and `expiry`, into the failure queue.
 local function bury(record, key, due, expiry, dead, now, reason, token)
   redis.call('ZREM', due, key)
   redis.call('ZREM', expiry, key)
@@ -72,7 +78,8 @@ local function count_death(record, r)
   local name = 'attempt:' .. r.attempt
   local known, entry = pcall(cjson.decode, redis.call('HGET', record, name) or '{}')
   if not known then entry = {} end
-  entry.row, entry.kind, entry.ambiguous, entry.ended_at = 'lease_over', 'ambiguous', true, number(r.lease_until)
+  entry.row, entry.kind, entry.ambiguous = 'lease_over', 'ambiguous', true
+  entry.ended_at = number(r.lease_until)
   r.ambiguous = number(r.ambiguous) + 1
   r.ambiguous_from = r.ambiguous_from or r.attempt
   r.streak = streak_after(r.streak, 'ring')
@@ -82,7 +89,8 @@ local function count_death(record, r)
   redis.call('HINCRBY', record, 'deaths', 1)
 end
 
--- The reason for which a record may not be called any more, or nil. `r`: attempt, life, ambiguous, expires_at.
+-- Returns the reason why a record may not be called any more, or nil.
+-- `r`: attempt, life, ambiguous, expires_at.
 -- `attempt` minus `life` counts submissions: what never reached the gateway moves `life` along.
 local function spent_reason(r, now, ambiguous_retries, max_attempts)
   local rung = number(r.ambiguous) > 0

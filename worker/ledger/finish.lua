@@ -1,10 +1,12 @@
 -- @include ledger/dead_letters
 -- finish: record how an attempt ended.
 -- KEYS  1 record  2 due  3 expiry  4 dead
--- Returns {'accepted'}, {'doubled', calls}, {'waiting'}, {'dead'}; {'done'} where this token has already finished;
---      {'appended'} where another attempt was accepted before; {'fenced', state} where the claim was lost;
---      {'gone'} where there is no record: a failover lost it, and only the message can make it again.
--- Its first write needs no memory: outcomes are recorded when Redis is full.
+-- Returns {'accepted'}, {'doubled', calls}, {'waiting'} or {'dead'};
+--      {'done'} if this token has already finished;
+--      {'appended'} if another attempt was accepted before;
+--      {'fenced', state} if the claim was lost;
+--      {'gone'} if there is no record: a failover lost it, and only the message can make it again.
+-- Its first write frees memory; Redis then allows the rest, also when it is full.
 local clock_offset = ARGV[1]
 local version = ARGV[2]
 local key = ARGV[3]
@@ -34,7 +36,7 @@ local written = redis.call('HGET', record, entry)
 if written and string.find(written, token, 1, true) then return { 'done' } end
 local r = read(record, 'state', 'token', 'ambiguous_from', 'spent', 'streak')
 
--- The truth wins: whatever was decided meanwhile, the phone is being called.
+-- An acceptance always counts: whatever was decided meanwhile, the phone is being called.
 if outcome == 'accepted' then
   if r.state == 'dead' then unindex(record, key, dead) end
   redis.call('ZREM', due, key)

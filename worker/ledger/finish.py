@@ -1,4 +1,4 @@
-"""Outcome: how an attempt ended, and what the ledger answers when it is recorded."""
+"""Outcome: how an attempt ended, and the ledger's answer when it is recorded."""
 
 import dataclasses
 import enum
@@ -34,12 +34,12 @@ class Recorded(enum.Enum):
     GONE = "gone"
     """There is no record: a failover lost it, and only the message can make it again."""
     UNWRITTEN = "unwritten"
-    """The process ended before Redis was back."""
+    """The process ended before Redis came back."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """One attempt's end: the claim that it had, the reply and its row, and what was decided."""
+    """The end of one attempt: its claim, the reply and its row, and the decision."""
 
     claim: Claim
     reply: Reply
@@ -47,7 +47,7 @@ class Outcome:
     decision: Decision
     worker: str
     ended_at: float = dataclasses.field(default_factory=time.time)
-    """Epoch seconds by the worker's clock; for people, nothing is decided by it."""
+    """Epoch seconds by the worker's clock. For people only: nothing is decided by it."""
 
     @property
     def key(self) -> str:
@@ -56,12 +56,12 @@ class Outcome:
 
     @property
     def word(self) -> str:
-        """Say it in one word for the log: accepted, retry or dead."""
+        """Return one word for the log: accepted, retry or dead."""
         return {Done: "accepted", RetryIn: "retry", GiveUp: "dead"}[type(self.decision)]
 
     @property
     def ambiguous(self) -> bool:
-        """The phone may have rung though no reply came."""
+        """Whether the phone may have rung though no reply came."""
         return self.row.kind is Kind.AMBIGUOUS
 
     def arguments(self, accepted_ttl_seconds: float) -> dict[str, Any]:
@@ -87,7 +87,7 @@ class Outcome:
         }
 
     def _entry(self) -> str:
-        """Return the attempt as it stands in the record; `token` makes a repeated finish recognisable."""
+        """Return the attempt as the record keeps it; by `token` a repeated finish is recognised."""
         entry = {
             "token": self.claim.token,
             "started_at": round(self.ended_at - self.reply.elapsed_seconds, 3),

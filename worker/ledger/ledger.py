@@ -1,4 +1,4 @@
-"""Ledger: every step that a code can take in Redis, one round trip each."""
+"""Ledger: every step that a code can take in Redis, each in one round trip."""
 
 import math
 from typing import Any, Final
@@ -23,13 +23,14 @@ from worker.store.scripts import Script
 _HINT: Final = dict.fromkeys(
     ("digest", "mobile", "code", "purpose", "task_id", "expires_at", "not_before"), ""
 )
-"""What a message carries and a hint does not."""
+"""A message carries these, a hint does not."""
 
 
 class Ledger:
     """The record of every code. Shared by all threads of a process.
 
-    `client`: a redis-py client that decodes answers. `clock_offset`: seconds added to the server's clock, for tests only.
+    `client`: a redis-py client that decodes answers. `clock_offset`: seconds added to Redis'
+    clock, for tests only.
     """
 
     def __init__(
@@ -51,9 +52,9 @@ class Ledger:
         self._upkeep = Script(client, "ledger/upkeep")
 
     def claim(self, code: VoiceCode, *, token: str, worker: str, task_id: str, tag: str = "") -> Claim:
-        """Ask whether a message's code may be called now; the first claim makes the record. Raises RedisUnavailable.
+        """Ask whether a message's code may be called now; the first claim creates the record.
 
-        `tag`: the message's delivery tag.
+        `tag`: the message's delivery tag. Raises RedisUnavailable.
         """
         return self._ask(
             code.key,
@@ -70,7 +71,7 @@ class Ledger:
         )
 
     def resume(self, key: str, *, token: str, worker: str, tag: str = "") -> Claim:
-        """Ask the same for a hint, which carries the key only. Raises RedisUnavailable."""
+        """Ask the same for a hint, which carries only the key. Raises RedisUnavailable."""
         return self._ask(key, token, worker, tag, **_HINT)
 
     def _ask(self, key: str, token: str, worker: str, tag: str, **message: str) -> Claim:
@@ -93,7 +94,7 @@ class Ledger:
         return claims.read([scripts.text(part) for part in answer], key=key, token=token)
 
     def finish(self, outcome: Outcome) -> Recorded:
-        """Record how an attempt ended, and return what became of that. Raises RedisUnavailable."""
+        """Record how an attempt ended. Raises RedisUnavailable."""
         arguments = outcome.arguments(self._settings.accepted_ttl_seconds)
         answer = self._run(self._finish, keys.life(outcome.key), **arguments)
         return Recorded(scripts.text(answer[0]))
@@ -101,7 +102,7 @@ class Ledger:
     def refuse(self, refused: Refused, *, own_id: str, task_id: str, reason: str) -> tuple[Refusal, str]:
         """Make a dead letter of a message that cannot be called. Raises RedisUnavailable.
 
-        Returns whether it is new, and the key that it got: its own, or the message's id where that key belongs to
+        Returns whether it is new, and its key: its own, or the message's id if that key belongs to
         another code.
         """
         digest_key = "id:" + refused.digest
@@ -122,7 +123,7 @@ class Ledger:
         return Refusal(scripts.text(answer)), scripts.text(key)
 
     def upkeep(self, *, token: str, hints: bool = True) -> Tidied:
-        """Bury what has expired and, with `hints`, hint what is due, one batch of each. Raises RedisUnavailable."""
+        """Bury a batch of expired codes and, with `hints`, hint a batch. Raises RedisUnavailable."""
         s = self._settings
         answer = self._run(
             self._upkeep,
@@ -139,7 +140,7 @@ class Ledger:
         return read_tidied(answer)
 
     def record(self, key: str) -> Record | None:
-        """Return what is known of a key, or None. Raises RedisUnavailable."""
+        """Return the record of a key, or None. Raises RedisUnavailable."""
         with reaching(self._availability):
             values: Any = self.client.hgetall(keys.record(key))
         return Record.from_hash(key, values)

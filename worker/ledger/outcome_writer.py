@@ -1,4 +1,4 @@
-"""OutcomeWriter: an outcome is written however long Redis is away; only the end of the process ends the tries."""
+"""OutcomeWriter: writes an outcome however long Redis is away, until the process ends."""
 
 import threading
 import time
@@ -18,7 +18,7 @@ _LONGEST_PAUSE_SECONDS: Final = 1.0
 
 
 class OutcomeWriter:
-    """Shared by all threads of a worker. `grace_seconds`: how long the tries go on once the worker is stopping."""
+    """Shared by all threads of a worker. `grace_seconds`: how long it tries once the worker stops."""
 
     def __init__(self, grace_seconds: float) -> None:
         self._grace = grace_seconds
@@ -26,13 +26,13 @@ class OutcomeWriter:
         self._stopping = threading.Event()
 
     def stop(self) -> None:
-        """Begin the end: the tries go on for the grace and no longer."""
+        """From now on, try for the grace and no longer."""
         if self._stop_at is None:
             self._stop_at = time.monotonic() + self._grace
             self._stopping.set()
 
     def until_written(self, write: Callable[[], Recorded], outcome: Outcome) -> Recorded:
-        """Return what became of it; UNWRITTEN where the process ends before Redis is back, and then the log has it."""
+        """Return the ledger's answer. UNWRITTEN: the process ends first, and the log has the outcome."""
         pause = _FIRST_PAUSE_SECONDS
         tries = 0
         while True:

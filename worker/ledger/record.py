@@ -1,4 +1,4 @@
-"""Record: what the ledger knows of one code, as a value."""
+"""Record: what the ledger knows about one code, as a value."""
 
 import dataclasses
 import json
@@ -10,14 +10,14 @@ from config.masking import mask_digits, mask_mobile, mask_text
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """One attempt, as it was recorded. Times are epoch seconds."""
+    """One recorded attempt. Times are epoch seconds."""
 
     number: int
     started_at: float | None = None
     ended_at: float | None = None
     elapsed_seconds: float | None = None
     row: str = ""
-    """Name of the table's row, empty while the attempt runs."""
+    """Name of the row in the table of replies; empty while the attempt runs."""
     kind: str = ""
     reply_code: int | None = None
     reply_message: str = ""
@@ -29,7 +29,7 @@ class Attempt:
 
     @classmethod
     def from_json(cls, number: int, text: str) -> "Attempt":
-        """Read an entry; fields of a later version are passed over."""
+        """Read an entry; fields of a later version are ignored."""
         try:
             values = json.loads(text)
         except ValueError:
@@ -40,7 +40,7 @@ class Attempt:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """A code in any state. Times are epoch seconds; None where a thing has not happened."""
+    """A code in any state. Times are epoch seconds, None for what has not happened."""
 
     key: str
     state: str
@@ -57,25 +57,25 @@ class Record:
     """An operator took it out of the failure queue."""
     reason: str = ""
     detail: str = ""
-    """For a refused message: what is wrong with it."""
+    """What is wrong with a refused message."""
     row: str = ""
     scope: str = ""
     reply_code: int | None = None
     reply_message: str = ""
     voice_id: str | None = None
     ambiguous: int = 0
-    """Attempts, over all lives, of which nobody knows whether the phone rang."""
+    """Attempts, over all lives, after which nobody knows whether the phone rang."""
     deaths: int = 0
     replays: int = 0
     calls: int = 0
     attempts: tuple[Attempt, ...] = ()
     raw: str = dataclasses.field(default="", repr=False)
     sendable: bool = False
-    """It holds a number and a code."""
+    """Whether it holds a number and a code."""
 
     @classmethod
     def from_hash(cls, key: str, values: Mapping[str, str]) -> "Record | None":
-        """Read a record; None where there is none."""
+        """Read a record; None if there is none."""
         if "state" not in values:
             return None
         return cls(
@@ -107,7 +107,7 @@ class Record:
         )
 
     def shown(self, *, unmasked: bool = False) -> dict[str, Any]:
-        """Return all of it that may be shown: the number masked, of the raw bytes every run of digits too. Never the code."""
+        """Return what may be shown: no code, the number masked, and the digits of raw bytes masked."""
         values = dataclasses.asdict(self)
         values["raw"] = self.raw if unmasked else mask_digits(self.raw)
         values["mobile"] = self.mobile if unmasked else mask_mobile(self.mobile)

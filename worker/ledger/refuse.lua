@@ -1,6 +1,6 @@
 -- @include ledger/dead_letters
 -- refuse: make a dead letter of a message that cannot be called.
--- KEYS  1 record under the producer's key  2 record under the message's own id  3 record under its digest
+-- KEYS  1 record under the producer's key  2 under the message's own id  3 under its digest
 --       4 due  5 expiry  6 dead
 -- Returns {'new', key}, or {'known', key} where this message was refused before.
 -- The first free key of the three is taken, so a record of another code is never touched.

@@ -1,4 +1,4 @@
-"""Refusal: what the ledger answers when a message is made a dead letter."""
+"""Refusal: the ledger's answer when a message is made a dead letter."""
 
 import enum
 

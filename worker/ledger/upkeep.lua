@@ -1,16 +1,18 @@
 -- @include ledger/dead_letters
--- upkeep: bury what has expired, and hint what is due. Nothing leaves `due` here save what is buried or has no record.
+-- upkeep: bury what has expired, and put hints of what is due on the queue.
+-- A key leaves `due` only when it is buried or has no record.
 -- KEYS  1 due  2 expiry  3 dead  4 queue  5 list of hints
--- Returns {hinted, {buried key, reason, mobile, task id, ...}, {key without a record, ...}, 1 where more is left to bury}.
+-- Returns {hinted, {buried key, reason, mobile, task id, ...}, {key without a record, ...},
+--          1 if more is left to bury, else 0}.
 local clock_offset = ARGV[1]
 local version = ARGV[2]
 local token = ARGV[3] -- of this run
 local prefix = ARGV[4] -- of records
 local hold_seconds = tonumber(ARGV[5])
 local bury_limit = tonumber(ARGV[6])
-local lenience_seconds = tonumber(ARGV[7]) -- after an outage, a lease that is over counts as alive for this long
+local lenience_seconds = tonumber(ARGV[7]) -- after an outage a lease holds for this much longer
 local task = ARGV[8] -- of a hint
-local backlog = tonumber(ARGV[9]) -- length of the list of hints from which on nothing is hinted
+local backlog = tonumber(ARGV[9]) -- with this many hints on the list, no more are added
 local hint_limit = tonumber(ARGV[10])
 
 local due, expiry, dead, queue, hints = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
@@ -27,7 +29,7 @@ local function forget(key)
   missing[#missing + 1] = key
 end
 
--- The expired ones come first and need no hint: a full queue must not keep them waiting.
+-- Expired codes come first and need no hint: a full queue must not delay them.
 local expired = redis.call('ZRANGEBYSCORE', expiry, '-inf', stamp(now), 'LIMIT', 0, bury_limit)
 for _, key in ipairs(expired) do
   local record = prefix .. key
@@ -40,15 +42,18 @@ for _, key in ipairs(expired) do
     if r.state == 'calling' then count_death(record, r) end
     local reason = number(r.ambiguous) > 0 and 'ambiguous' or 'expired'
     bury(record, key, due, expiry, dead, now, reason, token)
-    for _, value in ipairs({ key, reason, r.mobile or '', r.task_id or '' }) do buried[#buried + 1] = value end
+    for _, value in ipairs({ key, reason, r.mobile or '', r.task_id or '' }) do
+      buried[#buried + 1] = value
+    end
   end
 end
 
--- A hint is a message in kombu's format, with a plain body that holds the key and nothing else. Keys need no escaping.
+-- A hint is a message in kombu's format; its plain body holds only the key. Keys need no escaping.
 local HINT = '{"body":"[[\\"%s\\"],{},{}]","content-encoding":"utf-8","content-type":"application/json",'
-  .. '"headers":{"lang":"py","task":"%s","id":"%s","root_id":"%s","parent_id":null,"group":null,"argsrepr":"","kwargsrepr":"","v":%s},'
-  .. '"properties":{"correlation_id":"%s","reply_to":"","delivery_mode":2,"delivery_info":{"exchange":"","routing_key":"%s"},'
-  .. '"priority":0,"delivery_tag":"%s"}}'
+  .. '"headers":{"lang":"py","task":"%s","id":"%s","root_id":"%s","parent_id":null,"group":null,'
+  .. '"argsrepr":"","kwargsrepr":"","v":%s},'
+  .. '"properties":{"correlation_id":"%s","reply_to":"","delivery_mode":2,'
+  .. '"delivery_info":{"exchange":"","routing_key":"%s"},"priority":0,"delivery_tag":"%s"}}'
 
 local hinted = 0
 local room = math.max(0, math.min(hint_limit, backlog - redis.call('LLEN', hints)))
@@ -66,7 +71,7 @@ for i, key in ipairs(ready) do
     hinted = hinted + 1
   end
 end
--- Idle workers wait for the queue alone. One hint there wakes them for the others, including those of a worker that died.
+-- Idle workers wait for the queue alone; one hint there wakes them for the other hints.
 if redis.call('EXISTS', queue) == 0 and redis.call('EXISTS', hints) == 1 then
   redis.call('RPOPLPUSH', hints, queue)
 end

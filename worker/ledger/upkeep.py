@@ -1,4 +1,4 @@
-"""What one look of upkeep did."""
+"""Tidied: what one round of upkeep did."""
 
 import dataclasses
 from typing import Any
@@ -8,7 +8,7 @@ from worker.store.scripts import text
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Buried:
-    """A code that expired while it waited, and became a dead letter."""
+    """A code that expired while it waited and became a dead letter."""
 
     key: str
     reason: str
@@ -23,9 +23,9 @@ class Tidied:
     hinted: int
     buried: tuple[Buried, ...]
     missing: tuple[str, ...]
-    """Keys that waited without a record, and were taken out."""
+    """Keys that were due without a record, and were removed."""
     more: bool
-    """More is left to do now."""
+    """Whether more is left to do now."""
 
 
 def read(answer: list[Any]) -> Tidied:

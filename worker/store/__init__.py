@@ -1,1 +1,1 @@
-"""Redis: connections, key names, scripts, and one round trip for the requests of many threads."""
+"""Redis: connections, key names, scripts, and one round trip for requests of many threads."""

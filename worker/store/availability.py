@@ -8,18 +8,19 @@ import redis
 
 
 class RedisUnavailable(Exception):  # noqa: N818 - a state of the world, not a mistake
-    """Redis did not answer, or refused to write; the text is its own, which holds no value of ours."""
+    """Redis did not answer, or refused to write. The text is redis-py's and holds no value."""
 
     full: bool = False
-    """It has no memory left: trying again at once is no use."""
+    """Redis has no memory left: a retry at once would fail too."""
     lost: bool = False
-    """It did not answer at all; an answer that refuses would be the same the next time."""
+    """Redis did not answer at all. A Redis that answers and refuses would refuse again."""
 
 
 class RedisAvailability:
-    """Remembers when Redis was last out of reach: for a while after its return, outcomes wait to be written.
+    """Remembers when Redis was last out of reach.
 
-    `clock`: monotonic seconds.
+    For `grace_seconds` after its return, outcomes may still wait to be written. `clock`: monotonic
+    seconds.
     """
 
     def __init__(self, grace_seconds: float, clock: Callable[[], float]) -> None:
@@ -29,22 +30,22 @@ class RedisAvailability:
         self._away = False
         self._back_at: float | None = None
         self.reconnect: Callable[[], None] = lambda: None
-        """Called when Redis answers and refuses, to drop idle connections: another one may be the master by now."""
+        """Drops idle connections when Redis answers and refuses: the master may have changed."""
 
     def failed(self) -> None:
-        """Tell that a command did not get through."""
+        """Note that a command did not get through."""
         with self._lock:
             self._away = True
 
     def succeeded(self) -> None:
-        """Tell that a command got through."""
+        """Note that a command got through."""
         if self._away:
             with self._lock:
                 self._away = False
                 self._back_at = self._clock()
 
     def lenience_seconds(self) -> float:
-        """Return for how much longer a lease that is over still counts as alive; 0 most of the time."""
+        """Return how much longer a lease that has run out still holds; 0 most of the time."""
         if self._away:
             return self._grace
         if self._back_at is None:
@@ -54,7 +55,7 @@ class RedisAvailability:
 
 @contextlib.contextmanager
 def reaching(availability: RedisAvailability) -> Iterator[None]:
-    """Turn redis-py's errors into RedisUnavailable, and remember how it went."""
+    """Turn redis-py's errors into RedisUnavailable, and note whether Redis answered."""
     try:
         yield
     except (redis.RedisError, OSError) as error:

@@ -1,4 +1,4 @@
-"""Clients of Redis for the ledger, made from the same address that Celery takes."""
+"""Clients of Redis for the ledger, from the same address that Celery uses."""
 
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
@@ -13,20 +13,20 @@ from worker.store import sentinel
 CONNECT_TIMEOUT_SECONDS: Final = 2.0
 SOCKET_TIMEOUT_SECONDS: Final = 2.0
 HEALTH_CHECK_SECONDS: Final = 5
-"""A frozen server was noticed after 46 s with the default of 25, after 8 s with 5."""
+"""A frozen server is noticed after 8 s; with the default of 25 it took 46 s."""
 
 
 def connect(
     settings: Settings, *, retries: int = 1, socket_timeout: float = SOCKET_TIMEOUT_SECONDS
 ) -> redis.Redis:
-    """Return a client with its own pool, shared by any number of threads. It connects at its first command.
+    """Return a client with a pool for any number of threads. It connects at its first command.
 
-    `retries`: how often a command is repeated by the client itself after a lost connection; every script is safe when
-    executed twice.
+    `retries`: how often the client itself repeats a command after a lost connection; every script
+    may run twice.
     """
     options: dict[str, Any] = {
         "decode_responses": True,
-        # The bytes of an unreadable item stand in its dead letter, which must be readable.
+        # A dead letter keeps the bytes of an unreadable item, and the dead letter must be readable.
         "encoding_errors": "backslashreplace",
         "socket_connect_timeout": CONNECT_TIMEOUT_SECONDS,
         "socket_timeout": socket_timeout,
@@ -39,12 +39,12 @@ def connect(
         return sentinel.connect(url, settings.sentinel_master, options)
     url = _plain_url(url)
     if url.startswith("unix://"):
-        del options["socket_keepalive"]  # TCP's, and refused elsewhere
+        del options["socket_keepalive"]  # an option of TCP, refused for other sockets
     return redis.Redis.from_url(url, **options)
 
 
 def _plain_url(url: str) -> str:
-    """Translate kombu's way of writing a Unix socket, `redis+socket:///path?virtual_host=0`, into redis-py's."""
+    """Return redis-py's form of kombu's `redis+socket:///path?virtual_host=0`, else the URL itself."""
     if not url.startswith("redis+socket://"):
         return url
     parts = urlsplit(url)

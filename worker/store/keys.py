@@ -1,4 +1,4 @@
-"""The keys that scripts are given."""
+"""Keys: the lists of Redis keys that each script works on."""
 
 from config import names
 
@@ -9,12 +9,12 @@ def record(key: str) -> str:
 
 
 def life(key: str) -> list[str]:
-    """Return what `claim`, `finish` and `replay` touch: record, due, expiry, dead."""
+    """Return the keys of `finish`: record, due, expiry, dead."""
     return [record(key), names.DUE, names.EXPIRY, names.DEAD]
 
 
 def claim(key: str) -> list[str]:
-    """Return what `claim` touches: those of `life`, and fetched."""
+    """Return the keys of `claim`: those of `life`, and fetched."""
     return [*life(key), names.FETCHED]
 
 

@@ -1,7 +1,7 @@
-"""Pipeline: what the threads of a process ask of Redis at one moment goes there in one round trip.
+"""Pipeline: requests that the threads of a process make at the same time share one round trip.
 
-Who comes while nobody is sending sends at once. Who comes meanwhile waits, and goes with the next batch, which the first of
-those who wait sends for all. So a lonely code loses no time, and under load many share the cost of a round trip.
+The first caller sends immediately; later callers join the next batch, and the first of them sends
+it for all. A single code loses no time, and under load many share the cost of a round trip.
 """
 
 import copy
@@ -17,7 +17,7 @@ import redis
 from redis.exceptions import NoScriptError, OutOfMemoryError, ResponseError
 
 BATCH: Final = 64
-"""Scripts in one round trip at the most; each takes Redis some ten microseconds."""
+"""At most this many scripts in one round trip; each takes Redis about ten microseconds."""
 
 
 @dataclasses.dataclass(slots=True, eq=False)
@@ -25,26 +25,26 @@ class _Call:
     command: Sequence[Any]
     source: str
     turn: threading.Lock = dataclasses.field(default_factory=threading.Lock)
-    """Held until there is an answer, or until its thread is to send the next batch."""
+    """Held until there is an answer, or until its thread leads the next batch."""
     answer: Any = None
-    """An exception where there is none."""
+    """An exception if there is none."""
     answered: bool = False
 
 
 class Pipeline:
-    """Runs scripts for any number of threads. It may run one twice, as every client does that repeats a lost command."""
+    """Runs scripts for any number of threads. It may run one twice: it repeats lost commands."""
 
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
         self._lock = threading.Lock()
         self._waiting: list[_Call] = []
-        """The first of them is the leader, if its batch is not on its way already."""
+        """The first one is the leader, unless its batch is already on its way."""
         self._leader: _Call | None = None
         self._connection: Any = None
         self._process = 0
 
     def register_script(self, source: str) -> Callable[..., Any]:
-        """Return a function of `keys` and `args` that runs the script and returns its answer. It raises redis-py's errors."""
+        """Return a function of `keys` and `args` that runs the script and raises redis-py's errors."""
         sha = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
 
         def run(*, keys: Sequence[str], args: Sequence[Any]) -> Any:
@@ -65,7 +65,7 @@ class Pipeline:
         if not call.answered:
             self._lead()
         if isinstance(call.answer, Exception):
-            # A copy: many threads may hear of one error, and each adds its own frames to what it raises.
+            # A copy: several threads may raise one error, and each adds its own frames to it.
             raise copy.copy(call.answer)
         return call.answer
 
@@ -73,7 +73,7 @@ class Pipeline:
         try:
             call.turn.acquire()
         except BaseException:
-            # A signal that ends the process, in the event loop's thread: the others go on without it.
+            # A signal ends the process in the event loop's thread: the others go on without it.
             with self._lock:
                 if call in self._waiting:
                     self._waiting.remove(call)
@@ -82,14 +82,14 @@ class Pipeline:
             raise
 
     def _lead(self) -> None:
-        """Send what waits, answer all, and have the next one lead."""
+        """Send the waiting batch, answer its callers, and let the next one lead."""
         with self._lock:
             batch, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
         try:
             self._settle(batch, self._send(batch))
         except BaseException as error:
             with self._lock:
-                # Those who wait would wait for the same time-out one after the other.
+                # The callers still waiting would run into the same time-out one after the other.
                 batch, self._waiting = batch + self._waiting, []
             self._settle(batch, [_as_redis_error(error)] * len(batch))
             if not isinstance(error, Exception):
@@ -104,7 +104,7 @@ class Pipeline:
             call.turn.release()
 
     def _pass_on(self) -> None:
-        """Make the first of those who wait the leader; called with the lock held."""
+        """Make the first waiting caller the leader. Called with the lock held."""
         self._leader = self._waiting[0] if self._waiting else None
         if self._leader:
             self._leader.turn.release()
@@ -135,20 +135,20 @@ class Pipeline:
         try:
             answers = connection.retry.call_with_retry(exchange, lambda _error: connection.disconnect())
         except BaseException:
-            # What has not been read must not be taken for the next one's answer.
+            # An answer that was not read must not be taken for the next one.
             connection.disconnect()
             raise
         if any(
             isinstance(answer, ResponseError) and not isinstance(answer, NoScriptError | OutOfMemoryError)
             for answer in answers
         ):
-            # A master that was demoted, or cut off from its replicas, for one: another one may stand at its address by now.
+            # For example a master that was demoted, or cut off from its replicas: connect afresh.
             connection.disconnect()
         following = iter(answers)
         return [next(following) if isinstance(command, bytes) else command for command in packed]
 
     def _kept(self) -> Any:
-        """Return the one connection that is kept: a single thread sends at a time, and redis-py's own pipeline costs twice as much."""
+        """Return the one connection: one thread sends at a time. redis-py's pipeline costs double."""
         if self._connection is None or self._process != os.getpid():
             pool = self._client.connection_pool
             self._connection, self._process = pool.get_connection(), os.getpid()
@@ -157,7 +157,7 @@ class Pipeline:
 
 
 def _packed(connection: Any, command: Sequence[Any]) -> bytes | Exception:
-    """Return the command as Redis reads it; where that cannot be, the error is the caller's own and nobody else's."""
+    """Return the command in Redis' protocol, or the error: it belongs to this caller alone."""
     try:
         return b"".join(connection.pack_command(*command))
     except Exception as error:  # noqa: BLE001 - handed to the caller
@@ -172,7 +172,7 @@ def _answer(connection: Any) -> Any:
 
 
 def _as_redis_error(error: BaseException) -> Exception:
-    """Return what callers know how to wait for: an outcome is kept and tried again, whatever went wrong on the way."""
+    """Return an error that callers take for an absent Redis: outcomes are kept and written again."""
     if isinstance(error, redis.RedisError | OSError):
         return error.with_traceback(None)
     return redis.ConnectionError(f"{type(error).__name__} while it was sent")

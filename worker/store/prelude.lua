@@ -1,4 +1,5 @@
--- Times are epoch seconds with three decimals, by the server's own clock plus an offset that only tests set.
+-- Times are epoch seconds with three decimals, by Redis' own clock plus an offset that only tests
+-- set.
 
 local function clock(offset)
   local t = redis.call('TIME')
@@ -13,7 +14,7 @@ local function number(text)
   return tonumber(text or 0) or 0
 end
 
--- Returns the named fields of a record as a table; a field that is not there is nil.
+-- Returns the named fields of a record as a table; a missing field is nil.
 local function read(record, ...)
   local names, values, fields = { ... }, redis.call('HMGET', record, ...), {}
   for i, name in ipairs(names) do

@@ -43,7 +43,7 @@ def _parts(name: str, seen: set[str]) -> Iterator[str]:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Parameters:
-    """The names of a script's arguments, in the order in which Redis gets them."""
+    """The names of a script's arguments, in the order in which they are sent."""
 
     script: str
     names: tuple[str, ...]
@@ -52,7 +52,7 @@ class Parameters:
 
     @classmethod
     def of(cls, script: str) -> Self:
-        """Read them from the script's own locals. Raises ValueError where these are not in order."""
+        """Read them from the script's own locals. Raises ValueError if these are not in order."""
         text = read_file(script)
         numbered, rest = _ARGUMENT.findall(text), _REST.findall(text)
         if [int(number) for _, number in numbered + rest] != list(range(1, len(numbered) + len(rest) + 1)):
@@ -65,7 +65,7 @@ class Parameters:
         )
 
     def bind(self, **given: Any) -> list[Any]:
-        """Return the values in the script's order. Raises TypeError for a name too many or too few."""
+        """Return the values in the script's order. Raises TypeError if the names do not match."""
         rest: Sequence[Any] = given.pop(self.rest, ()) if self.rest else ()
         try:
             bound = [given[name] for name in self.names]
@@ -80,7 +80,7 @@ class Parameters:
 
 
 class RunsScripts(Protocol):
-    """redis-py's client, or a `Pipeline`: both load a script again where the server does not know it."""
+    """redis-py's client, or a `Pipeline`: both load a script that the server does not know."""
 
     def register_script(self, script: str, /) -> Callable[..., Any]:
         """Return a function of `keys` and `args`."""
@@ -103,10 +103,10 @@ class Script:
         return self._run(keys=keys, args=self._bind(**arguments))
 
     def queue(self, pipe: Any, keys: Sequence[str], **arguments: Any) -> None:
-        """Add it to a pipeline of redis-py's, which returns the answer when it is executed."""
+        """Add it to a pipeline of redis-py, which returns the answer when it is executed."""
         self._run(keys=keys, args=self._bind(**arguments), client=pipe)
 
 
 def text(value: Any) -> str:
-    """Return an answer's element as text; an old client library may hand out bytes."""
+    """Return an element of an answer as text; an old client library may return bytes."""
     return value.decode() if isinstance(value, bytes) else str(value)

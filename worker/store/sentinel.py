@@ -10,14 +10,17 @@ from redis.sentinel import Sentinel, SentinelManagedConnection
 
 CONNECT_TIMEOUT_SECONDS: Final = 2.0
 SOCKET_TIMEOUT_SECONDS: Final = 1.0
-"""A frozen master takes connections until Sentinel names another: with 2 s, codes waited up to 5.3 s after it had."""
+"""A frozen master accepts connections until Sentinel names another one.
+
+With 2 s, codes waited for up to 5.3 s after that.
+"""
 
 
 class _FollowingConnection(SentinelManagedConnection):  # type: ignore[misc] # untyped in redis-py
     """Asks Sentinel again each time it connects.
 
-    redis-py repeats a command at the address it had. A frozen master accepts that connection and costs one more
-    time-out.
+    redis-py repeats a command at the address it had. A frozen master accepts that connection and
+    costs one more time-out.
     """
 
     def send_packed_command(self, command: Any, check_health: bool = True) -> None:  # noqa: FBT001, FBT002 - redis-py's signature
@@ -27,7 +30,10 @@ class _FollowingConnection(SentinelManagedConnection):  # type: ignore[misc] # u
 
 
 def connect(url: str, master: str, options: dict[str, Any]) -> redis.Redis:
-    """Return a client of the master. `url`: `sentinel://host:port;sentinel://host:port/db`; `options`: redis-py's."""
+    """Return a client of the master.
+
+    `url`: `sentinel://host:port;sentinel://host:port/db`. `options`: redis-py's.
+    """
     addresses = [urlsplit(part if "://" in part else f"sentinel://{part}") for part in url.split(";")]
     first = addresses[0]
     path = first.path.strip("/") or addresses[-1].path.strip("/")
@@ -39,7 +45,7 @@ def connect(url: str, master: str, options: dict[str, Any]) -> redis.Redis:
     options["socket_timeout"] = min(options["socket_timeout"], SOCKET_TIMEOUT_SECONDS)
     sentinel = Sentinel(
         [(a.hostname or "127.0.0.1", a.port or 26379) for a in addresses],
-        # With redis-py's ten retries a dead sentinel is waited for while another one knows the master.
+        # redis-py's ten retries would wait for a dead sentinel while another one knows the master.
         sentinel_kwargs={
             "socket_connect_timeout": CONNECT_TIMEOUT_SECONDS,
             "socket_timeout": CONNECT_TIMEOUT_SECONDS,
