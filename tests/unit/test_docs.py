@@ -158,6 +158,14 @@ def test_every_file_that_a_page_names_is_there(path: Path) -> None:
     assert {name for name in paths(path.read_text("utf-8")) if not (ROOT / name).exists()} == set()
 
 
+def test_every_test_that_a_page_names_is_there() -> None:
+    """The table of crashes names the tests behind each row by their files' stems."""
+    named = {name for path in PAGES for name in re.findall(r"`(test_[a-z_]+)", path.read_text("utf-8"))}
+    stems = {path.stem for path in (ROOT / "tests").rglob("test_*.py")} | {"test_ledger_"}
+    assert "test_crash_points" in named
+    assert named - stems == set()
+
+
 def test_the_guide_names_fourteen_files_and_every_folder() -> None:
     guide = text("CONTRIBUTING.md")
     assert len(re.findall(r"^\d+\. `\w+/[\w/.]+`: ", guide, re.MULTILINE)) == 14
