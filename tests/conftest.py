@@ -1,5 +1,6 @@
 """What every test may ask for."""
 
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,13 @@ def no_worker_in_this_process() -> Iterator[None]:
     """Workers are processes of their own: their app, imported here, would put its transport under every test's producer."""
     yield
     assert "worker.app" not in sys.modules
+
+
+@pytest.fixture(scope="session", autouse=True)
+def programs_heed_ctrl_c() -> None:
+    """Undo what a shell does to background jobs: they ignore SIGINT, and so does all that they start."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ from config import names
 from tests.support.command_line import ROOT, VOICECODE, at_terminal, in_pipe
 from tests.support.dead_letters import dead_letter, load
 from tests.support.simulator import start_simulator
-from tests.support.workers import environment, wait_for
+from tests.support.workers import LIMIT_SECONDS, environment, wait_for
 from worker.cli import voicecode
 from worker.embedded.server import Server
 from worker.simulator.process import RunningSimulator
@@ -281,11 +281,11 @@ def test_ctrl_c_ends_a_replay_and_the_same_command_goes_on(env: dict[str, str], 
     load(redis_client, [dead_letter(n, died_at=now - n, expires_at=now + 600) for n in range(60)])
     words = [*VOICECODE, "dead", "replay", "--all", "--yes", "--rate"]
     with subprocess.Popen(
-        [*words, "4/s"], env=env, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*words, "2/s"], env=env, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
-        wait_for(lambda: redis_client.zcard(names.DUE) >= 2, 20, "the replay to begin")
+        wait_for(lambda: redis_client.zcard(names.DUE) >= 2, LIMIT_SECONDS, "the replay to begin")
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=20)
+        out, err = process.communicate(timeout=LIMIT_SECONDS)
     back = redis_client.zcard(names.DUE)
     assert (process.returncode, redis_client.zcard(names.DEAD)) == (1, 60 - back)
     assert back < 60
