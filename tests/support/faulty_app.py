@@ -16,6 +16,7 @@ frozen until the test thaws it) and `stop` (a warm shutdown).
 """
 
 import collections
+import contextlib
 import functools
 import os
 import signal
@@ -41,6 +42,10 @@ _STOP_TAKES_SECONDS: Final = 0.05
 """SIGSTOP reaches another thread, or process, a little after it was sent."""
 _DIGEST: Final = Parameters.of("ledger/claim").names.index("digest")
 """A hint's claim has none."""
+_FROM_UPKEEP: Final = ("upkeep", "sweep")
+_upkeep_script: Final = threading.Lock()
+"""Held by upkeep's thread until the script's `after` has passed. Until then this process claims nothing
+that the script has just put on the queue: it may be about to end, and would leave a call in hand."""
 
 
 class InjectedError(Exception):
@@ -108,10 +113,14 @@ def _load(client: Any, path: str) -> Callable[..., Any]:
 
     def run(*, keys: list[str], args: list[Any]) -> Any:
         step = "resume" if name == "claim" and not args[_DIGEST] else name
-        faults.at(step, "before")
-        answer = script(keys=keys, args=args)
-        if not _idle(name, answer):
-            faults.at(step, "after")
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(_upkeep_script)
+            faults.at(step, "before")
+            if step not in _FROM_UPKEEP:
+                stack.close()
+            answer = script(keys=keys, args=args)
+            if not _idle(name, answer):
+                faults.at(step, "after")
         return answer
 
     return run
