@@ -17,7 +17,7 @@ from config import names, settings
 from tests.support.command_line import ROOT, at_terminal, in_pipe
 from tests.support.dead_letters import dead_letter, load, load_mixed
 from tests.support.simulator import start_simulator
-from tests.support.workers import RunningWorker, enqueue, environment, stock_producer, wait_for
+from tests.support.workers import LIMIT_SECONDS, RunningWorker, enqueue, environment, stock_producer, wait_for
 from worker.embedded.server import Server
 from worker.failure_queue import FailureQueue, Filter
 from worker.simulator.process import RunningSimulator
@@ -96,10 +96,12 @@ def the_account_runs_dry(queue: FailureQueue, server: Server, simulator: Running
     for key, mobile in (again | fresh).items():
         enqueue(app, mobile, "4711", key=key, **alive)
     wait_for(
-        lambda: queue.stats().total == NIGHT + MAY_HAVE_RUNG + SUPERSEDED + FRESH, 20, "the codes to die"
+        lambda: queue.stats().total == NIGHT + MAY_HAVE_RUNG + SUPERSEDED + FRESH,
+        LIMIT_SECONDS,
+        "the codes to die",
     )
     enqueue(app, "13900139042", "0042", key="signup:42", **alive)
-    wait_for(lambda: list(queue.keys(Filter(keys=("signup:42",)))), 20, "the last one to die")
+    wait_for(lambda: list(queue.keys(Filter(keys=("signup:42",)))), LIMIT_SECONDS, "the last one to die")
     return numbers | again | fresh | {"signup:42": "13900139042"}
 
 
@@ -122,7 +124,7 @@ def test_the_night_of_the_4051(
         operator.types("voicecode balance")
         operator.types("voicecode dead replay --code 4051 --canary --rate 1000/s", answers="y")
         alive = STILL_ALIVE - SUPERSEDED + SUPERSEDED + FRESH + 1
-        wait_for(lambda: len(simulator.client.calls()) >= alive, 60, "the calls")
+        wait_for(lambda: len(simulator.client.calls()) >= alive, LIMIT_SECONDS, "the calls")
         operator.types("voicecode status signup:42")
         operator.types("voicecode dead stats")
         operator.types("voicecode dead discard --code 4051 --no-ambiguous", answers="y")

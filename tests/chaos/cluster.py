@@ -13,7 +13,7 @@ from config.settings import Settings, load
 from tests.chaos.plan import Options
 from tests.support.proxy import Proxy
 from tests.support.simulator import start_simulator
-from tests.support.workers import ROOT, RunningWorker, environment, wait_for
+from tests.support.workers import LIMIT_SECONDS, ROOT, RunningWorker, environment, wait_for
 from worker.embedded.server import start_server
 from worker.simulator.journal import Submission
 from worker.simulator.server import GATEWAY_PATH
@@ -95,7 +95,11 @@ class Cluster:
         with (self.folder / "producer.log").open("ab") as log:
             self._producer = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
         self._exits.callback(self._producer.kill)
-        wait_for(lambda: self.production.exists() and self.production.stat().st_size, 60, "the first code")
+        wait_for(
+            lambda: self.production.exists() and self.production.stat().st_size,
+            LIMIT_SECONDS,
+            "the first code",
+        )
 
     def end_producing(self, seconds: float) -> None:
         """Wait until the last code was acknowledged."""

@@ -19,7 +19,7 @@ from celery import Celery
 from config import names
 from tests.support.proxy import Proxy
 from tests.support.simulator import start_simulator
-from tests.support.workers import RunningWorker, enqueue, environment, stock_producer, wait_for
+from tests.support.workers import LIMIT_SECONDS, RunningWorker, enqueue, environment, stock_producer, wait_for
 from worker.embedded.server import Server
 from worker.ledger.record import Record
 from worker.simulator.server import GATEWAY_PATH
@@ -187,7 +187,7 @@ def measure(scale: Scale, server: Server, folder: Path) -> Figures:
         with RunningWorker(folder / "worker.log", env).wait_ready() as worker:
             for number in range(_WARM_UP):
                 enqueue(app, f"16{number:09d}", "0042", key=f"warm:{number}")
-            wait_for(lambda: simulator.client.state()["calls"] == _WARM_UP, 60, "the warm-up")
+            wait_for(lambda: simulator.client.state()["calls"] == _WARM_UP, LIMIT_SECONDS, "the warm-up")
             before = memory(worker.pid)
             link.cut()
             publish_many(client, message, scale)
@@ -201,7 +201,7 @@ def measure(scale: Scale, server: Server, folder: Path) -> Figures:
                 wait_for(
                     lambda: not _any_of_many(client), 2 * scale.life_seconds + 60, "the end of every code"
                 )
-            wait_for(lambda: not client.zcard(names.DUE), 60, "the new codes' end")
+            wait_for(lambda: not client.zcard(names.DUE), LIMIT_SECONDS, "the new codes' end")
         submitted = [s.at for s in simulator.client.submissions() if s.mobile.startswith("14")]
     many = list(records(server, [f"many:{n}" for n in range(scale.codes)]))
     new = list(records(server, list(watch.sent)))

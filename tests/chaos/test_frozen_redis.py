@@ -5,7 +5,7 @@ import time
 import pytest
 
 from tests.support.sandbox import Sandbox, frozen
-from tests.support.workers import wait_for
+from tests.support.workers import LIMIT_SECONDS, wait_for
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(180)]
 
@@ -24,7 +24,7 @@ def test_a_redis_that_was_frozen_is_served_again_and_each_code_is_called_once(
     sandbox.wait_waiting(2)
     sandbox.gateway.rates({"slow:0.4": 1.0})
     keys = sandbox.send_all(15)
-    wait_for(lambda: len(sandbox.gateway.submissions()) >= 5, 10, "calls in hand")
+    wait_for(lambda: len(sandbox.gateway.submissions()) >= 5, LIMIT_SECONDS, "calls in hand")
     with frozen(sandbox.server.pid):
         time.sleep(seconds)
     back = time.monotonic()

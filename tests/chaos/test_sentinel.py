@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.sandbox import Sandbox, message
 from tests.support.sentinels import Sentinels
-from tests.support.workers import wait_for
+from tests.support.workers import LIMIT_SECONDS, wait_for
 from worker.embedded.server import Server
 from worker.simulator.process import RunningSimulator
 
@@ -74,7 +74,7 @@ def test_workers_follow_the_master(
         sandbox.wait_waiting(2)
         sandbox.gateway.rates({"slow:0.6": 1.0})
         keys = sandbox.send_all(6)
-        wait_for(lambda: len(sandbox.gateway.submissions()) == 6, 10, "calls in hand")
+        wait_for(lambda: len(sandbox.gateway.submissions()) == 6, LIMIT_SECONDS, "calls in hand")
         assert sandbox.redis.wait(1, 5000) == 1  # what a producer that cares asks for, too
         started = time.monotonic()
         trouble(sentinels, old)
@@ -95,7 +95,7 @@ def test_workers_follow_the_master(
             after.wait_waiting(2)
         if trouble is freeze:
             os.kill(old.pid, signal.SIGCONT)
-            wait_for(lambda: sandbox.redis.role()[0] == "slave", 30, "the old master to follow")
+            wait_for(lambda: sandbox.redis.role()[0] == "slave", LIMIT_SECONDS, "the old master to follow")
             with Sandbox(new, sandbox_simulator, tmp_path, url=sentinels.url) as after:
                 after.wait_state(send(after, "13700000009"), seconds=BOUND_SECONDS)
         assert all(worker.running for worker in workers)

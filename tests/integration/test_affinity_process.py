@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from config.settings import load
-from tests.support.workers import ROOT, wait_for
+from tests.support.workers import LIMIT_SECONDS, ROOT, wait_for
 from worker.components import Components
 from worker.embedded.server import Server
 from worker.process.affinity import MARGIN
@@ -91,7 +91,7 @@ class Child:
 
     def wait_free(self) -> None:
         allowed = {frozenset(os.sched_getaffinity(0))}
-        wait_for(lambda: self.cores() == allowed, 20, "all cores")
+        wait_for(lambda: self.cores() == allowed, LIMIT_SECONDS, "all cores")
 
     def end(self) -> None:
         self.process.kill()

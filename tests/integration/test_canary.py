@@ -8,7 +8,7 @@ import pytest
 from config import settings
 from tests.support.dead_letters import dead_letter, load
 from tests.support.simulator import start_simulator
-from tests.support.workers import RunningWorker, environment, wait_for
+from tests.support.workers import LIMIT_SECONDS, RunningWorker, environment, wait_for
 from worker.embedded.server import Server
 from worker.failure_queue import Choice, FailureQueue, Filter, Pace, Progress
 from worker.simulator.process import RunningSimulator
@@ -51,7 +51,7 @@ def test_an_account_that_runs_dry_again_stops_the_rest(
     progress = replay(queue)
     assert "failed with 4051: the account is still at fault" in progress.stopped
     assert 50 < progress.replayed < COUNT / 2
-    wait_for(lambda: queue.stats().total == COUNT - 50, 20, "those replayed in vain to die again")
+    wait_for(lambda: queue.stats().total == COUNT - 50, LIMIT_SECONDS, "those replayed in vain to die again")
     called = [call.mobile for call in simulator.client.calls()]
     assert len(called) == len(set(called)) == 50
 
@@ -69,5 +69,5 @@ def test_a_gateway_that_cannot_be_reached_stops_it_at_the_first_code(
 def test_a_gateway_that_takes_them_gets_them_all(queue: FailureQueue, simulator: RunningSimulator) -> None:
     progress = replay(queue)
     assert (progress.replayed, progress.stopped) == (COUNT, "")
-    wait_for(lambda: len(simulator.client.calls()) == COUNT, 20, "the calls")
+    wait_for(lambda: len(simulator.client.calls()) == COUNT, LIMIT_SECONDS, "the calls")
     assert queue.stats().total == 0

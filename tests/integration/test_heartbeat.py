@@ -11,7 +11,7 @@ import pytest
 from config.settings import SettingsError, load
 from tests.support.proxy import Proxy
 from tests.support.sandbox import Sandbox
-from tests.support.workers import ROOT, wait_for
+from tests.support.workers import LIMIT_SECONDS, ROOT, wait_for
 
 MAX_AGE_SECONDS = 3
 
@@ -72,7 +72,7 @@ def test_a_worker_with_every_slot_taken_stays_healthy_at_the_smallest_age_that_i
     wait_health(sandbox, healthy_=True)
     sandbox.gateway.rates({"slow:2.9": 1.0})
     sandbox.send_all(4)
-    wait_for(lambda: len(sandbox.gateway.submissions()) == 2, 10, "two calls")
+    wait_for(lambda: len(sandbox.gateway.submissions()) == 2, LIMIT_SECONDS, "two calls")
     end = time.monotonic() + 5
     while time.monotonic() < end:
         assert healthy(sandbox, max_age_seconds=6)

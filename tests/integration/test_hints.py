@@ -9,7 +9,7 @@ import redis
 
 from config import names
 from tests.support.ledger_driver import LedgerDriver
-from tests.support.workers import RunningWorker, environment, wait_for
+from tests.support.workers import LIMIT_SECONDS, RunningWorker, environment, wait_for
 from worker.embedded.server import Server
 from worker.store import keys, scripts
 from worker.transport.unacked import Unacked
@@ -80,7 +80,9 @@ def test_an_idle_worker_hears_of_every_code_that_is_due(
         heartbeat_file=str(tmp_path / "heartbeat"),
     )
     with RunningWorker(tmp_path / "worker.log", env).wait_ready():
-        wait_for(lambda: driver.client.zcard(names.DEAD) == 30, 10, "the second attempt of every code")
+        wait_for(
+            lambda: driver.client.zcard(names.DEAD) == 30, LIMIT_SECONDS, "the second attempt of every code"
+        )
 
 
 def test_many_burials_delay_no_hint(server: Server) -> None:

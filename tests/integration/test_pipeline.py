@@ -13,7 +13,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from tests.support.workers import wait_for
+from tests.support.workers import LIMIT_SECONDS, wait_for
 from worker.embedded.server import Server, start_server
 from worker.store.pipeline import BATCH, Pipeline
 
@@ -67,7 +67,7 @@ def test_who_comes_while_another_sends_goes_with_the_next_batch(
     with ThreadPoolExecutor(BATCH + 10) as pool:
         with frozen(server):
             answers = [pool.submit(echo, keys=["k"], args=[number]) for number in range(BATCH + 10)]
-            wait_for(lambda: len(pipeline._waiting) == BATCH + 9, 5, "all to wait")
+            wait_for(lambda: len(pipeline._waiting) == BATCH + 9, LIMIT_SECONDS, "all to wait")
         assert [int(answer.result(5)[0]) for answer in answers] == list(range(BATCH + 10))
     assert pipeline.sizes == [1, BATCH, 9]
 
@@ -79,7 +79,7 @@ def test_one_script_that_fails_does_not_fail_the_others(server: Server, redis_cl
     with ThreadPoolExecutor(4) as pool:
         with frozen(server):
             answers = [pool.submit(script, keys=[], args=[word]) for word in ("first", "good", "bad", "fine")]
-            wait_for(lambda: len(pipeline._waiting) == 3, 5, "three to wait")
+            wait_for(lambda: len(pipeline._waiting) == 3, LIMIT_SECONDS, "three to wait")
         assert [answers[number].result(5) for number in (0, 1, 3)] == ["first", "good", "fine"]
         with pytest.raises(redis.ResponseError, match="not this one"):
             answers[2].result(5)
@@ -97,7 +97,7 @@ def test_arguments_that_cannot_be_sent_are_their_callers_own_problem(
             answers = [
                 pool.submit(echo, keys=["k"], args=[value]) for value in ("first", "good", object(), "fine")
             ]
-            wait_for(lambda: len(pipeline._waiting) == 3, 5, "three to wait")
+            wait_for(lambda: len(pipeline._waiting) == 3, LIMIT_SECONDS, "three to wait")
         assert [answers[number].result(5)[0] for number in (0, 1, 3)] == ["first", "good", "fine"]
         with pytest.raises(redis.DataError):
             answers[2].result(5)
@@ -155,9 +155,9 @@ def test_whatever_ends_the_one_who_sends_the_others_hear_of_it(
     with ThreadPoolExecutor(3) as pool:
         with frozen(server):
             first = pool.submit(echo, keys=["k"], args=["first"])
-            wait_for(lambda: len(pipeline.sizes) == 2, 5, "the first one to send")
+            wait_for(lambda: len(pipeline.sizes) == 2, LIMIT_SECONDS, "the first one to send")
             others = [pool.submit(echo, keys=["k"], args=["other"]) for _ in range(2)]
-            wait_for(lambda: len(pipeline._waiting) == 2, 5, "two to wait")
+            wait_for(lambda: len(pipeline._waiting) == 2, LIMIT_SECONDS, "two to wait")
             pipeline.trouble = error
         assert first.result(5)[0] == "first"
         raised = [other.exception(5) for other in others]
@@ -176,7 +176,7 @@ def test_one_who_is_interrupted_while_he_waits_is_not_waited_for(
     with ThreadPoolExecutor(2) as pool:
         with frozen(server):
             first = pool.submit(echo, keys=["k"], args=["first"])
-            wait_for(lambda: len(pipeline.sizes) == 2, 5, "the first one to send")
+            wait_for(lambda: len(pipeline.sizes) == 2, LIMIT_SECONDS, "the first one to send")
             before = signal.signal(signal.SIGALRM, _interrupt)
             signal.setitimer(signal.ITIMER_REAL, 0.2)
             try:
@@ -215,5 +215,7 @@ def test_everybody_hears_of_a_server_that_is_gone_and_nobody_waits_in_turn() -> 
                     answer.result(10)
         assert time.monotonic() - started < 1.7 * SECONDS
         wait_for(
-            lambda: echo(keys=["k"], args=["back"])[0] in {b"back", "back"}, 5, "an answer when it is back"
+            lambda: echo(keys=["k"], args=["back"])[0] in {b"back", "back"},
+            LIMIT_SECONDS,
+            "an answer when it is back",
         )

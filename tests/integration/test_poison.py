@@ -4,7 +4,7 @@ from typing import Any
 from config import names
 from tests.support.fault_markers import DIES_BEFORE_CLAIM, DIES_IN_CALL, EXIT_STATUS, FULL_AT_CLAIM
 from tests.support.sandbox import Sandbox
-from tests.support.workers import RunningWorker, wait_for
+from tests.support.workers import LIMIT_SECONDS, RunningWorker, wait_for
 
 SHORT: dict[str, Any] = {
     "connect_timeout_seconds": 0.3,
@@ -21,7 +21,7 @@ def start(sandbox: Sandbox) -> RunningWorker:
 
 
 def wait_death(worker: RunningWorker) -> None:
-    wait_for(lambda: not worker.running, 20, "the worker's death")
+    wait_for(lambda: not worker.running, LIMIT_SECONDS, "the worker's death")
     assert worker.stop() == EXIT_STATUS
 
 
@@ -37,7 +37,7 @@ def test_a_message_that_kills_three_workers_before_its_claim_becomes_a_dead_lett
     others = sandbox.send_all(5)
     last = start(sandbox)
     sandbox.wait_state(others)
-    (dead,) = wait_for(lambda: sandbox.redis.zrange(names.DEAD, 0, -1), 10, "the dead letter")
+    (dead,) = wait_for(lambda: sandbox.redis.zrange(names.DEAD, 0, -1), LIMIT_SECONDS, "the dead letter")
     record = sandbox.raw.hgetall(names.RECORD_PREFIX + dead)
     assert record[b"reason"] == b"poison"
     assert record[b"raw"] == stored
@@ -77,7 +77,7 @@ def test_a_message_that_waits_because_redis_is_full_is_not_taken_for_poison(sand
     key = sandbox.send(key=f"{FULL_AT_CLAIM}-1")
     try:
         for time in range(3):
-            wait_for(partial(_left_more_than, worker, time), 10, "the message to be left alone")
+            wait_for(partial(_left_more_than, worker, time), LIMIT_SECONDS, "the message to be left alone")
             assert sandbox.redis.hlen(names.RETURNS) == 0
             sandbox.redis.config_set("maxmemory", 0)
         sandbox.wait_state(key)

@@ -15,7 +15,7 @@ import redis
 from redis.exceptions import NoPermissionError
 
 from tests.support.simulator import start_simulator
-from tests.support.workers import ROOT, RunningWorker, environment, wait_for
+from tests.support.workers import LIMIT_SECONDS, ROOT, RunningWorker, environment, wait_for
 from worker.embedded.server import Server
 from worker.simulator.client import SimulatorClient
 
@@ -54,7 +54,7 @@ def test_every_snippet_does_what_the_page_says(server: Server, gateway: Simulato
     """Each of its codes is accepted, called once, and has the status that the page reads."""
     namespace = execute(blocks("python"), server.url)
     for key in ("login:7f3a9c:1", "login:7f3a9c:2"):
-        wait_for(functools.partial(is_accepted, namespace, key), 10, f"{key} to be accepted")
+        wait_for(functools.partial(is_accepted, namespace, key), LIMIT_SECONDS, f"{key} to be accepted")
     assert [call.code for call in gateway.calls("13800138000")] == ["0042", "0042"]
     namespace["ledger"].close()
 

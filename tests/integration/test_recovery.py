@@ -14,7 +14,7 @@ import pytest
 from tests.support.fault_markers import FREEZES_BEFORE_POST
 from tests.support.proxy import Proxy
 from tests.support.sandbox import MOBILE, Sandbox
-from tests.support.workers import SHORT_TIMES, RunningWorker, wait_for
+from tests.support.workers import LIMIT_SECONDS, SHORT_TIMES, RunningWorker, wait_for
 
 BOUND_SECONDS = 3 * (float(SHORT_TIMES["lease_seconds"]) + 2)
 
@@ -29,7 +29,7 @@ def call_in_hand(
     key = sandbox.send()
     sandbox.wait_submitted()
     if idle:
-        wait_for(lambda: worker.running and sandbox.state(key) == "calling", 5, "the claim")
+        wait_for(lambda: worker.running and sandbox.state(key) == "calling", LIMIT_SECONDS, "the claim")
     return key
 
 
@@ -70,7 +70,7 @@ def test_messages_that_a_killed_worker_had_fetched_and_not_claimed_come_back(san
     sandbox.wait_waiting()
     sandbox.gateway.rates({"silent:9": 1.0})
     keys = sandbox.send_all(3)
-    wait_for(lambda: sandbox.redis.hlen("{voice_codes}:unacked") == 3, 5, "all to be fetched")
+    wait_for(lambda: sandbox.redis.hlen("{voice_codes}:unacked") == 3, LIMIT_SECONDS, "all to be fetched")
     victim.kill()
     sandbox.gateway.rates({})
     sandbox.worker()
@@ -111,7 +111,7 @@ def test_a_worker_that_wakes_up_late_overwrites_nothing(sandbox: Sandbox) -> Non
 def test_a_call_that_was_accepted_while_its_worker_slept_is_owned_up_to(sandbox: Sandbox) -> None:
     """The gateway took both: the one case in which a phone rings twice, and it is counted and told."""
     key, sleeper = frozen_past_its_lease(sandbox, "slow:0.4", "2", state="accepted")
-    wait_for(lambda: sleeper.lines("attempt.finished"), 10, "the sleeper's outcome")
+    wait_for(lambda: sleeper.lines("attempt.finished"), LIMIT_SECONDS, "the sleeper's outcome")
     record = sandbox.record(key)
     assert (record["state"], record["ambiguous"], record["attempt"]) == ("accepted", "1", "2")
     assert record["calls"] == ("2" if sleeper.lines("call.doubled") else "1")
@@ -124,7 +124,11 @@ def test_a_worker_that_was_frozen_between_claim_and_post_sends_nothing_when_it_w
     worker = sandbox.worker(app="tests.support.dying_app", lease_seconds=6, visibility_timeout_seconds=8)
     key = sandbox.send(key=f"{FREEZES_BEFORE_POST}-1")
     stat = Path(f"/proc/{worker.pid}/stat")
-    wait_for(lambda: stat.read_text().rpartition(")")[2].split()[0] == "T", 10, "the worker to be frozen")
+    wait_for(
+        lambda: stat.read_text().rpartition(")")[2].split()[0] == "T",
+        LIMIT_SECONDS,
+        "the worker to be frozen",
+    )
     assert sandbox.state(key) == "calling"
     time.sleep(1.2)  # the attempt's deadline is a second
     assert sandbox.gateway.submissions() == []
@@ -162,7 +166,7 @@ def test_the_codes_of_a_worker_that_stays_cut_off_go_on_elsewhere(sandbox: Sandb
         sandbox.wait_state(key, seconds=BOUND_SECONDS)
         print(f"taken up after {time.monotonic() - cut:.2f} s")  # noqa: T201
         proxy.heal()
-        wait_for(lambda: lonely.lines("attempt.finished"), 15, "the lonely one's outcome")
+        wait_for(lambda: lonely.lines("attempt.finished"), LIMIT_SECONDS, "the lonely one's outcome")
         assert sandbox.state(key) == "accepted"
         assert lonely.lines("attempt.finished")[0]["recorded"] == "appended"
         assert lonely.running

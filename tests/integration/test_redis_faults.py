@@ -16,7 +16,7 @@ from celery import Celery
 from config.celeryconfig import PUBLISH_OPTIONS
 from tests.support.proxy import Proxy
 from tests.support.sandbox import Sandbox, frozen
-from tests.support.workers import enqueue, wait_for
+from tests.support.workers import LIMIT_SECONDS, enqueue, wait_for
 from worker.embedded.server import start_server
 from worker.simulator.process import RunningSimulator
 
@@ -50,7 +50,7 @@ def test_a_restart_of_redis_loses_nothing_and_workers_resume_by_themselves(
     sandbox.wait_waiting(2)
     sandbox.gateway.rates({"slow:0.5": 1.0})
     keys = sandbox.send_all(30)
-    wait_for(lambda: len(sandbox.gateway.submissions()) >= 10, 10, "calls in hand")
+    wait_for(lambda: len(sandbox.gateway.submissions()) >= 10, LIMIT_SECONDS, "calls in hand")
     getattr(sandbox.server, end)()
     time.sleep(2)
     assert all(worker.running for worker in workers)
@@ -87,7 +87,7 @@ def test_a_full_redis_starts_no_call_records_every_outcome_and_goes_on_when_ther
         sandbox.redis.config_set("maxmemory", 1)
     try:
         sandbox.wait_state(in_hand[0])
-        wait_for(lambda: sandbox.state(in_hand[1]) == "waiting", 10, "the retry to be recorded")
+        wait_for(lambda: sandbox.state(in_hand[1]) == "waiting", LIMIT_SECONDS, "the retry to be recorded")
         sandbox.wait_log(worker, "redis.full")
         time.sleep(1.5)
         assert sandbox.state(late) is None
@@ -96,7 +96,7 @@ def test_a_full_redis_starts_no_call_records_every_outcome_and_goes_on_when_ther
         assert sandbox.redis.hlen("{voice_codes}:unacked") <= 1
         wait_for(
             lambda: healthy(sandbox.heartbeat()),
-            5,
+            LIMIT_SECONDS,
             "a heartbeat: a full Redis is no reason to restart a worker",
         )
         with pytest.raises(kombu.exceptions.OperationalError):
@@ -130,7 +130,7 @@ def test_a_master_that_refuses_writes_under_open_connections_is_waited_for(
     sandbox.wait_waiting(2)
     sandbox.gateway.rates({"slow:0.5": 1.0})
     keys = sandbox.send_all(4)
-    wait_for(lambda: len(sandbox.gateway.submissions()) == 4, 10, "calls in hand")
+    wait_for(lambda: len(sandbox.gateway.submissions()) == 4, LIMIT_SECONDS, "calls in hand")
     refusing(sandbox, on=True)
     try:
         time.sleep(2)

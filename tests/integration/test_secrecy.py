@@ -20,7 +20,7 @@ from config import names
 from tests.support.ledger_driver import LedgerDriver
 from tests.support.service import Service, new_key, running_service
 from tests.support.simulator import ACCOUNT
-from tests.support.workers import wait_for
+from tests.support.workers import LIMIT_SECONDS, wait_for
 from worker.message import digest
 
 APIKEY: Final = "hush/e8f1+2d=apikey"
@@ -108,7 +108,7 @@ def send_all(service: Service) -> dict[str, tuple[str, str]]:
         service.ended(key, 30)
     codes["waiting"] = number_and_code(len(fates))
     service.send(*codes["waiting"], key=WAITING, headers={"countdown": 200})
-    wait_for(lambda: service.record(WAITING), 5, "the code that waits")
+    wait_for(lambda: service.record(WAITING), LIMIT_SECONDS, "the code that waits")
     return codes
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from config.names import Event
 from tests.support.sandbox import Sandbox
-from tests.support.workers import ROOT, RunningWorker, environment, wait_for
+from tests.support.workers import LIMIT_SECONDS, ROOT, RunningWorker, environment, wait_for
 
 
 class Several(RunningWorker):
@@ -38,7 +38,7 @@ def several(sandbox: Sandbox) -> Iterator[Several]:
     with Several(log, env) as running:
         wait_for(
             lambda: len(running.lines(Event.WORKER_STARTED)) == 2 and heartbeat.exists(),
-            30,
+            LIMIT_SECONDS,
             "both to consume",
         )
         yield running
@@ -60,14 +60,14 @@ def test_one_that_was_killed_comes_back_and_delivers_meanwhile(sandbox: Sandbox,
     sandbox.wait_state(sandbox.send_all(20))
     died: dict[str, Any] = sandbox.wait_log(several, Event.WORKER_DIED)
     assert died["status"] == -signal.SIGKILL
-    wait_for(lambda: len(several.lines(Event.WORKER_STARTED)) == 3, 20, "another in its place")
+    wait_for(lambda: len(several.lines(Event.WORKER_STARTED)) == 3, LIMIT_SECONDS, "another in its place")
     assert several.stop() == 0
 
 
 def test_no_worker_outlives_its_supervisor(several: Several) -> None:
     """Killed with -9 it can hand nothing on: its workers see the pipe close, and end as they do at SIGTERM."""
     several.kill()
-    wait_for(lambda: len(several.lines(Event.WORKER_STOPPED)) == 2, 20, "both workers to end")
+    wait_for(lambda: len(several.lines(Event.WORKER_STOPPED)) == 2, LIMIT_SECONDS, "both workers to end")
 
 
 def test_wrong_settings_are_told_once(sandbox: Sandbox) -> None:

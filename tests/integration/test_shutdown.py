@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.proxy import Proxy
 from tests.support.sandbox import Sandbox
-from tests.support.workers import RunningWorker, wait_for
+from tests.support.workers import LIMIT_SECONDS, RunningWorker, wait_for
 
 
 def in_flight(sandbox: Sandbox, count: int, seconds: float) -> list[str]:
@@ -18,7 +18,7 @@ def in_flight(sandbox: Sandbox, count: int, seconds: float) -> list[str]:
     sandbox.wait_waiting()
     sandbox.gateway.rates({f"slow:{seconds}": 1.0})
     keys = sandbox.send_all(count)
-    wait_for(lambda: len(sandbox.gateway.submissions()) >= count, 10, "the calls")
+    wait_for(lambda: len(sandbox.gateway.submissions()) >= count, LIMIT_SECONDS, "the calls")
     return keys
 
 
@@ -39,7 +39,7 @@ def test_a_second_signal_loses_nothing(sandbox: Sandbox, second: signal.Signals)
     worker.signal(signal.SIGTERM)
     time.sleep(0.1)
     worker.signal(second)
-    wait_for(lambda: not worker.running, 15, "the worker's end")
+    wait_for(lambda: not worker.running, LIMIT_SECONDS, "the worker's end")
     sandbox.gateway.rates({})
     sandbox.worker()
     sandbox.wait_state(keys)

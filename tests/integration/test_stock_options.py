@@ -10,7 +10,7 @@ from celery.canvas import Signature
 
 from config import names
 from tests.support.sandbox import Sandbox
-from tests.support.workers import stock_producer, wait_for
+from tests.support.workers import LIMIT_SECONDS, stock_producer, wait_for
 from worker.embedded.server import Server
 from worker.simulator.process import RunningSimulator
 
@@ -61,7 +61,7 @@ def test_a_priority_is_served_from_whatever_list_it_went_to(sandbox: Sandbox, pr
 def test_an_eta_is_the_first_moment_of_a_call(sandbox: Sandbox, protocol: int) -> None:
     due = time.time() + 1.2
     sent = Sent(sandbox, eta=from_now(1.2), protocol=protocol)
-    wait_for(lambda: sandbox.state(sent.key) == "waiting", 5, "the code to wait in the ledger")
+    wait_for(lambda: sandbox.state(sent.key) == "waiting", LIMIT_SECONDS, "the code to wait in the ledger")
     sandbox.wait_empty()
     sent.ends("accepted")
     (call,) = sandbox.gateway.calls(sent.mobile)
@@ -137,7 +137,7 @@ def test_a_serializer_that_we_do_not_accept_makes_a_dead_letter(sandbox: Sandbox
         Sent(sandbox, serializer=serializer)
     except Exception as error:  # noqa: BLE001 - an extra of kombu's that is not installed
         pytest.skip(f"{serializer}: {error}")
-    (key,) = wait_for(lambda: sandbox.redis.zrange(names.DEAD, 0, -1), 10, "a dead letter")
+    (key,) = wait_for(lambda: sandbox.redis.zrange(names.DEAD, 0, -1), LIMIT_SECONDS, "a dead letter")
     sandbox.wait_empty()
     record = sandbox.record(key)
     assert record["reason"] == "unreadable"

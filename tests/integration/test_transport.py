@@ -7,7 +7,7 @@ from typing import Any
 from config import names
 from tests.support.sandbox import CODE, Sandbox, frozen, message
 from tests.support.stock_app import SEEN
-from tests.support.workers import RunningWorker, wait_for
+from tests.support.workers import LIMIT_SECONDS, RunningWorker, wait_for
 
 STOCK_OPTIONS = ("--pool", "solo", "--without-mingle", "--without-gossip")
 
@@ -63,10 +63,13 @@ def test_two_workers_share_the_load_and_nothing_is_fetched_beyond_the_free_slots
             worker.wait_ready()
         sandbox.wait_waiting(2)
         sandbox.send_all(12)
-        wait_for(lambda: len(sandbox.gateway.submissions()) >= 6, 10, "six at once")
+        wait_for(lambda: len(sandbox.gateway.submissions()) >= 6, LIMIT_SECONDS, "six at once")
         assert sandbox.redis.hlen(names.UNACKED) <= 6
-        for worker in workers:
-            wait_for(lambda worker=worker: len(worker.lines("attempt.finished")) >= 4, 20, "work for both")  # type: ignore[misc]
+        wait_for(
+            lambda: all(len(worker.lines("attempt.finished")) >= 4 for worker in workers),
+            LIMIT_SECONDS,
+            "work for both",
+        )
     finally:
         sandbox.gateway.rates({})
 
@@ -92,8 +95,8 @@ def test_what_was_fetched_and_not_begun_goes_back_at_once_when_the_worker_stops(
     sandbox.wait_waiting()
     sandbox.gateway.rates({"slow:2": 1.0})
     sent = sandbox.send_all(4)
-    wait_for(lambda: sandbox.redis.hlen(names.UNACKED) == 4, 10, "four to be fetched")
-    wait_for(lambda: len(sandbox.gateway.submissions()) == 2, 10, "two to be begun")
+    wait_for(lambda: sandbox.redis.hlen(names.UNACKED) == 4, LIMIT_SECONDS, "four to be fetched")
+    wait_for(lambda: len(sandbox.gateway.submissions()) == 2, LIMIT_SECONDS, "two to be begun")
     assert worker.stop() == 0
     assert sorted(map(str, sandbox.states(sent))) == ["None", "None", "accepted", "accepted"]
     assert sandbox.standing() == {names.QUEUE: 2}
@@ -109,7 +112,7 @@ def leave_in_unacked(sandbox: Sandbox, worker: RunningWorker, count: int) -> lis
         sent = sandbox.send_all(count)
         wait_for(
             lambda: sandbox.redis.hlen(names.UNACKED) == count and all(sandbox.states(sent)),
-            10,
+            LIMIT_SECONDS,
             "all to be fetched and claimed",
         )
         worker.kill()
@@ -130,12 +133,12 @@ def test_a_stock_worker_reads_what_ours_gave_back(sandbox: Sandbox) -> None:
     sandbox.send("13800138001", key="called")
     sandbox.wait_submitted("13800138001")
     sandbox.send("13800138002", key="left", purpose="login")
-    wait_for(lambda: sandbox.redis.hlen(names.UNACKED) == 2, 10, "the second one to be fetched")
+    wait_for(lambda: sandbox.redis.hlen(names.UNACKED) == 2, LIMIT_SECONDS, "the second one to be fetched")
     assert worker.stop() == 0
     sandbox.gateway.rates({})
     assert sandbox.standing() == {names.QUEUE: 1}
     stock_worker(sandbox)
-    wait_for(lambda: sandbox.redis.llen(SEEN), 10, "the stock worker to take it")
+    wait_for(lambda: sandbox.redis.llen(SEEN), LIMIT_SECONDS, "the stock worker to take it")
     seen = [json.loads(item) for item in sandbox.redis.lrange(SEEN, 0, -1)]
     assert seen == [["13800138002", CODE, {"key": "left", "purpose": "login"}]]
 

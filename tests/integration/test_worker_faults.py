@@ -11,7 +11,7 @@ import pytest
 
 from config import names
 from tests.support.service import TIMES, Service, new_key, new_number, running_service
-from tests.support.workers import RunningWorker, environment, wait_for
+from tests.support.workers import LIMIT_SECONDS, RunningWorker, environment, wait_for
 
 CODE = "48291"
 
@@ -78,7 +78,9 @@ def test_a_bug_that_stays_before_the_claim_keeps_the_message(buggy: Service) -> 
     key = new_key()
     task_id = buggy.send(new_number(), CODE, key=key, purpose="bug-claim-always")
     crashed = wait_for(
-        lambda: len(buggy.lines("task.crashed", task_id=task_id)) >= 2 and buggy.left(), 10, "a second look"
+        lambda: len(buggy.lines("task.crashed", task_id=task_id)) >= 2 and buggy.left(),
+        LIMIT_SECONDS,
+        "a second look",
     )
     assert set(crashed) <= {"queue", "unacked"}
     assert len(buggy.lines("task.crashed", task_id=task_id)) == 2
@@ -98,7 +100,7 @@ def test_an_outcome_is_written_after_redis_came_back(buggy: Service) -> None:
     key, mobile = new_key(), new_number()
     buggy.simulator.client.script(mobile, ["slow:0.3"])
     buggy.send(mobile, CODE, key=key)
-    wait_for(lambda: buggy.submissions(mobile), 5, "the call")
+    wait_for(lambda: buggy.submissions(mobile), LIMIT_SECONDS, "the call")
     buggy.server.stop()
     buggy.line("outcome.delayed", key=key)
     buggy.server.restart()
@@ -111,7 +113,7 @@ def test_an_outcome_is_written_after_redis_came_back(buggy: Service) -> None:
 def test_a_message_is_left_when_redis_is_away_before_the_claim_and_delivered_later(buggy: Service) -> None:
     key, mobile = new_key(), new_number()
     buggy.send(mobile, CODE, key=key, purpose="slow-claim")
-    wait_for(lambda: buggy.redis.hlen(names.UNACKED), 5, "the fetch")
+    wait_for(lambda: buggy.redis.hlen(names.UNACKED), LIMIT_SECONDS, "the fetch")
     buggy.server.stop()
     buggy.line("message.left")
     buggy.server.restart()
@@ -126,7 +128,7 @@ def test_a_code_whose_record_a_failover_took_in_mid_call_is_taken_up_again_from_
     key, mobile = new_key(), new_number()
     buggy.simulator.client.script(mobile, ["0"])
     buggy.send(mobile, CODE, key=key, purpose="slow-finish")
-    wait_for(lambda: buggy.submissions(mobile), 5, "the call")
+    wait_for(lambda: buggy.submissions(mobile), LIMIT_SECONDS, "the call")
     buggy.redis.delete(names.RECORD_PREFIX + key)
     buggy.line("record.missing", key=key)
     record = buggy.ended(key)
@@ -139,7 +141,7 @@ def test_a_worker_killed_in_mid_call_is_a_lease_that_is_over(buggy: Service) -> 
     key, mobile = new_key(), new_number()
     buggy.simulator.client.script(mobile, ["accepted_then_silent", "4030"])
     buggy.send(mobile, CODE, key=key)
-    wait_for(lambda: buggy.submissions(mobile), 5, "the call")
+    wait_for(lambda: buggy.submissions(mobile), LIMIT_SECONDS, "the call")
     buggy.worker.kill()
     buggy.worker.restart()
     record = buggy.ended(key)
@@ -153,7 +155,7 @@ def test_a_worker_frozen_in_mid_call_past_its_lease_overwrites_nothing(
     key, mobile = new_key(), new_number()
     buggy.simulator.client.script(mobile, ["accepted_then_silent", "2"])
     buggy.send(mobile, CODE, key=key)
-    wait_for(lambda: buggy.submissions(mobile), 5, "the call")
+    wait_for(lambda: buggy.submissions(mobile), LIMIT_SECONDS, "the call")
     buggy.worker.signal(signal.SIGSTOP)
     values: dict[str, Any] = {**TIMES, "broker_url": buggy.server.url, "gateway_url": buggy.simulator.url}
     with RunningWorker(tmp_path / "other.log", environment(**values)):

@@ -16,13 +16,12 @@ from config.names import Event
 from tests.support.crashes import SITUATIONS, TIMES, Crash, Database
 from tests.support.fault_markers import EXIT_STATUS, FROZEN, STALLED
 from tests.support.fork_server import ForkedWorker, ForkServer
-from tests.support.workers import environment, wait_for
+from tests.support.workers import LIMIT_SECONDS, environment, wait_for
 from worker.embedded.server import Server, start_server
 from worker.simulator.journal import Submission
 from worker.simulator.process import RunningSimulator
 
 AT_ONCE: Final = 8
-END_SECONDS: Final = 20.0
 _HASHES: Final = (names.UNACKED, names.FETCHED)
 _ZSETS: Final = (names.UNACKED_INDEX, names.DUE, names.EXPIRY)
 _SURVIVED: Final = ("raise", "lose", "stall", "freeze")
@@ -123,7 +122,7 @@ class CrashRunner:
             key = SITUATIONS[crash.situation](database)
             workers.append(self._fork_server.worker(log, {**env, "FAULT": crash.fault}))
             if crash.stalls:
-                wait_for(lambda: STALLED in log.read_text(), 10, "Redis to be frozen")
+                wait_for(lambda: STALLED in log.read_text(), LIMIT_SECONDS, "Redis to be frozen")
                 time.sleep(crash.stalls)
                 os.kill(server.pid, signal.SIGCONT)
             if not crash.fault.endswith(_SURVIVED) or ":stop" in crash.fault:
@@ -132,19 +131,23 @@ class CrashRunner:
                 assert status == expected, f"the worker ended with {status}: {log.read_text()[-2000:]}"
                 workers.append(self._fork_server.worker(log, env))
             if crash.freezes:
-                wait_for(lambda: FROZEN in log.read_text(), 10, "the worker to be frozen")
+                wait_for(lambda: FROZEN in log.read_text(), LIMIT_SECONDS, "the worker to be frozen")
                 workers.append(self._fork_server.worker(log.with_suffix(".other.log"), env))
             wait_for(
                 lambda: self._settled(database, key),
-                END_SECONDS,
+                LIMIT_SECONDS,
                 f"the end of {crash}: {self._left(database)}",
             )
             if crash.freezes:
                 workers[0].signal(signal.SIGCONT)
-                wait_for(lambda: Event.ATTEMPT_FINISHED in log.read_text(), 10, "the frozen worker's own end")
+                wait_for(
+                    lambda: Event.ATTEMPT_FINISHED in log.read_text(),
+                    LIMIT_SECONDS,
+                    "the frozen worker's own end",
+                )
                 wait_for(
                     lambda: self._settled(database, key),
-                    END_SECONDS,
+                    LIMIT_SECONDS,
                     f"the end of {crash}: {self._left(database)}",
                 )
             return self._end(crash, database, key, log)

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Self
 
-from tests.support.workers import ROOT, wait_for
+from tests.support.workers import LIMIT_SECONDS, ROOT, wait_for
 
 _HEAVY: Final = (
     "celery.__main__",
@@ -82,7 +82,7 @@ class ForkedWorker:
             self._status = self._fork_server.ask({"wait": self.pid})
         return self._status < 0
 
-    def ended(self, seconds: float = 20) -> int:
+    def ended(self, seconds: float = LIMIT_SECONDS) -> int:
         """Wait for its end and return its exit status, 128 + the signal's number where one ended it."""
         try:
             wait_for(lambda: not self.running, seconds, "the end of a worker")

@@ -14,7 +14,7 @@ from celery import Celery
 
 from config import names
 from tests.support.sentinels import MASTER
-from tests.support.workers import RunningWorker, enqueue, environment, stock_producer, wait_for
+from tests.support.workers import LIMIT_SECONDS, RunningWorker, enqueue, environment, stock_producer, wait_for
 from worker.embedded.server import Server
 from worker.simulator.process import RunningSimulator
 
@@ -104,7 +104,9 @@ class Sandbox:
                 pipe.hget(names.RECORD_PREFIX + key, "state")
             return list(pipe.execute())
 
-    def wait_state(self, keys: str | Sequence[str], state: str = "accepted", seconds: float = 20) -> float:
+    def wait_state(
+        self, keys: str | Sequence[str], state: str = "accepted", seconds: float = LIMIT_SECONDS
+    ) -> float:
         """Wait until each code is in a state; return the seconds that it took."""
         wanted = [keys] if isinstance(keys, str) else keys
         started = time.monotonic()
@@ -132,19 +134,19 @@ class Sandbox:
         found |= {names.FETCHED: self.redis.hlen(names.FETCHED)}
         return {name: count for name, count in found.items() if count}
 
-    def wait_empty(self, seconds: float = 10) -> None:
+    def wait_empty(self, seconds: float = LIMIT_SECONDS) -> None:
         """Wait until no message stands anywhere."""
         wait_for(lambda: not self.standing(), seconds, "queue and unacked to be empty")
 
     def wait_waiting(self, workers: int = 1) -> None:
         """Wait until so many workers wait for the empty queue, with the command at the server."""
-        wait_for(lambda: self._blocked() >= workers, 10, f"{workers} workers to wait")
+        wait_for(lambda: self._blocked() >= workers, LIMIT_SECONDS, f"{workers} workers to wait")
 
-    def wait_submitted(self, mobile: str = MOBILE, count: int = 1, seconds: float = 10) -> None:
+    def wait_submitted(self, mobile: str = MOBILE, count: int = 1, seconds: float = LIMIT_SECONDS) -> None:
         """Wait until the gateway has so many forms for a number."""
         wait_for(lambda: len(self.gateway.submissions(mobile)) >= count, seconds, f"{count} submissions")
 
-    def wait_log(self, worker: RunningWorker, event: str, seconds: float = 10) -> dict[str, Any]:
+    def wait_log(self, worker: RunningWorker, event: str, seconds: float = LIMIT_SECONDS) -> dict[str, Any]:
         """Wait for a line in a worker's log and return it."""
         line: dict[str, Any] = wait_for(lambda: worker.lines(event), seconds, f"a line {event}")[0]
         return line

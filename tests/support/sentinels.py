@@ -9,6 +9,7 @@ from typing import Any, Final, Self
 
 import redis
 
+from tests.support.workers import LIMIT_SECONDS
 from worker.embedded import die_with_parent
 from worker.embedded.server import Server, find_binary, start_server
 
@@ -57,7 +58,7 @@ class Sentinels:
         with self._ask(0) as client:
             client.execute_command("SENTINEL", "FAILOVER", MASTER)
 
-    def wait_master(self, other_than: Server, seconds: float = 20) -> Server:
+    def wait_master(self, other_than: Server, seconds: float = LIMIT_SECONDS) -> Server:
         """Wait until every sentinel names another node, which takes writes; return it."""
         self._wait(
             lambda: self._agreed(other_than) and self._writable(self.master), "another master", seconds
@@ -122,7 +123,7 @@ class Sentinels:
             role: Any = client.role()
             return bool(role[0] == b"master")
 
-    def _wait(self, condition: Any, what: str, seconds: float = 20) -> None:
+    def _wait(self, condition: Any, what: str, seconds: float = LIMIT_SECONDS) -> None:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             with contextlib.suppress(redis.RedisError, OSError, KeyError):

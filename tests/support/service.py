@@ -12,7 +12,7 @@ from celery import Celery
 
 from config import names
 from tests.support.simulator import APIKEY, start_simulator
-from tests.support.workers import RunningWorker, environment, stock_producer, wait_for
+from tests.support.workers import LIMIT_SECONDS, RunningWorker, environment, stock_producer, wait_for
 from worker.embedded.server import Server, start_server
 from worker.ledger.record import Record
 from worker.simulator.process import RunningSimulator
@@ -63,7 +63,7 @@ class Service:
         values: Any = self.redis.hgetall(names.RECORD_PREFIX + key)
         return Record.from_hash(key, values)
 
-    def ended(self, key: str, seconds: float = 20) -> Record:
+    def ended(self, key: str, seconds: float = LIMIT_SECONDS) -> Record:
         """Wait until a code has ended, and return its record."""
 
         def look() -> Record | None:
@@ -85,10 +85,10 @@ class Service:
 
     def line(self, event: str, **facts: Any) -> dict[str, Any]:
         """Wait for one log line and return it."""
-        (line, *_) = wait_for(lambda: self.lines(event, **facts), 5, f"the line {event}")
+        (line, *_) = wait_for(lambda: self.lines(event, **facts), LIMIT_SECONDS, f"the line {event}")
         return dict(line)
 
-    def wait_idle(self, seconds: float = 20) -> None:
+    def wait_idle(self, seconds: float = LIMIT_SECONDS) -> None:
         """Wait until nothing is left to do: neither on the queue, nor in `unacked`, nor due."""
         wait_for(lambda: not self.left(), seconds, "an idle worker")
 

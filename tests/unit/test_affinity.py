@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import pytest
 
-from tests.support.workers import wait_for
+from tests.support.workers import LIMIT_SECONDS, wait_for
 from worker.process import cpu
 from worker.process.affinity import BUSY, FULL_SECONDS, QUIET_SECONDS, State, choose, step, wants_core
 from worker.process.cpu import Reading, allowed_cores, busy_seconds, own_tasks, place
@@ -219,7 +219,7 @@ def test_a_thread_that_has_ended_is_passed_over() -> None:
     thread.join()
     ended = thread.native_id
     assert ended is not None
-    wait_for(lambda: ended not in own_tasks(), 5, "the end of the thread in the kernel as well")
+    wait_for(lambda: ended not in own_tasks(), LIMIT_SECONDS, "the end of the thread in the kernel as well")
     place(os.sched_getaffinity(0), lambda: {ended, threading.get_native_id()})
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.workers import ROOT, wait_for
+from tests.support.workers import LIMIT_SECONDS, ROOT, wait_for
 from worker.process.supervisor import cores
 
 BEAT = "import os, pathlib, signal, sys, time; beat = pathlib.Path(os.environ['VOICECODE_HEARTBEAT_FILE'])\n"
@@ -45,7 +45,7 @@ class Running:
         return [int(line) for line in file.read_text().splitlines()] if file.exists() else []
 
     def wait_consuming(self) -> None:
-        wait_for((self.folder / "beat").exists, 10, "the heartbeat of all")
+        wait_for((self.folder / "beat").exists, LIMIT_SECONDS, "the heartbeat of all")
 
     def end(self) -> int:
         self.process.send_signal(signal.SIGTERM)
@@ -91,7 +91,7 @@ def test_one_that_ends_badly_shows_in_the_exit_code(running: Running) -> None:
 def test_one_that_died_is_started_again_and_the_other_is_left_alone(running: Running) -> None:
     running.wait_consuming()
     os.kill(running.pids("worker1")[0], signal.SIGKILL)
-    wait_for(lambda: len(running.pids("worker1")) == 2, 10, "another process in its place")
+    wait_for(lambda: len(running.pids("worker1")) == 2, LIMIT_SECONDS, "another process in its place")
     assert len(running.pids("worker2")) == 1
     assert running.end() == 0
 
@@ -110,7 +110,9 @@ def test_the_heartbeat_is_the_oldest_of_theirs(running: Running) -> None:
     old = time.time() - 1000
     os.utime(running.folder / "beat.2", (old, old))
     (running.folder / "beat.1").touch()
-    wait_for(lambda: abs((running.folder / "beat").stat().st_mtime - old) < 1, 10, "the older heartbeat")
+    wait_for(
+        lambda: abs((running.folder / "beat").stat().st_mtime - old) < 1, LIMIT_SECONDS, "the older heartbeat"
+    )
 
 
 def test_there_is_one_process_for_each_core_that_may_be_used() -> None:
