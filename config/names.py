@@ -45,8 +45,9 @@ RETURNS: Final = TAG + ":returns"
 """hash delivery tag -> how often it came back unclaimed from a worker that died."""
 WORKERS: Final = TAG + ":workers"
 """zset worker instance -> epoch seconds of its last sweep."""
-PRIORITY_SEPARATOR: Final = "\x06\x16"
-"""kombu's, between the queue's name and a priority: another list, which a producer's `priority` fills."""
+PRIORITY_SEPARATORS: Final = ("\x06\x16", ":")
+"""What stands between the queue's name and a priority in the name of another list, which a producer's `priority` fills:
+kombu's own separator, and the one that producers set most often."""
 
 RECORD_VERSION: Final = 1
 """`v` of records and hints. A worker reads its own and the previous version and leaves a newer one alone."""

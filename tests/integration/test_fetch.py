@@ -10,9 +10,9 @@ import redis
 
 from config import names
 from config.settings import load
+from tests.support.fetching import fetch as fetch_once
 from tests.support.sandbox import Sandbox, message
 from worker.ledger import Ledger
-from worker.store import keys, scripts
 from worker.store.availability import RedisAvailability
 from worker.store.client import connect
 from worker.transport.unacked import Acks, Unacked
@@ -24,21 +24,11 @@ class Fetching:
 
     def __init__(self, client: redis.Redis) -> None:
         self.client: Any = client
-        self.script = scripts.load(client, "transport/fetch")
         self.numbers = itertools.count(1)
 
     def __call__(self, credit: int, *, token: str = "", again: bool = False) -> list[tuple[bytes, bytes]]:
         token = token or f"worker-1/{next(self.numbers)}"
-        arguments: list[Any] = [
-            0,
-            names.RECORD_VERSION,
-            credit,
-            token,
-            "1" if again else "0",
-            names.RECORD_PREFIX,
-            16_384,
-        ]
-        answer = self.script(keys=keys.FETCH, args=arguments)
+        answer = fetch_once(self.client, credit, token, repeated=again)
         return list(zip(answer[::2], answer[1::2], strict=True))
 
     def unacked(self) -> dict[bytes, bytes]:
@@ -87,9 +77,11 @@ def test_not_a_byte_of_a_message_changes_on_its_way_through_unacked(
     assert sandbox.standing() == {names.QUEUE: 1}
 
 
-def unacked_of(sandbox: Sandbox, instance: str = "worker-1") -> Unacked:
+def unacked_of(
+    sandbox: Sandbox, instance: str = "worker-1", availability: RedisAvailability | None = None
+) -> Unacked:
     settings = load(_env_file=None, broker_url=sandbox.url, visibility_timeout_seconds=17)
-    return Unacked(sandbox.redis, settings, RedisAvailability(0, lambda: 0.0), instance)
+    return Unacked(sandbox.redis, settings, availability or RedisAvailability(0, lambda: 0.0), instance)
 
 
 def test_what_a_stock_transport_left_in_unacked_comes_back_byte_for_byte(sandbox: Sandbox) -> None:
@@ -180,18 +172,29 @@ def test_a_full_redis_lets_no_message_out_of_the_queue(sandbox: Sandbox, fetch: 
 
 
 def test_messages_in_the_lists_of_priorities_are_moved_whoever_put_them_there(sandbox: Sandbox) -> None:
-    lists = [f"{names.QUEUE}{names.PRIORITY_SEPARATOR}{priority}" for priority in range(1, 10)]
+    """By kombu's own separator, and by the colon that is widely copied with ten steps."""
+    lists = [
+        f"{names.QUEUE}{separator}{priority}" for separator in ("\x06\x16", ":") for priority in range(1, 10)
+    ]
     for number, name in enumerate(lists):
-        sandbox.push(f"item {number}", name)
-    assert unacked_of(sandbox).sweep().moved == 9
-    assert sorted(sandbox.redis.lrange(names.QUEUE, 0, -1)) == [f"item {number}" for number in range(9)]
-    assert sandbox.standing() == {names.QUEUE: 9}
+        sandbox.push(f"item {number:02}", name)
+    assert unacked_of(sandbox).sweep().moved == 18
+    assert sorted(sandbox.redis.lrange(names.QUEUE, 0, -1)) == [f"item {number:02}" for number in range(18)]
+    assert sandbox.standing() == {names.QUEUE: 18}
+
+
+def test_a_key_of_another_application_that_is_no_list_is_left_alone(sandbox: Sandbox) -> None:
+    """It must not keep the sweep from the lists behind it, nor from its next round."""
+    sandbox.redis.hset("voice_codes:5", "theirs", "1")
+    sandbox.push("item", "voice_codes:6")
+    assert unacked_of(sandbox).sweep().moved == 1
+    assert sandbox.redis.hgetall("voice_codes:5") == {"theirs": "1"}
 
 
 def test_priorities_of_a_busy_producer_are_not_held_to_a_trickle(sandbox: Sandbox) -> None:
     """Everything with a priority: a producer may think that it helps. Upkeep looks once a second."""
     for number in range(1000):
-        sandbox.push(f"item {number}", f"{names.QUEUE}{names.PRIORITY_SEPARATOR}5")
+        sandbox.push(f"item {number}", f"{names.QUEUE}{names.PRIORITY_SEPARATORS[0]}5")
     settings = load(_env_file=None, broker_url=sandbox.url)
     ledger = Ledger(sandbox.redis, settings, RedisAvailability(0, lambda: 0.0))
     Upkeep(ledger, unacked_of(sandbox), interval_seconds=1)._look()
@@ -211,3 +214,32 @@ def test_a_worker_that_fell_silent_soon_after_its_fetch_counts_as_dead(
     sandbox.redis.zadd(names.WORKERS, {"slow-to-die": now - silent_seconds})
     assert unacked_of(sandbox, "another").sweep().restored == 1
     assert sandbox.redis.hget(names.RETURNS, "tag-m") == deaths
+
+
+def test_after_an_outage_the_messages_of_living_workers_are_no_deaths(
+    sandbox: Sandbox, fetch: Fetching
+) -> None:
+    """Nobody could sweep while Redis was away: neither this worker nor another one has fallen silent by its own doing."""
+    now = time.time()
+    for name in ("own", "another"):
+        sandbox.push(message(name))
+        fetch(1, token=f"{name}/1")
+        sandbox.redis.zadd(names.WORKERS, {name: now - 18})
+        sandbox.redis.zadd(names.UNACKED_INDEX, {f"tag-{name}": now - 18})
+    availability = RedisAvailability(3, time.monotonic)
+    availability.failed()
+    assert unacked_of(sandbox, "own", availability).sweep().restored == 2
+    assert sandbox.redis.hlen(names.RETURNS) == 0
+
+
+def test_a_worker_that_sweeps_again_does_not_count_its_own_messages(
+    sandbox: Sandbox, fetch: Fetching
+) -> None:
+    """It was frozen, say, and Redis was there all the time."""
+    now = time.time()
+    sandbox.push(message("m"))
+    fetch(1, token="own/1")
+    sandbox.redis.zadd(names.WORKERS, {"own": now - 18})
+    sandbox.redis.zadd(names.UNACKED_INDEX, {"tag-m": now - 18})
+    assert unacked_of(sandbox, "own").sweep().restored == 1
+    assert sandbox.redis.hlen(names.RETURNS) == 0

@@ -8,10 +8,10 @@ import pytest
 import redis
 
 from config import names
+from tests.support.fetching import fetch as fetch_once
 from tests.support.ledger_driver import LedgerDriver
 from tests.support.workers import LIMIT_SECONDS, RunningWorker, environment, wait_for
 from worker.embedded.server import Server
-from worker.store import keys, scripts
 from worker.transport.unacked import Unacked
 from worker.upkeep import Upkeep
 
@@ -22,17 +22,7 @@ def message(tag: str) -> str:
 
 def fetch(client: redis.Redis, number: int, count: int) -> list[str]:
     """Fetch as the transport does, and return the tags."""
-    arguments: list[str | int] = [
-        0,
-        names.RECORD_VERSION,
-        count,
-        f"w/{number}",
-        "0",
-        names.RECORD_PREFIX,
-        1000,
-    ]
-    answer: Any = scripts.load(client, "transport/fetch")(keys=keys.FETCH, args=arguments)
-    return list(answer[::2])
+    return fetch_once(client, count, f"w/{number}")[::2]
 
 
 @pytest.fixture

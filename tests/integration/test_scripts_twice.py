@@ -11,14 +11,14 @@ import pytest
 from config import names
 from config.settings import Settings
 from tests.support.crashes import LONG_AGO, SITUATIONS, Database, outcome, settings_for
+from tests.support.fetching import fetch as fetch_once
 from tests.support.ledger_compare import DUMP
 from tests.support.ledger_driver import replay as replayed
 from worker.embedded.server import Server
 from worker.failure_queue.removal import Removal
 from worker.ledger.finish import Outcome, Recorded
-from worker.message import RAW_CAP_BYTES, Refused
+from worker.message import Refused
 from worker.retry import Decision, Done, GiveUp, Reason, RetryIn
-from worker.store import keys, scripts
 from worker.store.availability import RedisAvailability
 from worker.transport.unacked import Unacked
 
@@ -128,21 +128,11 @@ def purge(database: Database) -> Call:
 def fetch(database: Database) -> Call:
     database.enqueue()
     database.redis.lpush(names.QUEUE, "no JSON")
-    script = scripts.load(database.redis, "transport/fetch")
-    again = iter("01")
+    again = iter([False, True])
 
     def call() -> Any:
         # The second time the transport says that this token may have been executed before.
-        arguments: list[Any] = [
-            0,
-            names.RECORD_VERSION,
-            5,
-            "w/1",
-            next(again),
-            names.RECORD_PREFIX,
-            RAW_CAP_BYTES,
-        ]
-        return script(keys=keys.FETCH, args=arguments)
+        return fetch_once(database.redis, 5, "w/1", repeated=next(again))
 
     return call
 
@@ -232,15 +222,6 @@ def test_a_message_that_was_given_back_and_fetched_again_is_not_lost_by_a_second
     """At worst it is doubled, and the ledger knows it."""
     call = give_back(database)
     call()
-    arguments: list[Any] = [
-        LONG_AGO,
-        names.RECORD_VERSION,
-        5,
-        "other/1",
-        "0",
-        names.RECORD_PREFIX,
-        RAW_CAP_BYTES,
-    ]
-    scripts.load(database.redis, "transport/fetch")(keys=keys.FETCH, args=arguments)
+    fetch_once(database.redis, 5, "other/1", clock_offset=LONG_AGO)
     call()
     assert database.redis.llen(names.QUEUE) + database.redis.hlen(names.UNACKED) >= 1

@@ -11,6 +11,7 @@ import redis
 from config import names
 from config.replies import Replies
 from config.settings import Settings, load
+from tests.support.fetching import fetch
 from tests.support.ledger_driver import replay
 from tests.support.workers import enqueue, stock_producer
 from worker.ledger import Ledger
@@ -19,7 +20,6 @@ from worker.ledger.finish import Outcome
 from worker.message import VoiceCode
 from worker.reply import Reply
 from worker.retry import Decision, Done, GiveUp, Reason, RetryIn
-from worker.store import keys, scripts
 from worker.store.availability import RedisAvailability
 from worker.store.client import connect
 
@@ -203,8 +203,7 @@ def _unreadable(database: Database) -> str:
 
 def _left_in_unacked(database: Database) -> str:
     database.enqueue()
-    arguments: list[Any] = [LONG_AGO, names.RECORD_VERSION, 1, "former/1", "0", names.RECORD_PREFIX, 100]
-    assert scripts.load(database.redis, "transport/fetch")(keys=keys.FETCH, args=arguments)
+    assert fetch(database.redis, 1, "former/1", clock_offset=LONG_AGO)
     return "k"
 
 

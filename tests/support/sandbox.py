@@ -17,10 +17,11 @@ from tests.support.sentinels import MASTER
 from tests.support.workers import LIMIT_SECONDS, RunningWorker, enqueue, environment, stock_producer, wait_for
 from worker.embedded.server import Server
 from worker.simulator.process import RunningSimulator
+from worker.store import keys
 
 LISTS: Final = (
     names.QUEUE,
-    *(f"{names.QUEUE}{names.PRIORITY_SEPARATOR}{priority}" for priority in range(1, 10)),
+    *keys.PRIORITY_LISTS,
 )
 MOBILE: Final = "13800138000"
 CODE: Final = "0042"

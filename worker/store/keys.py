@@ -29,6 +29,11 @@ FETCH = [
     names.HINTS,
 ]
 GIVE_BACK = [names.QUEUE, names.UNACKED, names.UNACKED_INDEX, names.FETCHED]
+PRIORITY_LISTS = [
+    f"{names.QUEUE}{separator}{priority}"
+    for separator in names.PRIORITY_SEPARATORS
+    for priority in range(1, 10)
+]
 SWEEP = [
     names.QUEUE,
     names.UNACKED,
@@ -39,5 +44,5 @@ SWEEP = [
     names.DUE,
     names.EXPIRY,
     names.DEAD,
-    *(f"{names.QUEUE}{names.PRIORITY_SEPARATOR}{priority}" for priority in range(1, 10)),
+    *PRIORITY_LISTS,
 ]

@@ -32,6 +32,8 @@ log = structlog.get_logger("voicecode.transport")
 RAW: Final = "raw"
 """Where a message of kombu's keeps the item that it was read from."""
 _FULL_PAUSE_SECONDS: Final = 1.0
+_FETCH: Final = "transport/fetch"
+_bind: Final = scripts.Parameters.of(_FETCH).bind
 
 
 class FetchingChannel(redis.Channel):
@@ -60,7 +62,7 @@ class FetchingChannel(redis.Channel):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._source = scripts.source("transport/fetch")
+        self._source = scripts.source(_FETCH)
         self._sha = self.client.script_load(self._source)
         self._asked = 0
         self._list_is_empty = False
@@ -82,15 +84,15 @@ class FetchingChannel(redis.Channel):
         again = FetchingChannel._unconfirmed
         token = again or f"{self.instance}/{next(self._numbers)}"
         FetchingChannel._unconfirmed = token
-        arguments = [
-            0,
-            names.RECORD_VERSION,
-            self._asked,
-            token,
-            "1" if again else "0",
-            names.RECORD_PREFIX,
-            RAW_CAP_BYTES,
-        ]
+        arguments = _bind(
+            clock_offset=0,
+            version=names.RECORD_VERSION,
+            prefix=names.RECORD_PREFIX,
+            room=self._asked,
+            token=token,
+            repeated="1" if again else "0",
+            raw_cap=RAW_CAP_BYTES,
+        )
         connection.send_command("EVALSHA", self._sha, len(keys.FETCH), *keys.FETCH, *arguments)
 
     def _brpop_read(self, **options: Any) -> bool:

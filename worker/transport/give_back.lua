@@ -1,17 +1,20 @@
 -- @include transport/messages
 -- give back: put messages that were fetched and not begun back to the front of the queue, in their order.
 -- KEYS  1 queue  2 unacked  3 unacked index  4 fetched
--- ARGV  1 clock offset  2 version  3... tags, the oldest first
 -- Returns how many were put back.
+local clock_offset = ARGV[1] -- as in every script; nothing here depends on the time
+local version = ARGV[2]
+local tags = { unpack(ARGV, 3) } -- the oldest first
+
+local queue, unacked, index, fetched = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local put = 0
-for i = #ARGV, 3, -1 do
-  local tag = ARGV[i]
-  local value = redis.call('HGET', KEYS[2], tag)
-  redis.call('ZREM', KEYS[3], tag)
-  redis.call('HDEL', KEYS[2], tag)
-  redis.call('HDEL', KEYS[4], tag)
+for i = #tags, 1, -1 do
+  local value = redis.call('HGET', unacked, tags[i])
+  redis.call('ZREM', index, tags[i])
+  redis.call('HDEL', unacked, tags[i])
+  redis.call('HDEL', fetched, tags[i])
   if value then
-    redis.call('RPUSH', KEYS[1], stored_message(value))
+    redis.call('RPUSH', queue, stored_message(value))
     put = put + 1
   end
 end

@@ -1,5 +1,5 @@
 -- @include ledger/dead_letters
--- Stands before the scripts that move messages: how one stands in `unacked`, and how one that nobody can read becomes a dead letter.
+-- Included by the scripts that move messages: how one is stored in `unacked`, and how one that cannot be read becomes a dead letter.
 
 -- `unacked` holds ["message", "exchange", "routing key"] as kombu writes it; the message comes out byte for byte as it went in.
 local function stored_message(value)

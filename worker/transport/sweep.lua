@@ -1,21 +1,37 @@
 -- @include transport/messages
--- sweep: put back what was fetched and not acked in time, and what stands in lists that nobody reads.
+-- sweep: put back what was fetched and not acked in time, and what stands in lists that no worker reads.
 -- KEYS  1 queue  2 unacked  3 unacked index  4 fetched  5 returns  6 workers  7 due  8 expiry  9 dead  10... lists beside the queue
--- ARGV  1 clock offset  2 version  3 prefix of records  4 this worker's instance  5 visibility time-out seconds  6 how many at the most
---       7 how often a message may come back unclaimed from a worker that died  8 bytes to keep of a poisonous message
---       9 seconds since its last sweep after which a worker counts as dead
 -- Returns {put back, moved from lists beside, key of a poisonous message, ...}.
--- Deaths are counted here, before anybody parses a byte of the message. A message that was claimed is no longer in `fetched`: its code
--- follows the limit of ambiguous attempts instead. One that a living worker left alone (Redis was full or away) is not counted.
+-- Deaths are counted here, before any worker parses a byte of the message. A claimed message is no longer in `fetched`: its code
+-- follows the limit of ambiguous attempts instead. A message that a living worker left alone (Redis was full or away) is not counted.
+local clock_offset = ARGV[1]
+local version = ARGV[2]
+local prefix = ARGV[3] -- of records
+local instance = ARGV[4] -- of this worker
+local visibility_seconds = tonumber(ARGV[5])
+local limit = tonumber(ARGV[6]) -- of messages put back, and of messages moved from one list
+local poison_after = tonumber(ARGV[7]) -- so many returns from workers that died before the claim
+local raw_cap = tonumber(ARGV[8]) -- bytes to keep of a poisonous message
+local silence_seconds = tonumber(ARGV[9]) -- since its last sweep, after which a worker counts as dead
+local lenience_seconds = tonumber(ARGV[10]) -- above 0 just after an outage: no death is counted yet
+
 local queue, unacked, index, fetched, returns, workers = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local due, expiry, dead = KEYS[7], KEYS[8], KEYS[9]
-local prefix, instance, visibility, limit = ARGV[3], ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6])
-local now = clock(ARGV[1])
+local now = clock(clock_offset)
 local restored, moved, poison = 0, 0, {}
 
--- Removes first what needs no memory, so that the sweep goes on when Redis is full.
+-- The first write removes: it needs no memory, and what follows it is then written even when Redis is full.
 redis.call('ZREMRANGEBYSCORE', workers, '-inf', stamp(now - 86400))
-for _, tag in ipairs(redis.call('ZRANGEBYSCORE', index, '-inf', stamp(now - visibility), 'LIMIT', 0, limit)) do
+-- This worker lives: its own messages are no deaths, however long Redis was away.
+redis.call('ZADD', workers, stamp(now), instance)
+
+local function died(owner)
+  if not owner or lenience_seconds > 0 then return false end
+  local seen = redis.call('ZSCORE', workers, string.match(owner, '^(.*)/') or owner)
+  return not (seen and tonumber(seen) > now - silence_seconds)
+end
+
+for _, tag in ipairs(redis.call('ZRANGEBYSCORE', index, '-inf', stamp(now - visibility_seconds), 'LIMIT', 0, limit)) do
   local value = redis.call('HGET', unacked, tag)
   local owner = redis.call('HGET', fetched, tag)
   redis.call('ZREM', index, tag)
@@ -23,12 +39,10 @@ for _, tag in ipairs(redis.call('ZRANGEBYSCORE', index, '-inf', stamp(now - visi
   redis.call('HDEL', fetched, tag)
   if value then
     local message = stored_message(value)
-    local seen = owner and redis.call('ZSCORE', workers, string.match(owner, '^(.*)/') or owner)
-    local died = owner and not (seen and tonumber(seen) > now - tonumber(ARGV[9]))
-    if died and redis.call('HINCRBY', returns, tag, 1) >= tonumber(ARGV[7]) then
+    if died(owner) and redis.call('HINCRBY', returns, tag, 1) >= poison_after then
       redis.call('HDEL', returns, tag)
-      local detail = 'fetched ' .. ARGV[7] .. ' times, and each time its worker died before it claimed the code'
-      poison[#poison + 1] = bury_raw(prefix, message, due, expiry, dead, now, 'poison', detail, ARGV[2], tonumber(ARGV[8]))
+      local detail = 'fetched ' .. poison_after .. ' times, and each time its worker died before it claimed the code'
+      poison[#poison + 1] = bury_raw(prefix, message, due, expiry, dead, now, 'poison', detail, version, raw_cap)
     else
       redis.call('RPUSH', queue, message)
       restored = restored + 1
@@ -36,12 +50,13 @@ for _, tag in ipairs(redis.call('ZRANGEBYSCORE', index, '-inf', stamp(now - visi
   end
 end
 
--- A producer that sets `priority` has kombu use lists of their own.
+-- A producer that sets `priority` makes kombu use a list for each. Another application may have a key of that name, and of
+-- another type: an error is then a value here, and the list is left alone.
 for i = 10, #KEYS do
   for _ = 1, limit do
-    if not redis.call('RPOPLPUSH', KEYS[i], queue) then break end
+    local item = redis.pcall('RPOPLPUSH', KEYS[i], queue)
+    if not item or type(item) == 'table' then break end
     moved = moved + 1
   end
 end
-redis.call('ZADD', workers, stamp(now), instance)
 return { restored, moved, unpack(poison) }

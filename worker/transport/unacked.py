@@ -15,6 +15,7 @@ from config.settings import Settings
 from worker.message import RAW_CAP_BYTES
 from worker.store import keys, scripts
 from worker.store.availability import RedisAvailability, RedisUnavailable, reaching
+from worker.store.scripts import Script
 
 log = structlog.get_logger("voicecode.unacked")
 
@@ -48,24 +49,34 @@ class Unacked:
         self._settings = settings
         self._availability = availability
         self._instance = instance
-        self._sweep = scripts.load(client, "transport/sweep")
-        self._give_back = scripts.load(client, "transport/give_back")
+        self._sweep = Script(client, "transport/sweep")
+        self._give_back = Script(client, "transport/give_back")
 
     def sweep(self) -> Swept:
         """Put back what was not acked in time. Raises RedisUnavailable."""
         s = self._settings
-        # Well below the visibility time-out: a message that kills its worker slowly is counted too.
-        silence = min(s.visibility_timeout_seconds, 3 * s.upkeep_interval_seconds + _SILENCE_SECONDS)
-        limits = [s.visibility_timeout_seconds, _SWEEP_BATCH, POISON_AFTER_RETURNS, RAW_CAP_BYTES, silence]
-        args = [names.RECORD_PREFIX, self._instance, *limits]
-        restored, moved, *poison = self._run(self._sweep, keys.SWEEP, args)
+        restored, moved, *poison = self._run(
+            self._sweep,
+            keys.SWEEP,
+            prefix=names.RECORD_PREFIX,
+            instance=self._instance,
+            visibility_seconds=s.visibility_timeout_seconds,
+            limit=_SWEEP_BATCH,
+            poison_after=POISON_AFTER_RETURNS,
+            raw_cap=RAW_CAP_BYTES,
+            # Well below the visibility time-out: a message that kills its worker slowly is counted too.
+            silence_seconds=min(
+                s.visibility_timeout_seconds, 3 * s.upkeep_interval_seconds + _SILENCE_SECONDS
+            ),
+            lenience_seconds=self._availability.lenience_seconds(),
+        )
         return Swept(
             restored=int(restored), moved=int(moved), poison=tuple(scripts.text(key) for key in poison)
         )
 
     def give_back(self, tags: Sequence[str]) -> int:
         """Put messages back to the front of the queue, the oldest of `tags` first. Raises RedisUnavailable."""
-        return int(self._run(self._give_back, keys.GIVE_BACK, list(tags))) if tags else 0
+        return int(self._run(self._give_back, keys.GIVE_BACK, tags=tags)) if tags else 0
 
     def ack(self, tags: Sequence[str]) -> None:
         """Forget messages. Raises RedisUnavailable; acking twice is harmless."""
@@ -79,9 +90,9 @@ class Unacked:
             pipe.hdel(names.RETURNS, *tags)
             pipe.execute()
 
-    def _run(self, script: Any, names_: list[str], args: list[Any]) -> Any:
+    def _run(self, script: Script, redis_keys: list[str], **arguments: Any) -> Any:
         with reaching(self._availability):
-            return script(keys=names_, args=[0, names.RECORD_VERSION, *args])
+            return script(redis_keys, clock_offset=0, version=names.RECORD_VERSION, **arguments)
 
 
 class Acks(threading.Thread):
