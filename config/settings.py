@@ -196,7 +196,7 @@ class Settings(BaseSettings):
     concurrency: int = Field(50, ge=1, le=1000, description="Calls in flight in one worker process.")
     keep_to_one_core: bool = Field(
         default=True,
-        description="Linux: under load a worker process keeps to one core, the least busy one, which takes it less CPU per code. At rest, and where the system refuses, it runs on all.",
+        description="Linux: under load a worker process keeps to one core that others leave alone, which costs less CPU per code. At rest, on a full machine, and where the system refuses, it runs on all.",
     )
     log_level: Level = Field("INFO", description="Our own log lines.")
     celery_log_level: Level = Field(
