@@ -17,11 +17,13 @@ from urllib.parse import quote_plus, unquote
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from config.masking import REDACTED, mask_foreign_text, mask_text
+from config.masking import REDACTED, mask_foreign_text, mask_id, mask_text
 from config.settings import Settings
 
-_TELLING_FIELDS: Final = frozenset({"key", "task_id", "worker", "voice_id", "timestamp", "level", "logger"})
+_TELLING_FIELDS: Final = frozenset({"worker", "voice_id", "timestamp", "level", "logger"})
 """Fields that are checked where they are made, and whose digits must stay readable."""
+_IDS: Final = frozenset({"key", "task_id"})
+"""Fields by which people look for a code. Only a number that stands in one is masked."""
 _TEXT_OF_OTHERS: Final = frozenset({"exception", "cause", "stack"})
 _SECRETS: Final[set[str]] = set()
 _SMALLEST_MOBILE: Final = 13_000_000_000
@@ -154,12 +156,16 @@ def mask(_logger: WrappedLogger, _method: str, event_dict: EventDict) -> EventDi
     foreign = event_dict.pop("foreign", False)
     for name, value in event_dict.items():
         if name not in _TELLING_FIELDS:
-            event_dict[name] = _masked(
-                value, mask_foreign_text if foreign or name in _TEXT_OF_OTHERS else mask_text
-            )
+            event_dict[name] = _masked(value, _masking_of(name, foreign=foreign))
         elif isinstance(value, str):
             event_dict[name] = _without_secrets(value)
     return event_dict
+
+
+def _masking_of(name: str, *, foreign: bool) -> Callable[[str], str]:
+    if name in _IDS:
+        return mask_id
+    return mask_foreign_text if foreign or name in _TEXT_OF_OTHERS else mask_text
 
 
 def redact_arguments(record: logging.LogRecord) -> bool:

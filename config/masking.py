@@ -1,7 +1,10 @@
 """What may be shown of a number, a code and a secret: a masked number, nothing of the others."""
 
+import base64
+import binascii
+import json
 import re
-from typing import Final
+from typing import Any, Final
 
 REDACTED: Final = "[redacted]"
 
@@ -16,14 +19,33 @@ _ESCAPE_BEFORE: Final = r"(?<=%[0-9A-Fa-f]{2})|(?<=\\u[0-9a-f]{4})|(?<=\\x[0-9a-
 _MOBILE_IN_TEXT: Final = re.compile(
     rf"((?:(?<![0-9])|{_ESCAPE_BEFORE})(?:(?:\+|00)?86[\s-]*)?)(1[\s-]*[3-9](?:[\s-]*[0-9]){{9}})(?![0-9])"
 )
-_BETWEEN_DIGITS: Final = re.compile(r"[\s-]")
+_GROUPED: Final = re.compile(
+    r"((?<![0-9])(?:(?:00)?86[._:-]?)?)(1[3-9][0-9][._:-]?[0-9]{4}[._:-]?[0-9]{4})(?![0-9])"
+)
+"""A number written bare, or in the groups that people write: 138.0013.8000."""
+_EXTENDED: Final = re.compile(
+    r"((?<![0-9])(?<![0-9]\.)(?!1[7-9][0-9]{11}(?![0-9]))(?:(?:00)?86)?)"
+    r"(1[3-9][0-9]{9})(?=(?:[0-9]{1,4}|[0-9]{10,})(?![0-9]))"
+)
+"""A number with a counter or a time behind it, in one run of digits.
+
+Runs that ids in use consist of are left alone: 13 digits that read as milliseconds of the years
+2023 to 2033, and 16 to 20 digits (microseconds, snowflakes, the gateway's ids of calls).
+"""
+_RANDOM_ID: Final = re.compile(
+    r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
+    r"|[0-9A-Fa-f]{32}|(?=[0-9]*[A-Fa-f])[0-9A-Fa-f]{16,}"
+)
+"""UUIDs and hexadecimal ids: one in some thousands holds eleven digits that look like a number."""
+_NO_DIGIT: Final = re.compile(r"[^0-9]")
 _SIGNATURE: Final = re.compile(r"(?<![0-9A-Za-z-])[0-9a-f]{32}(?![0-9A-Za-z-])")
 _HOST_AND_PORT: Final = r"(?://[^\s/'\"]*|\b\d{1,3}(?:\.\d{1,3}){3}):\d{2,5}(?!\d)"
 _SHORT_NUMBER: Final = re.compile(
     rf"{_HOST_AND_PORT}"
     rf"|(?:(?<![0-9A-Za-z*])(?<!\d\.)|(?<=\\[nrt])|{_ESCAPE_BEFORE})\d{{4,6}}(?![0-9A-Za-z*]|\.\d)"
 )
-_DIGITS: Final = re.compile(r"\d{4,}")
+_PLAIN_NAME: Final = re.compile(r"[a-z][a-z_.-]{0,31}")
+"""A name that a program chose. Without digits and capitals it spells neither number nor code."""
 
 
 def mask_mobile(mobile: str) -> str:
@@ -35,8 +57,32 @@ def mask_mobile(mobile: str) -> str:
 
 def mask_text(text: str) -> str:
     """Return `text` with every mobile number masked and every signature removed."""
-    text = _MOBILE_IN_TEXT.sub(lambda m: m[1] + mask_mobile(_BETWEEN_DIGITS.sub("", m[2])), text)
+    for pattern in (_MOBILE_IN_TEXT, _GROUPED, _EXTENDED):
+        text = pattern.sub(_masked_number, text)
     return _SIGNATURE.sub(REDACTED, text)
+
+
+def mask_id(text: str) -> str:
+    """Return a key or a task id as it is, or with its number masked where it holds one."""
+    return mask_text(text) if holds_mobile(text) else text
+
+
+def holds_mobile(text: str) -> bool:
+    """Tell whether a key, a purpose or an id holds a mobile number: bare, grouped or extended."""
+    rest = _RANDOM_ID.sub("#", text)
+    return bool(_GROUPED.search(rest) or _EXTENDED.search(rest))
+
+
+def holds_number(text: str, mobile: str) -> bool:
+    """Tell whether `text` holds the digits of this very number, whatever stands before or between them.
+
+    Where the number is known, this finds what a pattern cannot tell from an order number.
+    """
+    return mobile in _NO_DIGIT.sub("", text)
+
+
+def _masked_number(found: re.Match[str]) -> str:
+    return found[1] + mask_mobile(_NO_DIGIT.sub("", found[2]))
 
 
 def mask_foreign_text(text: str) -> str:
@@ -47,6 +93,50 @@ def mask_foreign_text(text: str) -> str:
     return _SHORT_NUMBER.sub(lambda m: m[0] if ":" in m[0] else "****", mask_text(text))
 
 
-def mask_digits(text: str) -> str:
-    """Return `text` without its runs of four or more digits: for bytes that nobody could parse."""
-    return _DIGITS.sub("****", text)
+def mask_raw(text: str) -> str:
+    """Return the shape of a message that nobody could understand: its names and types, no values.
+
+    A number and a code can be spelled in too many ways to be masked: base64, escapes, percent signs.
+    Of a text that is not JSON only the length is told.
+    """
+    try:
+        return json.dumps(_shape(json.loads(text)), ensure_ascii=False) if text else ""
+    except (ValueError, RecursionError):
+        return _length(text)
+
+
+def _shape(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {_shape_of_name(name): _shape(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_shape(part) for part in value]
+    if isinstance(value, str):
+        return _shape_of_text(value)
+    return value if value is None or isinstance(value, bool) else f"<{type(value).__name__}>"
+
+
+def _shape_of_text(text: str) -> Any:
+    """Look into JSON, and into base64 of JSON: so Celery packs its bodies."""
+    for decode in (str.encode, _from_base64):
+        try:
+            inside = json.loads(decode(text))
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(inside, dict | list):
+            return {"inside": _shape(inside)}
+    return _shape_of_name(text)
+
+
+def _from_base64(text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except binascii.Error as error:
+        raise ValueError from error
+
+
+def _shape_of_name(name: str) -> str:
+    return name if _PLAIN_NAME.fullmatch(name) else _length(name)
+
+
+def _length(text: str) -> str:
+    return f"<{len(text):,} characters>"

@@ -165,6 +165,13 @@ def test_keys_and_ids_stay_whole(chain: Chain) -> None:
     assert chain.lines[0].items() >= facts.items()
 
 
+def test_a_number_in_a_key_or_an_id_is_masked(chain: Chain) -> None:
+    chain.configure()
+    structlog.get_logger("voicecode.x").info("x", key=f"{MOBILE}0042", task_id=f"a:{MOBILE}")
+    assert chain.lines[0]["key"] == "137****70010042"
+    assert chain.lines[0]["task_id"] == "a:137****7001"
+
+
 def test_libraries_that_print_whole_messages_at_debug_are_silent_there(chain: Chain) -> None:
     chain.configure()
     for name in ("celery.pool", "celery.concurrency.thread", "celery.app.trace", "celery.worker.strategy"):

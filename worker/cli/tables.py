@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from config.masking import mask_digits, mask_mobile, mask_text
+from config.masking import mask_mobile, mask_raw, mask_text
 from worker.failure_queue.statuses import ReplayStatus
 from worker.failure_queue.timestamps import iso
 
@@ -84,7 +84,7 @@ def show_record(record: "Record", *, unmasked: bool = False) -> None:
         "voice id": record.voice_id or "",
         "may have rung": f"{record.ambiguous} times" if record.ambiguous else "",
         "replays": record.replays or "",
-        "raw": (record.raw if unmasked else mask_digits(record.raw)),
+        "raw": (record.raw if unmasked else mask_raw(record.raw)),
     }
     for name, value in facts.items():
         if value != "":

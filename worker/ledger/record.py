@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from config.masking import mask_digits, mask_mobile, mask_text
+from config.masking import mask_mobile, mask_raw, mask_text
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,9 +107,9 @@ class Record:
         )
 
     def shown(self, *, unmasked: bool = False) -> dict[str, Any]:
-        """Return what may be shown: no code, the number masked, and the digits of raw bytes masked."""
+        """Return what may be shown: no code, the number masked, of raw bytes only their shape."""
         values = dataclasses.asdict(self)
-        values["raw"] = self.raw if unmasked else mask_digits(self.raw)
+        values["raw"] = self.raw if unmasked else mask_raw(self.raw)
         values["mobile"] = self.mobile if unmasked else mask_mobile(self.mobile)
         values["reply_message"] = mask_text(self.reply_message)
         values["attempts"] = [dataclasses.asdict(attempt) for attempt in self.attempts]
