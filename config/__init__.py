@@ -1,1 +1,4 @@
-"""What may vary: names, settings, the table of replies, logs. Imports nothing of ours and reads only the environment."""
+"""What may vary: settings, names, the table of replies, logs.
+
+It imports none of our other packages, and reads nothing but the environment and its files.
+"""

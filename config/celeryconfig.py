@@ -1,4 +1,4 @@
-"""Celery's own settings, derived from ours. `celery -A worker worker` with no flags is then the right worker."""
+"""Celery's own settings, derived from ours, so `celery -A worker worker` needs no flags."""
 
 from typing import Any, Final
 
@@ -6,7 +6,10 @@ from config import names
 from config.settings import Settings
 
 BROKER_HEALTH_CHECK_SECONDS: Final = 1
-"""kombu's default of 25 noticed a frozen broker after 46 s; 5 after 8 to 10 s, 2 after 3 to 5 s, 1 after 2 to 3 s."""
+"""With 1 a frozen broker is noticed after 2 to 3 s, with 2 after 3 to 5 s, with 5 after 8 to 10 s.
+
+kombu's default of 25 took 46 s.
+"""
 
 PUBLISH_OPTIONS: Final = {
     "socket_timeout": 2,
@@ -14,7 +17,10 @@ PUBLISH_OPTIONS: Final = {
     "max_retries": 0,
     "interval_start": 0,
 }
-"""`broker_transport_options` of a producer: with Redis down a publish fails at once, with Redis frozen after 2 s."""
+"""A producer's `broker_transport_options`.
+
+A publish then fails at once if Redis is down, and after 2 s if it is frozen.
+"""
 
 
 def celery_settings(settings: Settings) -> dict[str, Any]:
@@ -28,8 +34,8 @@ def celery_settings(settings: Settings) -> dict[str, Any]:
         "broker_transport_options": {
             "health_check_interval": BROKER_HEALTH_CHECK_SECONDS,
             "socket_connect_timeout": 2,
-            # The event loop waits for answers by itself; this one bounds the handshake with a frozen master, again and again
-            # until Sentinel names another.
+            # The event loop waits for answers by itself. This time-out bounds each handshake with a
+            # frozen master, until Sentinel names another one.
             "socket_timeout": 1,
             "socket_keepalive": True,
             "master_name": settings.sentinel_master,
@@ -49,7 +55,7 @@ def celery_settings(settings: Settings) -> dict[str, Any]:
         "worker_enable_remote_control": False,
         "worker_send_task_events": False,
         "worker_disable_rate_limits": True,
-        # Credit is counted by what is reserved, across connections.
+        # Our QoS counts credit across connections by itself.
         "worker_enable_prefetch_count_reduction": False,
         "worker_hijack_root_logger": False,
         "worker_redirect_stdouts": False,

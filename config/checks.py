@@ -7,7 +7,7 @@ if TYPE_CHECKING:
 
 PREFIX: Final = "VOICECODE_"
 _IDLE_BEAT_SECONDS: Final = 3
-"""The heartbeat of a worker that waits: a second for the wait, one between two touches, one for a busy machine."""
+"""An idle worker's heartbeat: 1 s for the wait, 1 s between touches, 1 s for a busy machine."""
 
 
 def problems(settings: "Settings") -> list[str]:
@@ -20,7 +20,10 @@ def _checks(s: "Settings") -> tuple[tuple[bool, str], ...]:
     return (
         (
             s.gateway_url.startswith("http://") and not s.dynamic_password,
-            f"{PREFIX}GATEWAY_URL is http://, where the plain key could be read on the way: set {PREFIX}DYNAMIC_PASSWORD=true or use https://",
+            (
+                f"{PREFIX}GATEWAY_URL is http://, where others could read the plain key:"
+                f" set {PREFIX}DYNAMIC_PASSWORD=true or use https://"
+            ),
         ),
         (
             s.connect_timeout_seconds >= s.attempt_deadline_seconds,
@@ -32,15 +35,25 @@ def _checks(s: "Settings") -> tuple[tuple[bool, str], ...]:
         ),
         (
             s.lease_seconds <= s.attempt_deadline_seconds,
-            f"{PREFIX}LEASE_SECONDS must be above {PREFIX}ATTEMPT_DEADLINE_SECONDS: else a call is taken for dead while it runs",
+            (
+                f"{PREFIX}LEASE_SECONDS must be above {PREFIX}ATTEMPT_DEADLINE_SECONDS:"
+                " otherwise a worker counts as dead while it still calls"
+            ),
         ),
         (
             s.visibility_timeout_seconds <= s.lease_seconds,
-            f"{PREFIX}VISIBILITY_TIMEOUT_SECONDS must be above {PREFIX}LEASE_SECONDS: else messages come back while their call runs",
+            (
+                f"{PREFIX}VISIBILITY_TIMEOUT_SECONDS must be above {PREFIX}LEASE_SECONDS:"
+                " otherwise messages return to the queue while their call runs"
+            ),
         ),
         (
             s.heartbeat_max_age_seconds < s.attempt_deadline_seconds + _IDLE_BEAT_SECONDS,
-            f"{PREFIX}HEARTBEAT_MAX_AGE_SECONDS must be at least {_IDLE_BEAT_SECONDS} above {PREFIX}ATTEMPT_DEADLINE_SECONDS: a worker with every slot taken fetches nothing for that long, and is not ill",
+            (
+                f"{PREFIX}HEARTBEAT_MAX_AGE_SECONDS must be at least {_IDLE_BEAT_SECONDS} above"
+                f" {PREFIX}ATTEMPT_DEADLINE_SECONDS: a healthy worker with every slot taken fetches"
+                " nothing for that long"
+            ),
         ),
         (
             s.code_ttl_seconds > s.max_ttl_seconds,
@@ -49,8 +62,9 @@ def _checks(s: "Settings") -> tuple[tuple[bool, str], ...]:
         (
             s.accepted_ttl_seconds < s.dedup_horizon_seconds,
             (
-                f"{PREFIX}ACCEPTED_TTL_SECONDS must be at least {PREFIX}CODE_TTL_SECONDS + 10 x {PREFIX}VISIBILITY_TIMEOUT_SECONDS"
-                f" ({s.dedup_horizon_seconds:g}): else a late duplicate would be called again"
+                f"{PREFIX}ACCEPTED_TTL_SECONDS must be at least {PREFIX}CODE_TTL_SECONDS"
+                f" + 10 x {PREFIX}VISIBILITY_TIMEOUT_SECONDS ({s.dedup_horizon_seconds:g}):"
+                " otherwise a late duplicate would be called again"
             ),
         ),
     )

@@ -1,4 +1,4 @@
-"""Explain: every setting with its value and where it comes from, also when some of them cannot be used."""
+"""Explain: every setting with its value and its source, even if some of them are wrong."""
 
 import dataclasses
 import os
@@ -12,7 +12,7 @@ from config.masking import REDACTED
 from config.settings import Settings, SettingsError, load
 
 ELSEWHERE: Final = ("SECRETS_DIR", "HEARTBEAT_MAX_AGE_SECONDS")
-"""Variables that are read before, or without, the settings."""
+"""Variables that are read before the settings, or without them."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,13 +28,13 @@ class Explanation:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Explained:
-    """All of them. `problems`: one sentence each, with the variable's name; empty where a worker would take them."""
+    """All settings. `problems`: sentences with their variables; none if a worker would start."""
 
     settings: tuple[Explanation, ...]
     problems: tuple[str, ...]
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it for a program."""
+        """Return all of it as JSON has it."""
         return {
             "settings": {s.variable: dataclasses.asdict(s) for s in self.settings},
             "problems": list(self.problems),
@@ -42,7 +42,7 @@ class Explained:
 
 
 def explain() -> Explained:
-    """Read the settings as a worker would. Secrets are hidden in the answer. Never raises SettingsError."""
+    """Read the settings as a worker would. Hides secrets, and never raises SettingsError."""
     problems = [f"{name}: there is no such setting" for name in _unknown()]
     try:
         found: Settings | None = load()
@@ -68,7 +68,7 @@ def _unknown() -> list[str]:
 def _line(name: str, found: Settings | None, problems: list[str]) -> Explanation:
     field, variable = Settings.model_fields[name], PREFIX + name.upper()
     wrong = any(problem.startswith((variable + ":", variable + " ")) for problem in problems)
-    # Where the whole cannot be used, what the environment says is the best that is known.
+    # If the settings cannot be used as a whole, show what the environment says.
     value = (
         getattr(found, name)
         if found is not None

@@ -1,4 +1,7 @@
-"""Health: what a worker and its health check agree on. Standard library only: the check runs every few seconds."""
+"""Health: what a worker and its health check agree on.
+
+Standard library only: the check runs every few seconds.
+"""
 
 from typing import Final
 

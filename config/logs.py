@@ -21,16 +21,16 @@ from config.masking import REDACTED, mask_foreign_text, mask_id, mask_text
 from config.settings import Settings
 
 _TELLING_FIELDS: Final = frozenset({"worker", "voice_id", "timestamp", "level", "logger"})
-"""Fields that are checked where they are made, and whose digits must stay readable."""
+"""Fields that are checked where they are made. Their digits must stay readable."""
 _IDS: Final = frozenset({"key", "task_id"})
-"""Fields by which people look for a code. Only a number that stands in one is masked."""
+"""Fields by which people look for a code. Only a mobile number in them is masked."""
 _TEXT_OF_OTHERS: Final = frozenset({"exception", "cause", "stack"})
 _SECRETS: Final[set[str]] = set()
 _SMALLEST_MOBILE: Final = 13_000_000_000
 
 
 def configure(settings: Settings) -> None:
-    """Set up both structlog and the standard library's logging. May be called again."""
+    """Set up structlog and the standard library's logging. May be called again."""
     _SECRETS.clear()
     _SECRETS.update(_secrets(settings))
     shared: list[Processor] = [
@@ -73,24 +73,24 @@ def configure(settings: Settings) -> None:
 
 
 _FLOORS: Final = {
-    # These print whole messages at DEBUG; what they say above it is kept.
+    # These print whole messages at DEBUG.
     "celery.pool": logging.INFO,
     "celery.concurrency": logging.INFO,
-    # "Task ... succeeded" tells nothing beside attempt.finished.
+    # "Task ... succeeded" adds nothing to attempt.finished.
     "celery.app.trace": logging.WARNING,
     "celery.worker.strategy": logging.WARNING,
 }
 
 
 class _Handler(logging.StreamHandler[Any]):
-    """The standard library's prints a record that it could not write, arguments and all."""
+    """Unlike the standard handler, never prints the arguments of a record that it cannot write."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the standard library's name
-        """Write where the line came from and what went wrong, no value."""
+        """Write the logger's name and the error's, but no value."""
         self.tell_unwritten(record.name)
 
     def tell_unwritten(self, name: str) -> None:
-        """Write that a line of logger `name` was lost to the exception that is being handled."""
+        """Write that a line of logger `name` was lost because of the current exception."""
         error = sys.exc_info()[0]
         with contextlib.suppress(Exception):
             self.stream.write(
@@ -106,7 +106,7 @@ class _Lines:
         self._handler = handler
 
     def write(self, line: str) -> None:
-        """Write a line. One that cannot be written says so, without its values; nothing is raised."""
+        """Write a line; if that fails, say so without its values. Nothing is raised."""
         handler = self._handler
         try:
             with handler.lock or contextlib.nullcontext():
@@ -118,12 +118,12 @@ class _Lines:
     debug = info = warning = error = critical = write
 
     def tell_unwritten(self) -> None:
-        """Say that a line was lost to the exception that is being handled."""
+        """Say that a line was lost because of the current exception."""
         self._handler.tell_unwritten(self.name)
 
 
 def _last_steps(renderer: Processor) -> Processor:
-    """Return mask and renderer as one step which never raises into the code that logs."""
+    """Return mask and renderer as one step that never raises into the code that logs."""
 
     def finish(logger: WrappedLogger, method: str, event_dict: EventDict) -> Any:
         try:
@@ -136,7 +136,7 @@ def _last_steps(renderer: Processor) -> Processor:
 
 
 def _serialize(event_dict: EventDict, default: Callable[[Any], Any]) -> str:
-    """Write a line as JSON. `default`: structlog's own, for what JSON has no form for."""
+    """Return a line as JSON. `default`: structlog's, for values that JSON has no form for."""
     return _encoder(default).encode(event_dict)
 
 
@@ -146,13 +146,13 @@ def _encoder(default: Callable[[Any], Any]) -> json.JSONEncoder:
 
 
 def mark_foreign(_logger: WrappedLogger, _method: str, event_dict: EventDict) -> EventDict:
-    """Mark a line that is not ours: its text is masked with less trust."""
+    """Mark a line of a library: its text is masked more strictly."""
     event_dict["foreign"] = True
     return event_dict
 
 
 def mask(_logger: WrappedLogger, _method: str, event_dict: EventDict) -> EventDict:
-    """Mask every text of a line. Stands last before the renderer."""
+    """Mask every text of a line. It runs last before the renderer."""
     foreign = event_dict.pop("foreign", False)
     for name, value in event_dict.items():
         if name not in _TELLING_FIELDS:
@@ -205,7 +205,7 @@ def _secrets(settings: Settings) -> set[str]:
     found = set(re.findall(r"://[^/@]*:([^/@]+)@", settings.broker_url.get_secret_value()))
     if settings.apikey is not None:
         found.add(settings.apikey.get_secret_value())
-    # Forms and addresses spell a secret in their own way.
+    # Forms and addresses quote a secret.
     return found | {spell(secret) for secret in found for spell in (quote_plus, unquote)}
 
 

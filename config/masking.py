@@ -15,7 +15,7 @@ A pattern and no library: `phonenumbers` refuses prefixes in use, such as 149.
 """
 
 _ESCAPE_BEFORE: Final = r"(?<=%[0-9A-Fa-f]{2})|(?<=\\u[0-9a-f]{4})|(?<=\\x[0-9a-f]{2})"
-"""A digit that belongs to an escape sequence is no part of the number behind it."""
+"""A digit of an escape sequence is not part of the number after it."""
 _MOBILE_IN_TEXT: Final = re.compile(
     rf"((?:(?<![0-9])|{_ESCAPE_BEFORE})(?:(?:\+|00)?86[\s-]*)?)(1[\s-]*[3-9](?:[\s-]*[0-9]){{9}})(?![0-9])"
 )

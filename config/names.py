@@ -1,7 +1,7 @@
 """Every name that crosses a process: queue, tasks, Redis keys, log events.
 
-The hash tag `{voice_codes}` puts every key of ours into the cluster slot of the plain list `voice_codes`, so that one
-script may touch both.
+The hash tag `{voice_codes}` puts our keys into the cluster slot of the plain list `voice_codes`.
+One script may then use both.
 """
 
 from typing import Final
@@ -11,46 +11,52 @@ QUEUE: Final = "voice_codes"
 SEND_TASK: Final = "send_voice_code"
 """What producers enqueue."""
 RESUME_TASK: Final = "resume_voice_code"
-"""What upkeep enqueues: a hint that somebody should look at a key now. It carries the key and nothing else."""
+"""What upkeep enqueues: a hint that a worker should look at a key now. It carries only the key."""
 
 TAG: Final = "{voice_codes}"
 RECORD_PREFIX: Final = TAG + ":code:"
-"""+ key -> hash: the record of one code, in every state (a dead letter is a record whose state is `dead`)."""
+"""+ key -> hash: the record of one code in any state. A dead letter is a record in state `dead`."""
 DUE: Final = TAG + ":due"
-"""zset key -> epoch seconds at which somebody must look at it. Every unfinished code that was claimed once is here."""
+"""zset key -> epoch seconds at which a worker must look at it. An unfinished code is in it from its
+first claim on."""
 EXPIRY: Final = TAG + ":expiry"
-"""zset key -> epoch seconds after which it must not be called any more; the same members as `due`."""
+"""zset key -> epoch seconds after which it must not be called. The same members as `due`."""
 DEAD: Final = TAG + ":dead"
-"""zset key -> epoch seconds of its death. The failure queue."""
+"""zset key -> epoch seconds of its death: the failure queue."""
 DEAD_BY_PREFIX: Final = TAG + ":dead:"
-"""+ `reason:<reason>`, `code:<row of the table>`, `scope:<scope>`, `ambiguous:<yes or no>`, `ends:<last four digits>` -> zset like
-DEAD: the failure queue's indexes. + `expires` -> zset key -> expires_at. + `counts` -> hash: members of each index, and distinct
-`numbers`. + `numbers:<last four digits>` -> hash: dead letters of each number. + `newest:<digest of number and purpose>` -> the key
-of the code that was asked for last. + `discarded:<run>` -> set: what one run of discard took out."""
+"""The failure queue's indexes, each a zset like DEAD:
++ `reason:<reason>`, `code:<row of the table>`, `scope:<scope>`, `ambiguous:<yes or no>`,
+`ends:<last four digits>`.
+What else it needs:
++ `expires` -> zset key -> expires_at.
++ `counts` -> hash: members of each index, and distinct `numbers`.
++ `numbers:<last four digits>` -> hash: dead letters of each number.
++ `newest:<digest of number and purpose>` -> the key of the latest code.
++ `discarded:<run>` -> set: the keys that one run of discard took out."""
 AUDIT: Final = TAG + ":audit"
 """stream: who replayed, discarded, restored, purged, spilled, imported or unmasked what."""
 RETENTION_LOCK: Final = TAG + ":retention"
-"""Lock: the worker that keeps the failure queue within its bounds."""
+"""Lock of the worker whose turn it is to keep the failure queue within its bounds."""
 UNACKED: Final = TAG + ":unacked"
 UNACKED_INDEX: Final = TAG + ":unacked_index"
-"""Messages that were fetched and not acked, and when: laid out as kombu does, under names of our own, because another
-Celery app may use the same database."""
+"""Messages that were fetched and not acked, and when. The layout is kombu's, the names are ours:
+another Celery app may use the same database."""
 
 HINTS: Final = TAG + ":hints"
-"""list like QUEUE: what upkeep enqueues. Workers take from it what room new codes leave."""
+"""list like QUEUE, filled by upkeep. Workers fetch from it when new codes leave room."""
 
 FETCHED: Final = TAG + ":fetched"
-"""hash delivery tag -> token of the fetch: what was fetched and not yet claimed."""
+"""hash delivery tag -> token of the fetch: messages that were fetched and not yet claimed."""
 RETURNS: Final = TAG + ":returns"
 """hash delivery tag -> how often it came back unclaimed from a worker that died."""
 WORKERS: Final = TAG + ":workers"
 """zset worker instance -> epoch seconds of its last sweep."""
 PRIORITY_SEPARATORS: Final = ("\x06\x16", ":")
-"""What stands between the queue's name and a priority in the name of another list, which a producer's `priority` fills:
-kombu's own separator, and the one that producers set most often."""
+"""What stands between the queue's name and a priority: each priority has a list of its own.
+kombu's separator, and the one that producers set most often."""
 
 RECORD_VERSION: Final = 1
-"""`v` of records and hints. A worker reads its own and the previous version and leaves a newer one alone."""
+"""`v` of records and hints. A worker reads its own and the previous version, never a newer one."""
 
 
 class Event:

@@ -1,4 +1,7 @@
-"""docs/settings.md, made from the settings' own descriptions: `python -m config.page > docs/settings.md`."""
+"""Page: docs/settings.md, from the settings' own descriptions.
+
+`python -m config.page > docs/settings.md`
+"""
 
 import json
 import sys
@@ -15,14 +18,20 @@ from config.settings import Settings
 _INTRO: Final = f"""\
 # Settings
 
-Made from `config/settings.py` by `python -m config.page`; a test compares the two. All are optional save `{PREFIX}ACCOUNT` and `{PREFIX}APIKEY`,
-without which a worker does not start.
+`python -m config.page` makes this page from `config/settings.py`; a test compares the two.
+A worker needs `{PREFIX}ACCOUNT` and `{PREFIX}APIKEY`; all other settings are optional.
 
-Where a value is looked for, first hit wins: the environment; the file `.env` in the folder in which the worker starts; a file in the folder named by `{PREFIX}SECRETS_DIR`
-(one file a setting, its name in lower case with the prefix: `voicecode_apikey`). A worker checks everything at its start, lists every problem at once, and ends.
-`./run voicecode settings` shows what is in force, without secrets.
+A value is taken from the first of these places that has it:
 
-Durations are seconds, fractions allowed; switches take `true` and `false`.
+1. the environment;
+2. the file `.env` in the folder in which the worker starts;
+3. a file in the folder that `{PREFIX}SECRETS_DIR` names: one file for each setting, named in lower
+   case with the prefix, such as `voicecode_apikey`.
+
+A worker checks all settings when it starts. It lists every problem at once, and ends.
+`./run voicecode settings` shows the settings in force, without secrets.
+
+Durations are in seconds, fractions allowed. Switches take `true` and `false`.
 """
 _TYPES: Final = {
     bool: "switch",
@@ -34,16 +43,19 @@ _TYPES: Final = {
     dict: "JSON",
 }
 _MORE: Final = f"""
-One more is read from the environment only, because it is needed before any setting is: `{PREFIX}SECRETS_DIR`, the folder with files of secrets, see above.
+`{PREFIX}SECRETS_DIR`, the folder with files of secrets (see above), is read from the environment
+only: it is needed before any setting.
 
 ## What must fit together
 
-A worker refuses to start where these do not hold:
+A worker refuses to start unless these hold:
 
 - connect time-out < attempt deadline; read time-out <= attempt deadline;
-- attempt deadline < lease < visibility time-out: else a call is taken for dead, or its message comes back, while it runs;
+- attempt deadline < lease < visibility time-out: otherwise a worker counts as dead, or its message
+  returns to the queue, while it still calls;
 - code life <= longest life;
-- the record of an accepted code lives for at least a code's life + 10 visibility time-outs: else a late duplicate would be called again;
+- the record of an accepted code lives for at least a code's life + 10 visibility time-outs:
+  otherwise a late duplicate would be called again;
 - an `http://` gateway address only with the dynamic password.
 """
 

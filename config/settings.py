@@ -1,4 +1,4 @@
-"""Settings: `VOICECODE_*` from the environment, from `.env`, and from files in `VOICECODE_SECRETS_DIR`.
+"""Settings: `VOICECODE_*` from the environment, `.env`, and files in `VOICECODE_SECRETS_DIR`.
 
 `docs/settings.md` is generated from the descriptions below. Durations are seconds.
 """
@@ -23,7 +23,7 @@ Level = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 
 
 class SettingsError(Exception):
-    """The settings cannot be used; the text lists every problem, one a line, with the variable's name."""
+    """The settings cannot be used. The text lists every problem, one a line, with its variable."""
 
 
 class Settings(BaseSettings):
@@ -40,7 +40,10 @@ class Settings(BaseSettings):
 
     broker_url: SecretStr = Field(
         SecretStr("redis://127.0.0.1:6379/0"),
-        description="Redis, for the queue and the ledger: `redis://`, `rediss://`, `redis+socket://` or `sentinel://`, as Celery takes it.",
+        description=(
+            "Address of Redis for the queue and the ledger, in Celery's form:"
+            " `redis://`, `rediss://`, `redis+socket://` or `sentinel://`."
+        ),
     )
     sentinel_master: str = Field(
         "mymaster", min_length=1, description="With `sentinel://`: the name of the master."
@@ -54,68 +57,73 @@ class Settings(BaseSettings):
     )
     gateway_url: str = Field(
         "https://api.voice.ihuyi.com/webservice/voice.php",
-        description="The gateway's address, without `method=`. With `http://` the dynamic password is compulsory.",
+        description="The gateway's address, without `method=`. `http://` needs the dynamic password.",
     )
     dynamic_password: bool = Field(
-        default=False, description="Send a signature made afresh for each attempt in place of the APIKEY."
+        default=False, description="Send a signature, new for each attempt, instead of the APIKEY."
     )
     ca_bundle: Path | None = Field(
         None,
-        description="File of trusted certificates for the gateway, in place of the ones that come with `requests`.",
+        description="File of certificates to trust for the gateway, instead of those in `requests`.",
     )
     proxies_from_environment: bool = Field(
         default=False,
-        description="Use `HTTPS_PROXY` and its kin for the gateway. Off: they are not looked at.",
+        description="Use `HTTPS_PROXY` and similar variables for the gateway. Off: ignore them.",
     )
 
-    connect_timeout_seconds: Seconds = Field(3.0, description="Connecting to the gateway, one address.")
+    connect_timeout_seconds: Seconds = Field(
+        3.0, description="Time to connect to one address of the gateway."
+    )
     read_timeout_seconds: Seconds = Field(
-        8.0, description="The gateway's silence between two pieces of its reply."
+        8.0, description="How long the gateway may be silent between two parts of its reply."
     )
     attempt_deadline_seconds: Seconds = Field(
-        10.0, description="A whole attempt: claim, name lookup, connection, TLS, reply header and body."
+        10.0, description="A whole attempt: claim, name lookup, connect, TLS, reply header and body."
     )
     connection_idle_seconds: Seconds = Field(
-        20.0, description="A connection to the gateway that was idle for longer is not used again."
+        20.0, description="A connection to the gateway is not used again after it was idle for this long."
     )
 
     lease_seconds: Seconds = Field(
-        15.0, description="How long a claim holds before its worker counts as dead."
+        15.0, description="How long a claim holds. After that its worker counts as dead."
     )
     heartbeat_file: Path = Field(
         Path(health.HEARTBEAT_FILE),
-        description="The consuming loop touches this file; `voicecode-health` looks at its age.",
+        description="The consuming loop touches this file; `voicecode-health` checks its age.",
     )
     heartbeat_max_age_seconds: Seconds = Field(
         health.HEARTBEAT_MAX_AGE_SECONDS,
-        description="Read by `voicecode-health`: an older heartbeat is a failure.",
+        description="`voicecode-health` fails if the heartbeat is older than this.",
     )
-    hold_seconds: Seconds = Field(15.0, description="At most one hint for one key within this time.")
+    hold_seconds: Seconds = Field(15.0, description="At most one hint for a key within this time.")
     visibility_timeout_seconds: Seconds = Field(
-        17.0, description="A message that was fetched and not acked goes back to the queue after this time."
+        17.0, description="A fetched message that is not acked returns to the queue after this time."
     )
     upkeep_interval_seconds: Seconds = Field(
-        1.0, le=60, description="How often each worker looks for codes that are due."
+        1.0, le=60, description="How often each worker looks for due codes."
     )
     upkeep_batch: int = Field(
         200,
         ge=1,
         le=500,
-        description="How many waiting codes one look of one worker may put back: bounds the retries in a second.",
+        description="Most due codes that a worker puts back in one look: bounds the retries a second.",
     )
     upkeep_backlog: int = Field(
         1000,
         ge=1,
-        description="No waiting code is put back while so many that were put back still wait for a worker.",
+        description="No due code is put back while this many still wait for a worker.",
     )
     reconnect_grace_seconds: float = Field(
         3.0,
         ge=0,
         le=600,
-        description="After Redis comes back, no lease counts as over for this time: outcomes that wait to be written land first.",
+        description=(
+            "After Redis comes back, leases hold for this much longer:"
+            " outcomes that could not be written come first."
+        ),
     )
     shutdown_grace_seconds: Seconds = Field(
-        15.0, description="How long a stopping worker goes on trying to write an outcome while Redis is away."
+        15.0, description="How long a stopping worker tries to write an outcome while Redis is away."
     )
 
     backoff_scale: float = Field(
@@ -126,40 +134,45 @@ class Settings(BaseSettings):
     )
     ambiguous_delay_seconds: Seconds = Field(
         15.0,
-        description="After a try that may have rung the phone, the next one is drawn from half of this to all of it.",
+        description="Wait after a try that may have rung the phone, drawn from half of this to all of it.",
     )
     retry_gap_seconds: float = Field(
         1.5,
         ge=0,
         le=60,
-        description="No attempt sooner than this after the previous one's end: the gateway refuses two in a second to one number.",
+        description=(
+            "Least time between two attempts of a code: the gateway refuses two in one second to one number."
+        ),
     )
     max_attempts: int = Field(
         5,
         ge=1,
         le=20,
-        description="Submissions of one code that the gateway may answer with a refusal, the first one included. Tries that never reached it do not count.",
+        description=(
+            "Submissions of a code, including the first, that the gateway may refuse."
+            " Tries that never reached the gateway do not count."
+        ),
     )
     ambiguous_retries: int = Field(
         1,
         ge=0,
         le=4,
-        description="Tries that may ring the phone again after one that may have rung it. 0: never call twice.",
+        description="Further tries after one that may have rung the phone. 0: never call twice.",
     )
 
     code_ttl_seconds: Seconds = Field(
         300.0,
-        description="A code's life where the producer sent no `expires_at`, counted from when a worker first sees it.",
+        description="Life of a code without `expires_at`, from when a worker first sees it.",
     )
     max_ttl_seconds: Seconds = Field(
-        3600.0, description="An `expires_at` further off than this is bad input."
+        3600.0, description="An `expires_at` further ahead than this is bad input."
     )
     require_expires_at: bool = Field(default=False, description="Refuse messages without `expires_at`.")
     accepted_ttl_seconds: float = Field(
         86_400.0,
         gt=0,
         le=31_536_000,
-        description="How long the record of an accepted code is kept: the horizon of de-duplication.",
+        description="How long the record of an accepted code is kept: until then duplicates are known.",
     )
 
     discard_undo_hours: float = Field(
@@ -172,31 +185,40 @@ class Settings(BaseSettings):
         30.0,
         ge=0,
         le=3_650,
-        description="Dead letters older than this are purged by upkeep, each with an audit line. 0: never.",
+        description="Upkeep purges dead letters older than this, each with an audit line. 0: never.",
     )
     dead_letters_max: int = Field(
         1_000_000,
         ge=1,
-        description="From here on upkeep moves the oldest dead letters that can no longer be sent to files in the spill directory.",
+        description=(
+            "Above this number, upkeep moves the oldest dead letters that can no longer be sent"
+            " to files in the spill directory."
+        ),
     )
     spill_dir: Path | None = Field(
         None,
-        description="Directory for those files, which hold numbers and codes. Without it the failure queue grows on, with an alert.",
+        description=(
+            "Directory for these files, which hold numbers and codes."
+            " Without it the failure queue grows further, with an alert."
+        ),
     )
     audit_entries: int = Field(
-        1_000_000, ge=1_000, description="About how many lines the audit trail in Redis keeps."
+        1_000_000, ge=1_000, description="The audit trail in Redis keeps about this many lines."
     )
     operator: str | None = Field(
         None,
         min_length=1,
         max_length=64,
-        description="Name in the audit trail. Default: the system's user and host.",
+        description="Your name in the audit trail. Default: user and host of the system.",
     )
 
     concurrency: int = Field(50, ge=1, le=1000, description="Calls in flight in one worker process.")
     keep_to_one_core: bool = Field(
         default=True,
-        description="Linux: under load a worker process keeps to one core that others leave alone, which costs less CPU per code. At rest, on a full machine, and where the system refuses, it runs on all.",
+        description=(
+            "Linux: under load a worker process keeps to one core that others leave alone, which costs"
+            " less CPU per code. At rest, on a full machine, or if the system refuses, it runs on all."
+        ),
     )
     log_level: Level = Field("INFO", description="Our own log lines.")
     celery_log_level: Level = Field(
@@ -208,7 +230,9 @@ class Settings(BaseSettings):
 
     reply_overrides: dict[str, dict[str, Any]] = Field(
         default_factory=dict,
-        description='JSON: changes single rows of the table in `docs/replies.md`, e.g. `{"4085": {"alert": "warn"}}`.',
+        description=(
+            'JSON that changes rows of the table in `docs/replies.md`, such as `{"4085": {"alert": "warn"}}`.'
+        ),
     )
 
     @classmethod
@@ -229,7 +253,8 @@ class Settings(BaseSettings):
     def _broker_is_redis(cls, value: SecretStr) -> SecretStr:
         scheme = urlsplit(value.get_secret_value().split(";", 1)[0]).scheme
         if scheme not in _BROKER_SCHEMES:
-            message = f"must be a Redis address ({', '.join(s + '://' for s in _BROKER_SCHEMES)}), not {scheme or 'without a scheme'}"
+            known = ", ".join(s + "://" for s in _BROKER_SCHEMES)
+            message = f"must be a Redis address ({known}), not {scheme or 'without a scheme'}"
             raise ValueError(message)
         return value
 
@@ -241,7 +266,7 @@ class Settings(BaseSettings):
             message = "must be an http:// or https:// address"
             raise ValueError(message)
         if parts.username or parts.password or parts.query or parts.fragment:
-            message = "must hold neither user, password, query nor fragment; `method=` is added by the worker"
+            message = "must not hold user, password, query or fragment; the worker adds `method=`"
             raise ValueError(message)
         return value
 
@@ -268,11 +293,11 @@ class Settings(BaseSettings):
 
     @property
     def dedup_horizon_seconds(self) -> float:
-        """For how long a late duplicate of a message may still arrive; its record has to stay for as long."""
+        """How long a late duplicate of a message may still arrive; its record must stay for as long."""
         return self.code_ttl_seconds + 10 * self.visibility_timeout_seconds
 
     def require_gateway(self) -> tuple[str, SecretStr]:
-        """Return the account and the key; raise SettingsError where one is missing."""
+        """Return the account and the key. Raises SettingsError if one is missing."""
         missing = [PREFIX + name.upper() for name in ("account", "apikey") if getattr(self, name) is None]
         if self.account is None or self.apikey is None:
             message = "\n".join(

@@ -1,1 +1,1 @@
-"""What may be asked for: one file a task."""
+"""What may be asked for: the tasks."""

@@ -1,4 +1,4 @@
-"""The tasks of voice codes: what producers send, and what upkeep sends."""
+"""The tasks of voice codes: one for producers, one for upkeep."""
 
 from typing import Any
 

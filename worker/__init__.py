@@ -1,7 +1,7 @@
-"""How one call is placed, once, and what happens when it cannot be.
+"""How a call is placed, once, and what happens when it cannot be.
 
-`celery -A worker worker` looks for `worker.celery`; the app is built on that look-up and not before, so that the
-simulator and the command line do not pay for it.
+`celery -A worker worker` looks for `worker.celery`. The app is built at that moment and not before:
+the simulator and the command line start without it.
 """
 
 from typing import Any

@@ -1,4 +1,4 @@
-"""Composition root: the Celery app, and the components of a worker, built once at its start and passed on."""
+"""Composition root: the Celery app and the components of a worker, built once when it starts."""
 
 import sys
 from typing import Any, NoReturn
@@ -18,11 +18,11 @@ log = structlog.get_logger("voicecode.worker")
 
 
 class VoiceCodeApp(Celery):
-    """The Celery app with what belongs to it."""
+    """The Celery app with our settings and components."""
 
     settings: Settings
     components: Components
-    """Only in a worker process, from its start on."""
+    """Set only in a worker process, when it starts."""
 
 
 class DeliveryStep(bootsteps.StartStopStep):
@@ -35,7 +35,8 @@ class DeliveryStep(bootsteps.StartStopStep):
         app: VoiceCodeApp = parent.app
         if parent.pool_cls.__module__ != "celery.concurrency.thread":
             sys.exit(
-                "Only the threads pool places calls: leave -P and --pool away (the components of a worker are shared by its threads)."
+                "Only the threads pool places calls: leave out -P and --pool"
+                " (the threads of a worker share its components)."
             )
         try:
             app.components = Components(app.settings, worker=parent.hostname)
@@ -47,7 +48,7 @@ class DeliveryStep(bootsteps.StartStopStep):
         }
 
     def start(self, parent: Any) -> None:
-        """Celery calls this once the pool is there."""
+        """Start the components' threads. Celery calls this when the pool is ready."""
         components: Components = parent.app.components
         components.start()
         s = components.settings
@@ -56,7 +57,7 @@ class DeliveryStep(bootsteps.StartStopStep):
 
 
 def _refuse_to_start(error: SettingsError) -> NoReturn:
-    """End the process with every problem listed: a traceback would hide them."""
+    """End the process with a list of all problems: a traceback would hide them."""
     sys.exit(f"The settings cannot be used:\n{error}\nAll settings: docs/settings.md")
 
 
@@ -75,20 +76,20 @@ def create_app() -> VoiceCodeApp:
 
 @setup_logging.connect
 def _configure_logs(**_: Any) -> None:
-    """Keep Celery's hands off the logging."""
+    """Configure logging ourselves: with this signal connected, Celery does not."""
     logs.configure(app.settings)
 
 
 @worker_shutting_down.connect
 def _let_outcomes_go(**_: Any) -> None:
-    """Bound the wait for Redis from the first signal on: the pool waits for its threads, and they wait for Redis."""
+    """Bound the wait for Redis at the first signal: the pool waits for its threads, they for Redis."""
     if hasattr(app, "components"):
         app.components.outcome_writer.stop()
 
 
 @worker_shutdown.connect
 def _close(sender: Any, **_: Any) -> None:
-    """Close the components when the pool is empty."""
+    """Close the components once the pool is empty."""
     app.components.close()
     log.info(Event.WORKER_STOPPED, worker=sender.hostname)
 

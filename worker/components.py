@@ -1,4 +1,4 @@
-"""Components: what a worker is made of, put together in one place."""
+"""Components: what a worker is made of, put together."""
 
 import os
 import secrets
@@ -23,7 +23,7 @@ from worker.upkeep import Upkeep
 
 
 class Components:
-    """Everything below the Celery app. Raises SettingsError where the account is missing, or a directory cannot be written."""
+    """Everything below the Celery app. Raises SettingsError for settings that cannot be used."""
 
     def __init__(self, settings: Settings, *, worker: str) -> None:
         self.settings = settings
@@ -54,7 +54,7 @@ class Components:
         self.upkeep = Upkeep(self.ledger, unacked, interval, retention=retention.look)
 
     def transport_options(self) -> dict[str, Any]:
-        """Return what `worker/transport/channel.py` is given by way of Celery's `broker_transport_options`."""
+        """Return the `broker_transport_options` for `worker/transport/channel.py`."""
         return {
             "acks": self.acks,
             "credit": self.credit,

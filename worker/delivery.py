@@ -1,12 +1,14 @@
-"""Delivery: the story of one message. No Celery in it.
+"""Delivery: what happens to one message, in six steps. It knows nothing of Celery.
 
 1. parse      the arguments become a VoiceCode, or the message becomes a dead letter `bad_input`
-2. claim      the ledger says whether a call may be placed now
+2. claim      the ledger says whether to call now
 3. submit     one request to the gateway
-4. rule       the table's row for the reply
-5. decide     the policy: done, try again, or give up
-6. record     the ledger writes it down, however long Redis is away
-The caller acks when this returns, and leaves the message alone when it raises Unfinished.
+4. rule       the table of replies has a row for the reply
+5. decide     the policy says: done, try again, or give up
+6. record     the ledger records the outcome, however long Redis is away
+
+The caller acks the message when `send` or `resume` returns. It does neither ack nor reject it when
+they raise Unfinished.
 """
 
 import dataclasses
@@ -40,9 +42,10 @@ log = structlog.get_logger("voicecode.delivery")
 
 
 class Unfinished(Exception):  # noqa: N818 - a state of the message, not a mistake
-    """Nothing was recorded for the message: it must be neither acked nor rejected, and comes back by itself.
+    """Nothing was recorded for the message: it must be neither acked nor rejected.
 
-    `soon`: it may go back to the queue as soon as Redis answers; else it comes back by the visibility time-out.
+    `soon`: give it back to the queue as soon as Redis answers. Otherwise it returns to the queue
+    after the visibility time-out.
     """
 
     def __init__(self, cause: str, *, soon: bool = False) -> None:
@@ -51,14 +54,14 @@ class Unfinished(Exception):  # noqa: N818 - a state of the message, not a mista
 
 
 class Submits(Protocol):
-    """The part of the gateway that delivery needs."""
+    """What delivery needs of the gateway."""
 
     def submit(self, code: VoiceCode, *, deadline: float) -> Reply:
-        """Place one call; `deadline` on the monotonic clock. Never raises an Exception."""
+        """Place one call. `deadline`: on the monotonic clock. Never raises an Exception."""
 
 
 class Delivery:
-    """Carries out the story with the parts it is given; shared by all threads."""
+    """Takes messages through the six steps. Shared by all threads."""
 
     def __init__(  # noqa: PLR0913 - its parts
         self,
@@ -106,7 +109,7 @@ class Delivery:
         self._follow(claim, started)
 
     def resume(self, args: Sequence[Any], kwargs: Mapping[str, Any], envelope: Envelope) -> None:
-        """Deliver a code that upkeep hinted at: one argument, its key. Raises Unfinished."""
+        """Deliver a code after a hint of upkeep; the one argument is its key. Raises Unfinished."""
         key = args[0] if len(args) == 1 and not kwargs else None
         if not isinstance(key, str) or not is_key(key):
             own_id = safe_id(envelope.task_id)
@@ -125,7 +128,7 @@ class Delivery:
         )
 
     def _follow(self, claim: Claim, started: float) -> None:
-        """Do what the claim's answer asks for; only CALL places a call."""
+        """Act on the claim's answer. Only CALL places a call."""
         if claim.answer is Answer.CALL:
             self._attempt(claim, started)
         elif claim.answer is Answer.BURIED:
@@ -165,7 +168,7 @@ class Delivery:
             raise Unfinished(Event.RECORD_MISSING)
 
     def _judge(self, claim: Claim, reply: Reply, started: float) -> tuple[Row, Decision]:
-        """Return the table's row for the reply, and what the policy makes of it."""
+        """Return the row for the reply, and the policy's decision."""
         row = reply.row(self._replies)
         decision = self._policy.decide(
             row,
@@ -176,7 +179,7 @@ class Delivery:
         return row, decision
 
     def _without_judgement(self, reply: Reply) -> tuple[Row, Decision]:
-        """Return what a bug of ours leaves to say: an acceptance stays one, and all else is not called again by ourselves."""
+        """Judge despite a bug of ours: an acceptance stays; any other call may have rung the phone."""
         if reply.code == ACCEPTED:
             return self._replies.of_code(ACCEPTED, ""), Done()
         return self._replies.of_symptom(Symptom.CRASH_AFTER_SEND), GiveUp(Reason.AMBIGUOUS)
@@ -190,7 +193,7 @@ class Delivery:
                 claim.voice_code, deadline=started + self._settings.attempt_deadline_seconds
             )
         except Exception as error:
-            # The gateway hands out values; whatever gets here is a bug, and nobody knows how far the form had come.
+            # The gateway's errors are values, so this is a bug. Nobody knows whether the form left.
             log.exception(Event.ATTEMPT_CRASHED, key=claim.key, alert="page", runbook="worker-bug")
             elapsed = time.monotonic() - started
             return Reply(
@@ -205,10 +208,10 @@ class Delivery:
             report.refused(key, refused, reason.value, own_id)
 
     def _reach(self, step: Callable[[], T]) -> T:
-        """Run a step before which nothing is recorded; where Redis stays away the message is left as it is.
+        """Run a step before which nothing is recorded. Raises Unfinished if Redis stays away.
 
-        A connection that was only lost, or a master that has just changed, gets a second and a third try: scripts may run
-        twice, and a phone should ring in seconds.
+        After a lost connection or a new master the step is tried twice more: scripts may run twice,
+        and the phone should ring within seconds.
         """
         for pause_seconds in (*_REACH_PAUSES_SECONDS, None):
             try:
@@ -222,10 +225,10 @@ class Delivery:
 
 
 def _check(envelope: Envelope, latest: float) -> None:
-    """Raise BadInput for what no voice code may ask for. `latest`: epoch seconds."""
+    """Raise BadInput for what a voice code cannot have. `latest`: epoch seconds."""
     if envelope.eta is not None and envelope.eta > latest:
         message = "eta is more than VOICECODE_MAX_TTL_SECONDS away"
         raise BadInput(message)
     if envelope.extras:
-        message = f"the message asks for {', '.join(envelope.extras)}: a voice code has no result that could be passed on"
+        message = f"the message asks for {', '.join(envelope.extras)}: a voice code has no result to pass on"
         raise BadInput(message)

@@ -1,18 +1,18 @@
-"""Envelope: what a Celery message says around its arguments."""
+"""Envelope: what a Celery message says beside its arguments."""
 
 import dataclasses
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Envelope:
-    """The part of a message's headers and properties that delivery looks at."""
+    """The headers and properties of a message that delivery uses."""
 
     task_id: str
     tag: str = ""
-    """Delivery tag: its name in `unacked`."""
+    """Delivery tag: the message's name in `unacked`."""
     eta: float | None = None
     """Epoch seconds: no call before this."""
     expires: float | None = None
-    """Epoch seconds; counts where the arguments hold no `expires_at`."""
+    """Epoch seconds; used if the arguments have no `expires_at`."""
     extras: tuple[str, ...] = ()
-    """What else the message asks for: callbacks, chain ... It is refused."""
+    """What else the message asks for (callbacks, chain ...): it is refused for these."""

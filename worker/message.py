@@ -32,17 +32,17 @@ def send_voice_code(
 ) -> None:
     """Have a code read out to a number: the arguments that a producer may send.
 
-    `mobile`: a mainland mobile number. `code`: 4-6 digits, a string. `key`: idempotency key (default: the task id).
-    `expires_at`: epoch seconds after which no call is started. `purpose`: what it is for, e.g. `login`.
+    `mobile`: a mainland mobile number. `code`: 4-6 digits, a string. `key`: idempotency key (default:
+    the task id). `expires_at`: epoch seconds after which no call starts. `purpose`: such as `login`.
     """
 
 
 SIGNATURE: Final = inspect.signature(send_voice_code)
-"""Read once: reading it costs as much as a whole parse."""
+"""Read once: reading it costs as much as parsing a message."""
 
 
 class BadInput(Exception):  # noqa: N818 - the glossary's term
-    """What the producer sent cannot be called; the text says why, in plain words and without any of its values."""
+    """The message cannot be called. The text says why in plain words, without any of its values."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,18 +56,18 @@ class VoiceCode:
     code: str = dataclasses.field(repr=False)
     """4 to 6 digits."""
     expires_at: float | None = None
-    """Epoch seconds; None: a life of `VOICECODE_CODE_TTL_SECONDS` from when a worker first sees it."""
+    """Epoch seconds; None: `VOICECODE_CODE_TTL_SECONDS` after a worker first sees it."""
     purpose: str | None = None
     not_before: float | None = None
-    """Epoch seconds: a producer's `eta`."""
+    """Epoch seconds: the producer's `eta`."""
 
     @property
     def digest(self) -> str:
-        """Digest of number and code: tells a duplicate from a key used for something else."""
+        """Digest of number and code: a duplicate has the same one."""
         return digest(self.mobile, self.code)
 
     def log_context(self) -> dict[str, Any]:
-        """Return what of it may be logged."""
+        """Return the fields that may be logged."""
         return {"key": self.key, "mobile": mask_mobile(self.mobile), "purpose": self.purpose}
 
 
@@ -77,13 +77,13 @@ def digest(*parts: str) -> str:
 
 
 def safe_id(task_id: Any) -> str:
-    """Return the task id where it can serve as a key, else a digest of it: a producer may set any id he likes."""
+    """Return the task id if it can be a key, else a digest of it: producers may set any id."""
     text = str(task_id)
     return text if is_key(text) else "id:" + digest(text)
 
 
 def is_key(value: str) -> bool:
-    """Tell whether a text has the form of a key and holds no mobile number."""
+    """Return whether a text has the form of a key and holds no mobile number."""
     return bool(_KEY.fullmatch(value)) and not _holds_mobile(value)
 
 
@@ -101,7 +101,7 @@ def parse(
     try:
         given = SIGNATURE.bind(*args, **kwargs)
     except TypeError as error:
-        # Python's text names arguments, never values; an unexpected name is the producer's own text and is not repeated.
+        # Python's text names arguments, never values. An unexpected name is the producer's: hide it.
         text = str(error)
         reason = "an unexpected keyword argument" if "unexpected keyword" in text else text
         message = f"wrong arguments: {reason}; expected {SIGNATURE}"
@@ -118,13 +118,18 @@ def parse(
 
 
 def normalise_mobile(value: Any) -> str:
-    """Return the 11 digits of a mainland mobile number written with or without +86, spaces and dashes. Raises BadInput."""
+    """Return the 11 digits of a mainland mobile number. Raises BadInput.
+
+    The number may be written with +86, 0086 or 86, and with spaces and dashes.
+    """
     if not isinstance(value, str):
         message = f"mobile must be a string, not {_type_name(value)}"
         raise BadInput(message)
     found = _MOBILE.fullmatch(re.sub(r"[\s-]", "", value))
     if found is None:
-        message = "mobile is no mainland mobile number: 11 digits, 1 and 3-9 first, +86 allowed before them"
+        message = (
+            "mobile is no mainland mobile number: 11 digits that begin with 13 to 19; +86 may precede them"
+        )
         raise BadInput(message)
     return found[1]
 
@@ -192,7 +197,7 @@ def _type_name(value: Any) -> str:
 
 
 RAW_CAP_BYTES: Final = 16_384
-"""What a dead letter keeps of a message that cannot be called, or of an item that cannot be read."""
+"""A dead letter keeps this much of a message that cannot be called, or of an unreadable item."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,22 +205,22 @@ class Refused:
     """A message that cannot be called, as it goes into the failure queue."""
 
     key: str
-    """The producer's key where it has the right form, else the task id."""
+    """The producer's key if it has the right form, else the task id."""
     reason: str
     """One sentence without values."""
     mobile: str = dataclasses.field(default="", repr=False)
-    """11 digits where the number could be read, else empty."""
+    """11 digits if the number could be read, else empty."""
     raw: str | bytes = dataclasses.field(default="", repr=False)
-    """The arguments as JSON, or an item's bytes, cut: holds numbers and codes, never printed unmasked."""
+    """The arguments as JSON, or an item's bytes, cut to RAW_CAP_BYTES. Never print it unmasked."""
 
     @property
     def digest(self) -> str:
-        """Digest of the arguments: tells a redelivery from another message under the same key."""
+        """Digest of the arguments: a redelivered message has the same one."""
         return digest(self.raw if isinstance(self.raw, str) else self.raw.hex())
 
 
 def refuse(args: Sequence[Any], kwargs: Mapping[str, Any], *, task_id: str, reason: str) -> Refused:
-    """Describe a message that `parse` refused, keeping what could be read of it."""
+    """Describe a message that `parse` refused, with what could be read of it."""
     try:
         values: Mapping[str, Any] = SIGNATURE.bind_partial(*args, **kwargs).arguments
     except TypeError:

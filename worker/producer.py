@@ -1,4 +1,4 @@
-"""Producer: enqueues as a web app would, by stock Celery, for `voicecode send`."""
+"""Producer: enqueues by stock Celery, as a web app would, for `voicecode send`."""
 
 import dataclasses
 import time
@@ -29,11 +29,11 @@ class Sent:
     key: str
     task_id: str
     give_up_at: float
-    """Epoch seconds after which its end must be known."""
+    """Epoch seconds by which it must have come to its end."""
 
 
 class Producer:
-    """Sends codes, and waits for their ends."""
+    """Sends codes and waits until each is accepted or dead."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -80,7 +80,7 @@ class Producer:
         )
 
     def wait(self, sent: Sent, *, sleep: Callable[[float], None] = time.sleep) -> Record | None:
-        """Return the record once the code is accepted or dead, or as it stands when its life is over."""
+        """Return the record when the code is accepted or dead, or else when its life is over."""
         while True:
             record = self._ledger.record(sent.key)
             if (record and record.state in _ENDS) or time.time() > sent.give_up_at:

@@ -1,4 +1,4 @@
-"""Reply: what the wire said to one request, as a value."""
+"""Reply: the gateway's answer to one request, or what happened instead, as a value."""
 
 import dataclasses
 
@@ -7,26 +7,26 @@ from config.replies import Replies, Row, Symptom
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """Exactly one of `code` and `symptom` is set: a reply that could be read, or what happened instead."""
+    """Exactly one of `code` and `symptom` is set: a readable reply, or what happened instead."""
 
     code: int | None = None
     """The gateway's reply code (not an HTTP status)."""
     message: str = ""
-    """The gateway's own text, cut to 200 characters."""
+    """The gateway's text, cut to 200 characters."""
     voice_id: str | None = None
-    """The gateway's id of the call, as a string (ids reach 20 digits); None where it gave none or `0`."""
+    """The gateway's id of the call, up to 20 digits; None if it gave none, or `0`."""
     balance: int | None = None
-    """Calls left, in the reply to a balance query."""
+    """Calls left; only in the reply to a balance query."""
     symptom: Symptom | None = None
     http_status: int | None = None
     retry_after_seconds: float | None = None
     """From the header `Retry-After`, in seconds from now."""
     elapsed_seconds: float = 0.0
     detail: str = ""
-    """The cause in a few words for the log, without any value of the request."""
+    """The cause in a few words, for the log; no value of the request is in it."""
 
     def row(self, replies: Replies) -> Row:
-        """Return the table's row for this reply."""
+        """Return the row of the table of replies."""
         if self.symptom is not None:
             return replies.of_symptom(self.symptom)
         if self.code is None:

@@ -1,4 +1,4 @@
-"""Report: the canonical log lines. One per attempt, one per dead letter."""
+"""Report: the canonical log lines, one for each attempt and one for each dead letter."""
 
 from typing import Any, Final
 
@@ -17,7 +17,7 @@ _LEVELS: Final = {Alert.NONE: "info", Alert.WARN: "warning", Alert.PAGE: "error"
 
 
 def attempt(outcome: Outcome, recorded: Recorded) -> None:
-    """Tell how an attempt ended and, where it was the last, of the dead letter."""
+    """Log how an attempt ended and, if it was the last, the dead letter."""
     claim, reply, row = outcome.claim, outcome.reply, outcome.row
     facts = {
         **(claim.voice_code.log_context() if claim.voice_code else {"key": claim.key}),
@@ -50,7 +50,7 @@ def attempt(outcome: Outcome, recorded: Recorded) -> None:
             Event.OUTCOME_FENCED, key=claim.key, attempt=claim.attempt, alert="warn", runbook="worker-died"
         )
     elif recorded in {Recorded.DEAD, Recorded.DONE} and isinstance(outcome.decision, GiveUp):
-        # DONE: the first answer of the script was lost on its way, so nothing was told yet.
+        # DONE: the script's first answer was lost, so nothing has been logged yet.
         mobile = claim.voice_code.mobile if claim.voice_code else ""
         _dead_letter(
             claim.key, outcome.decision.reason.value, mobile, claim.task_id, row, attempts=claim.attempt
@@ -58,12 +58,12 @@ def attempt(outcome: Outcome, recorded: Recorded) -> None:
 
 
 def buried(key: str, reason: str, mobile: str, task_id: str) -> None:
-    """Tell of a dead letter that no attempt ended in: it expired, or its last worker died."""
+    """Log a dead letter without a last attempt: the code expired, or its last worker died."""
     _dead_letter(key, reason, mobile, task_id, None)
 
 
 def refused(key: str, message: Refused, reason: str, task_id: str) -> None:
-    """Tell of a message that cannot be called."""
+    """Log a message that cannot be called."""
     facts = {
         "key": key,
         "reason": reason,

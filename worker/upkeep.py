@@ -1,4 +1,4 @@
-"""Upkeep: the thread, one in each worker, that buries what has expired and hints what is due."""
+"""Upkeep: the thread in each worker that buries expired codes and sends hints of those due."""
 
 import random
 import secrets
@@ -45,7 +45,7 @@ class Upkeep(threading.Thread):
         self._failing = False
 
     def run(self) -> None:
-        """Look once each interval; whatever goes wrong, look again."""
+        """Do a round each interval, whatever goes wrong."""
         pause = self._pause()
         while not self._stopped.wait(pause):
             pause = self._pause()
@@ -58,7 +58,7 @@ class Upkeep(threading.Thread):
                 log.exception(Event.UPKEEP_FAILED, alert="page", runbook="worker-bug")
 
     def stop(self) -> None:
-        """End the thread after the look that it is at."""
+        """End the thread after its current round."""
         self._stopped.set()
         if self.is_alive():
             self.join(timeout=self._interval + 6)
@@ -67,10 +67,10 @@ class Upkeep(threading.Thread):
         return self._interval * random.uniform(1 - _JITTER, 1 + _JITTER)
 
     def _look(self) -> bool:
-        """Hint one batch, then bury in batches; return whether an interval did not suffice for what has expired.
+        """Hint a batch, then bury for at most an interval. Return True if expired codes remain.
 
-        So a gateway that comes back meets a bounded rate of what waited for it, and a hundred thousand burials delay neither
-        hints nor the sweep.
+        A gateway that comes back gets its backlog at a bounded rate, and a hundred thousand burials
+        delay neither hints nor the sweep.
         """
         began, hints = time.monotonic(), True
         while True:
@@ -92,7 +92,7 @@ class Upkeep(threading.Thread):
         return tidied.more
 
     def _sweep(self) -> None:
-        """Put back all that is due, in batches: a producer may send everything with a priority."""
+        """Put back every overdue message, in batches; also messages in the lists of priorities."""
         restored = moved = 0
         for _ in range(_SWEEPS_AT_ONCE):
             swept = self._unacked.sweep()

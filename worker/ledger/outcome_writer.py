@@ -18,7 +18,7 @@ _LONGEST_PAUSE_SECONDS: Final = 1.0
 
 
 class OutcomeWriter:
-    """Shared by all threads of a worker. `grace_seconds`: how long it tries once the worker stops."""
+    """Shared by all threads of a worker. `grace_seconds`: for tries once the worker stops."""
 
     def __init__(self, grace_seconds: float) -> None:
         self._grace = grace_seconds
@@ -32,7 +32,7 @@ class OutcomeWriter:
             self._stopping.set()
 
     def until_written(self, write: Callable[[], Recorded], outcome: Outcome) -> Recorded:
-        """Return the ledger's answer. UNWRITTEN: the process ends first, and the log has the outcome."""
+        """Return the ledger's answer; UNWRITTEN: the process ends, and the log has the outcome."""
         pause = _FIRST_PAUSE_SECONDS
         tries = 0
         while True:

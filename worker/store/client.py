@@ -44,7 +44,7 @@ def connect(
 
 
 def _plain_url(url: str) -> str:
-    """Return redis-py's form of kombu's `redis+socket:///path?virtual_host=0`, else the URL itself."""
+    """Return redis-py's form of kombu's `redis+socket:///path?virtual_host=0`; else the URL."""
     if not url.startswith("redis+socket://"):
         return url
     parts = urlsplit(url)

@@ -44,7 +44,7 @@ class Pipeline:
         self._process = 0
 
     def register_script(self, source: str) -> Callable[..., Any]:
-        """Return a function of `keys` and `args` that runs the script and raises redis-py's errors."""
+        """Return a function of `keys` and `args` that runs the script; it raises redis-py's errors."""
         sha = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
 
         def run(*, keys: Sequence[str], args: Sequence[Any]) -> Any:
@@ -148,7 +148,7 @@ class Pipeline:
         return [next(following) if isinstance(command, bytes) else command for command in packed]
 
     def _kept(self) -> Any:
-        """Return the one connection: one thread sends at a time. redis-py's pipeline costs double."""
+        """Return the one connection; one thread sends at a time. redis-py's pipeline costs double."""
         if self._connection is None or self._process != os.getpid():
             pool = self._client.connection_pool
             self._connection, self._process = pool.get_connection(), os.getpid()
@@ -172,7 +172,7 @@ def _answer(connection: Any) -> Any:
 
 
 def _as_redis_error(error: BaseException) -> Exception:
-    """Return an error that callers take for an absent Redis: outcomes are kept and written again."""
+    """Return an error that callers take for an absent Redis: outcomes are then written again."""
     if isinstance(error, redis.RedisError | OSError):
         return error.with_traceback(None)
     return redis.ConnectionError(f"{type(error).__name__} while it was sent")
