@@ -4,6 +4,7 @@ import ast
 import json
 import os
 import pty
+import re
 import select
 import signal
 import subprocess
@@ -17,7 +18,7 @@ import pytest
 
 from tests.support.simulator import ACCOUNT, APIKEY, start_simulator
 from tests.support.workers import ROOT
-from worker.demo.samples import DEAD, SAMPLES
+from worker.demo.samples import DEAD, SAMPLES, Phase
 from worker.embedded.server import Server
 
 COMMAND = (sys.executable, "-m", "worker.demo")
@@ -84,7 +85,7 @@ Told = tuple[dict[str, Any], str, Path]
 
 
 def test_every_code_ends_as_it_should_and_nobody_is_called_twice(told: Told) -> None:
-    """I1 and I2, as a newcomer meets them: the figures agree with each other and with the gateway's own journal."""
+    """I1 and I2: the figures agree with each other and with the gateway's own journal."""
     figures = told[0]
     duplicates = sum(sample.duplicate for sample in SAMPLES)
     assert figures["enqueued"] == len(SAMPLES)
@@ -100,6 +101,16 @@ def test_the_operator_replays_what_still_makes_sense(told: Told) -> None:
     figures = told[0]
     assert (figures["replayed"], figures["replay_refused"]) == (5, 1)
     assert figures["died_before_replay"] - figures["replayed"] == figures["dead"]
+
+
+def test_codes_outlive_an_outage(told: Told) -> None:
+    """They are tried again and again while nobody answers, and each is accepted afterwards."""
+    _figures, printed, _picture = told
+    assert "the gateway is away" in printed
+    table = printed.partition("During the outage")[2].partition("Summary")[0]
+    tries = [int(tries) for tries in re.findall(r"accepted │ +(\d+) │", table)]
+    assert len(tries) == sum(sample.phase is Phase.OUTAGE for sample in SAMPLES)
+    assert max(tries) > 2
 
 
 def test_it_takes_less_than_half_a_minute(told: Told) -> None:
@@ -135,7 +146,7 @@ def test_it_leaves_no_process_behind(number: signal.Signals) -> None:
                 break
         mine = descendants(process.pid)
         process.send_signal(number)
-    assert len(mine) >= 5  # two leashes, server, simulator, worker
+    assert len(mine) >= 5  # two guards, server, simulator, worker
     end = time.monotonic() + 10
     while parents().keys() & mine and time.monotonic() < end:
         time.sleep(0.05)

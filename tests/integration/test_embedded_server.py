@@ -21,7 +21,7 @@ import sys
 from pathlib import Path
 from worker.embedded.server import start_server
 server = start_server(data_dir=Path(sys.argv[1]))
-print(server.pid, server._leash.pid, flush=True)
+print(server.pid, server._guard.pid, flush=True)
 sys.stdin.read()
 """
 
@@ -108,11 +108,11 @@ def test_it_dies_with_its_starter_even_when_that_is_killed_with_9(tmp_path: Path
         text=True,
     ) as starter:
         assert starter.stdout is not None
-        server_pid, leash_pid = map(int, starter.stdout.readline().split())
+        server_pid, guard_pid = map(int, starter.stdout.readline().split())
         assert not is_gone(server_pid)
         starter.kill()
         starter.wait()
-        assert wait_until(lambda: is_gone(server_pid) and is_gone(leash_pid))
+        assert wait_until(lambda: is_gone(server_pid) and is_gone(guard_pid))
 
 
 def test_it_outlives_the_thread_that_started_it() -> None:

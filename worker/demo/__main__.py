@@ -1,4 +1,4 @@
-"""The demo's command line: puts the parts together, and sees to it that all of them end."""
+"""The demo's command line: starts the services, runs the walkthrough, and ends everything."""
 
 import argparse
 import contextlib
@@ -38,16 +38,19 @@ TROUBLE = (
 
 
 def main() -> int:
-    """Run the demo. Returns 0 where every code ended as it should, 1 where one did not, 2 where the demo could not begin."""
+    """Run the demo.
+
+    Returns 0 if every code ended as it should, 1 if one did not, 2 if the demo could not begin.
+    """
     given = _arguments()
     screen = Screen(plain=given.json, picture=given.svg is not None)
     for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:  # `nohup` asked for that
+        if signal.getsignal(number) is not signal.SIG_IGN:  # set by `nohup`
             signal.signal(number, _leave)
     try:
         figures = _run(given, screen)
     except TROUBLE as error:
-        print(f"demo: {error}", file=sys.stderr)  # noqa: T201 - to the person who started it
+        print(f"demo: {error}", file=sys.stderr)  # noqa: T201 - for the person who started it
         return 2
     except KeyboardInterrupt:
         return 130
@@ -57,8 +60,15 @@ def main() -> int:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="./run demo",
-        description="Watch voice codes of every fate go from a producer through Redis and a worker to the gateway (its simulator).",
-        epilog="VOICECODE_BROKER_URL: use that Redis (a database without voice codes; what the demo writes there stays, under keys demo-...). VOICECODE_ACCOUNT and VOICECODE_APIKEY: place one real call, after asking.",
+        description=(
+            "Watch voice codes of every fate go from a producer through Redis and a worker "
+            "to the gateway, which a simulator plays."
+        ),
+        epilog=(
+            "VOICECODE_BROKER_URL: use that Redis (a database without voice codes; what the demo "
+            "writes there stays, under keys demo-...). "
+            "VOICECODE_ACCOUNT and VOICECODE_APIKEY: place one real call, after asking."
+        ),
     )
     parser.add_argument(
         "--json", action="store_true", help="no live table; the last line is one JSON object of figures"
@@ -66,14 +76,14 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--keep",
         action="store_true",
-        help="leave everything running until Ctrl-C, and say how to go on by hand",
+        help="leave everything running until Ctrl-C, and print how to carry on by hand",
     )
     parser.add_argument("--svg", type=Path, metavar="FILE", help="write the tables as a picture")
     return parser.parse_args()
 
 
 def _leave(number: int, _frame: Any) -> NoReturn:
-    """End as Ctrl-C does: through every `finally`."""
+    """End as Ctrl-C does, through every `finally`."""
     sys.exit(128 + number)
 
 
@@ -111,9 +121,9 @@ def _run(given: argparse.Namespace, screen: Screen) -> Figures:
         if given.svg:
             screen.save(given.svg, "./run demo")
         if not given.keep:
-            screen.say("To go on by hand, with all of it running: ./run demo --keep", style="")
+            screen.say("To carry on by hand with everything running: ./run demo --keep", style="")
         if given.json:
-            print(json.dumps(dataclasses.asdict(figures)), flush=True)  # noqa: T201 - what --json is for
+            print(json.dumps(dataclasses.asdict(figures)), flush=True)  # noqa: T201 - the point of --json
         if given.keep:
             _keep(screen, url, simulator, logs)
     return figures
@@ -128,19 +138,21 @@ def _ledger(settings: Settings, url: str) -> Iterator[Ledger]:
 
 
 def _keep(screen: Screen, url: str, simulator: RunningSimulator | None, logs: Path) -> None:
-    """Say how to go on by hand, and wait for Ctrl-C."""
+    """Print how to carry on by hand, and wait for Ctrl-C."""
     lines = [
-        "Everything goes on running until Ctrl-C. In another terminal, in this folder:",
+        "Everything keeps running until Ctrl-C. In another terminal, in this folder:",
         f"  export VOICECODE_BROKER_URL={url}",
         "  ./run voicecode send 13800138000 0042 --wait",
-        "  ./run voicecode send 19900004050 0042 --wait      # dies with 4050; docs/replies.md lists more such numbers",
+        "  ./run voicecode send 19900004030 0042 --wait   # dies with 4030; docs/replies.md has more numbers",
         "  ./run voicecode dead list",
         "  ./run voicecode dead show KEY",
         "  ./run voicecode dead replay KEY",
         f"  tail -f {logs / 'worker.log'}",
     ]
     if simulator:
-        lines.append(f"  curl {simulator.address}/_simulator/state")
+        lines.append(
+            f"  {simulator.client.address}/_simulator/   # the gateway: empty its account, take it away, ..."
+        )
     screen.say("\n".join(lines), style="")
     with contextlib.suppress(KeyboardInterrupt):
         signal.pause()

@@ -1,4 +1,4 @@
-"""Figures: the demo's result, for people and as one JSON object."""
+"""Figures: the result of the demo, as a table and as one JSON object."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -10,12 +10,15 @@ from worker.demo.tracker import TrackedCode
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
-    """Counts at the end. `codes` = `accepted` + `dead` + `unfinished`; `enqueued` = `codes` + the suppressed duplicates."""
+    """Counts at the end.
+
+    `codes` = `accepted` + `dead` + `unfinished`; `enqueued` = `codes` + suppressed duplicates.
+    """
 
     enqueued: int
     """Messages that the producer sent."""
     duplicates_suppressed: int
-    """Messages for a code that was known already: no call was placed for them."""
+    """Messages for a code that was already known: no call was placed for them."""
     codes: int
     accepted: int
     dead: int
@@ -23,27 +26,27 @@ class Figures:
     died_before_replay: int
     replayed: int
     replay_refused: int
-    """Dead letters that were not sent again: their code works no more."""
+    """Dead letters that were not sent again: their code had expired."""
     attempts: int
     """Submissions that reached the gateway."""
     retried: int
-    """Codes that took more than one attempt."""
+    """Codes that took more than one try."""
     ambiguous_attempts: int
-    """Attempts of which the worker cannot know whether the phone rang."""
+    """Tries after which the worker cannot know whether the phone rang."""
     calls: int | None
-    """Calls that the gateway placed, by its own journal; None where it is not ours to read."""
+    """Calls that the gateway placed, by its own journal; None for a real gateway."""
     unexpected: Sequence[str]
-    """Keys of codes that ended otherwise than they should."""
+    """Keys of codes that did not end as they should."""
     elapsed_seconds: float
 
     @property
     def good(self) -> bool:
-        """Whether everything went as it should."""
+        """Whether every code ended as it should."""
         return not self.unfinished and not self.unexpected
 
     def table(self, _width: int) -> Table:
         """Return the summary."""
-        calls = "not known: the gateway is a real one" if self.calls is None else str(self.calls)
+        calls = "unknown: the gateway is a real one" if self.calls is None else str(self.calls)
         table = Table(title="Summary", title_justify="left", title_style="bold", show_header=False)
         for name, value in (
             ("messages enqueued", str(self.enqueued)),
@@ -53,10 +56,10 @@ class Figures:
             ("  in the failure queue, each with a reason", str(self.dead)),
             ("  lost", str(self.unfinished)),
             ("replayed after the account was mended", str(self.replayed)),
-            ("  refused: the code works no more", str(self.replay_refused)),
+            ("  not replayed: the code had expired", str(self.replay_refused)),
             ("calls placed, by the gateway's journal", calls),
-            ("attempts that may have rung without a reply", str(self.ambiguous_attempts)),
-            ("seconds, start to end", f"{self.elapsed_seconds:.1f}"),
+            ("tries that may have rung without a reply", str(self.ambiguous_attempts)),
+            ("seconds from start to end", f"{self.elapsed_seconds:.1f}"),
         ):
             table.add_row(name, value)
         return table

@@ -1,4 +1,4 @@
-"""One call through a real account, asked for and confirmed by a person at a terminal."""
+"""One call through a real account, after a person at a terminal has confirmed it."""
 
 import secrets
 import sys
@@ -23,16 +23,21 @@ CONSENT: Final = "call"
 
 
 def ask(settings: Settings, screen: Screen) -> tuple[str, str]:
-    """Return the number to call and a fresh code, once a person has agreed. Raises DemoError where there is none, or he does not."""
+    """Return the number to call and a fresh code, after a person has agreed.
+
+    Raises DemoError without a terminal or without consent.
+    """
     account, _key = settings.require_gateway()
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         message = (
-            "VOICECODE_ACCOUNT is set, so the demo would place a real call, and it asks for that on a terminal only.\n"
+            "VOICECODE_ACCOUNT is set, so the demo would place a real call. "
+            "It asks for consent first, on a terminal only.\n"
             "Unset VOICECODE_ACCOUNT and VOICECODE_APIKEY to watch it with the simulator"
         )
         raise DemoError(message)
     screen.say(
-        f"VOICECODE_ACCOUNT is set: ONE REAL CALL through {settings.gateway_url} with account {account[:2]}***. It may cost money."
+        f"VOICECODE_ACCOUNT is set: ONE REAL CALL through {settings.gateway_url} "
+        f"with account {account[:2]}***. It may cost money."
     )
     try:
         mobile = normalise_mobile(screen.console.input("Number to call (your own): "))
@@ -48,10 +53,10 @@ def ask(settings: Settings, screen: Screen) -> tuple[str, str]:
     return mobile, code
 
 
-def place(  # noqa: PLR0913 - the parts of a run
+def place(  # noqa: PLR0913 - what a run consists of
     mobile: str, code: str, *, app: Celery, ledger: Ledger, screen: Screen, started: float
 ) -> Figures:
-    """Send the one code, show it until its end, and return the figures."""
+    """Send one code, show it until it ends, and return the figures."""
     key = f"demo-{secrets.token_hex(4)}:real"
     tracker = Tracker(ledger)
     tracker.add(key, "a real call", mobile)
@@ -61,17 +66,17 @@ def place(  # noqa: PLR0913 - the parts of a run
         {"key": key, "expires_at": time.time() + _LIFE_SECONDS, "purpose": "demo"},
         task_id=key,
     )
-    screen.follow(tracker, lambda: tracker.rows[0].over, _LIFE_SECONDS + 30)
-    screen.table(lambda width: codes_table(tracker.rows, "What became of it", width))
-    row = tracker.rows[0]
+    screen.follow(tracker, lambda: tracker.codes[0].over, _LIFE_SECONDS + 30)
+    screen.table(lambda width: codes_table(tracker.codes, "What became of it", width))
+    row = tracker.codes[0]
     return Figures(
         enqueued=1,
         duplicates_suppressed=0,
         codes=1,
-        accepted=count(tracker.rows, ACCEPTED),
-        dead=count(tracker.rows, DEAD),
+        accepted=count(tracker.codes, ACCEPTED),
+        dead=count(tracker.codes, DEAD),
         unfinished=int(not row.over),
-        died_before_replay=count(tracker.rows, DEAD),
+        died_before_replay=count(tracker.codes, DEAD),
         replayed=0,
         replay_refused=0,
         attempts=row.attempts,

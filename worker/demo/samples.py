@@ -1,4 +1,4 @@
-"""Cast: the messages that the demo sends, and how each should end."""
+"""Samples: the messages that the demo sends, and how each should end."""
 
 import dataclasses
 import enum
@@ -18,11 +18,12 @@ class Phase(enum.Enum):
     DOUBLED = "sent again"
     EMPTY = "the account has no calls left"
     FROZEN = "the account is frozen"
+    OUTAGE = "the gateway is away"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """One message. `name`: of its key, without the run's prefix."""
+    """One message. `name`: its key without the run's prefix."""
 
     name: str
     description: str
@@ -30,16 +31,16 @@ class Sample:
     mobile: Any = dataclasses.field(repr=False)
     code: Any = dataclasses.field(default="0042", repr=False)
     key_of: str = ""
-    """Sent under another sample's key."""
+    """Name of another sample, under whose key it is sent."""
     expires_in_seconds: float | None = 300
     milliseconds: bool = False
-    """Written in milliseconds: the classic mistake."""
+    """`expires_at` is written in milliseconds, a common mistake."""
     ends: str = ACCEPTED
     duplicate: bool = False
-    """Takes no record of its own: it must be suppressed."""
+    """It gets no record of its own, and must be suppressed."""
 
     def kwargs(self, run: str, now: float) -> Mapping[str, Any]:
-        """Return its keyword arguments. `run`: the prefix of every key; `now`: epoch seconds."""
+        """Return its keyword arguments. `run`: prefix of every key; `now`: epoch seconds."""
         values: dict[str, Any] = {"key": f"{run}:{self.key_of or self.name}", "purpose": "demo"}
         if self.expires_in_seconds is not None:
             moment = now + self.expires_in_seconds
@@ -84,5 +85,9 @@ SAMPLES: Final = (
     Sample(name="short-lived", description="account empty, lives 2 s", phase=Phase.EMPTY, mobile="13800138014", expires_in_seconds=2, ends=DEAD),
     Sample(name="frozen-1", description="account frozen", phase=Phase.FROZEN, mobile="13800138015"),
     Sample(name="frozen-2", description="account frozen", phase=Phase.FROZEN, mobile="13800138016"),
+    *(
+        Sample(name=f"outage-{n}", description="sent around an outage", phase=Phase.OUTAGE, mobile=f"138001381{n:02}")
+        for n in range(1, 9)
+    ),
 )  # fmt: skip
 """In the order in which they are sent."""

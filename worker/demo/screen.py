@@ -1,4 +1,7 @@
-"""Screen: a live table on a terminal, else a line for each change; the tables that stay; the picture for the README."""
+"""Screen: a live table on a terminal, else a line for each change.
+
+Also the tables that stay, and their picture for the README.
+"""
 
 import io
 import re
@@ -34,7 +37,7 @@ _PALE: Final = "bright_black"
 
 
 class Screen:
-    """What the person sees. `picture`: keep what is printed, for `save`."""
+    """What the person sees. `picture`: keep the tables for `save`."""
 
     def __init__(self, console: Console | None = None, *, plain: bool = False, picture: bool = False) -> None:
         self.console: Final = console or Console(highlight=False)
@@ -48,38 +51,54 @@ class Screen:
         )
 
     def say(self, text: str, style: str = "bold") -> None:
-        """Tell what happens next."""
+        """Say what happens next."""
         self.console.print(f"\n{text}", style=style, markup=False)
 
     def table(self, made: Callable[[int], Table]) -> None:
-        """Show a table that stays. `made`: makes it for a width."""
+        """Show a table that stays. `made`: makes it for a width in columns."""
         self.console.print()
         self.console.print(made(self.console.width))
         if self._picture:
             self._picture.print(made(_PICTURE_WIDTH))
 
     def save(self, file: Path, title: str) -> None:
-        """Write every table shown so far as one picture."""
+        """Write all tables shown so far as one picture."""
         if self._picture:
             file.write_text(_REMOTE_FONT.sub("", self._picture.export_svg(title=title)), "utf-8")
 
-    def follow(self, tracker: Tracker, over: Callable[[], bool], seconds: float) -> bool:
-        """Show the codes until `over` says so; return False where `seconds` were too few."""
+    def follow(
+        self,
+        tracker: Tracker,
+        over: Callable[[], bool],
+        seconds: float,
+        status: Callable[[], str] = lambda: "",
+    ) -> bool:
+        """Show the codes until `over` returns True. Returns False if `seconds` pass first.
+
+        `status`: a few words on how things stand, shown with the codes.
+        """
         end = time.monotonic() + seconds
         if not self.live:
-            return self._tell(tracker, over, end)
+            return self._print_changes(tracker, over, end, status)
         with Live(console=self.console, auto_refresh=False, transient=True) as live:
             while not over():
                 tracker.look()
-                fitting = _fitting(tracker.rows, self.console.height - _FRAME_LINES)
-                live.update(codes_table(fitting, "Codes on their way", self.console.width), refresh=True)
+                fitting = _fitting(tracker.codes, self.console.height - _FRAME_LINES)
+                title = ": ".join(filter(None, ("Codes under way", status())))
+                live.update(codes_table(fitting, title, self.console.width), refresh=True)
                 if time.monotonic() > end:
                     return False
                 time.sleep(_LOOK_SECONDS)
         return True
 
-    def _tell(self, tracker: Tracker, over: Callable[[], bool], end: float) -> bool:
+    def _print_changes(
+        self, tracker: Tracker, over: Callable[[], bool], end: float, status: Callable[[], str]
+    ) -> bool:
+        shown = ""
         while not over():
+            if (now := status()) != shown:
+                shown = now
+                self.console.print(f"         {now or 'all is well again'}", style="bold", markup=False)
             for row in tracker.look():
                 self.console.print(_line(row), soft_wrap=True)
             if time.monotonic() > end:
@@ -89,7 +108,7 @@ class Screen:
 
 
 def codes_table(rows: Sequence[TrackedCode], title: str, width: int) -> Table:
-    """Return one line for each code; on a narrow screen without the column that says what happens to it."""
+    """Return one line for each code; a narrow screen leaves out what happens to it."""
     wide = width >= _WIDE
     lines = []
     for row in rows:
@@ -112,7 +131,7 @@ def codes_table(rows: Sequence[TrackedCode], title: str, width: int) -> Table:
 
 
 def failures_table(rows: Sequence[TrackedCode], width: int) -> Table:
-    """Return the failure queue; on a narrow screen without the number of tries."""
+    """Return the failure queue; a narrow screen leaves out the number of tries."""
     wide = width >= _NARROW
     lines = []
     for row in rows:
@@ -126,7 +145,7 @@ def failures_table(rows: Sequence[TrackedCode], width: int) -> Table:
 
 
 def _table(title: str, names: Sequence[str], lines: Sequence[Sequence[Text]], width: int) -> Table:
-    """Return a table of one-line cells in which only the reply is cut where room is short."""
+    """Return a table of one-line cells. Where space is short, only the reply is cut."""
     table = Table(title=title, title_justify="left", title_style="bold")
     needed = [
         max(len(name), *(len(line[n]) for line in lines)) if lines else len(name)
@@ -153,7 +172,7 @@ def _table(title: str, names: Sequence[str], lines: Sequence[Sequence[Text]], wi
 
 
 def _fitting(rows: Sequence[TrackedCode], height: int) -> Sequence[TrackedCode]:
-    """Return the rows that a small terminal can hold: those on their way first."""
+    """Return as many rows as a small terminal can hold: those under way first."""
     if len(rows) <= height:
         return rows
     chosen = sorted(rows, key=lambda row: (row.over, row.state == QUEUED, -(row.ended_at or 0)))[

@@ -1,4 +1,7 @@
-"""Stage: a Redis server, the simulator and one real worker process. All of them end with the demo, however it ends."""
+"""Services: a Redis server, the simulator and one real worker process.
+
+All of them end with the demo, however it ends.
+"""
 
 import contextlib
 import json
@@ -39,11 +42,11 @@ SHORT_TIMES: Final[Mapping[str, Any]] = {
     "shutdown_grace_seconds": 2,
     "concurrency": 20,
 }
-"""So that a quarter of a minute shows what otherwise takes minutes."""
+"""They show in half a minute what otherwise takes many."""
 
 
 class DemoError(Exception):
-    """The demo cannot begin; the text says why, and what helps."""
+    """The demo cannot begin or carry on. The text says why, and what helps."""
 
 
 class DemoWorker:
@@ -64,18 +67,18 @@ class DemoWorker:
             "worker",
         ]
         with self.log.open("wb") as file:
-            self._process = subprocess.Popen(  # noqa: S603 - our own words
+            self._process = subprocess.Popen(  # noqa: S603 - our own arguments
                 command,
                 env={**env, "PYTHONPATH": str(_ROOT)},
                 cwd=cwd,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=file,
-                start_new_session=True,  # Ctrl-C in the terminal reaches the demo, which then ends its worker
+                start_new_session=True,  # Ctrl-C reaches the demo, which then ends its worker
             )
 
     def wait_ready(self) -> None:
-        """Wait until it consumes. Raises DemoError with the end of its log."""
+        """Wait until it consumes. Raises DemoError, with the end of its log, if it does not."""
         end = time.monotonic() + _START_SECONDS
         while Event.WORKER_STARTED not in self._text():
             if self._process.poll() is not None or time.monotonic() > end:
@@ -84,7 +87,7 @@ class DemoWorker:
             time.sleep(0.02)
 
     def trouble(self, what: str) -> DemoError:
-        """Return an error to raise, which shows the end of its log."""
+        """Return an error to be raised, with the end of its log."""
         return DemoError(f"{what}; the worker's log ends with:\n{self._text()[-_LOG_TAIL:].strip()}")
 
     def lines(self, event: str) -> list[dict[str, Any]]:
@@ -98,7 +101,7 @@ class DemoWorker:
         return self.log.read_text("utf-8", errors="replace")
 
     def close(self) -> None:
-        """End it: a warm shutdown, by force after the leash's grace."""
+        """End it: a warm shutdown first, SIGKILL after a grace."""
         if self._process.stdin:
             self._process.stdin.close()
         self._process.wait(die_with_parent.GRACE_SECONDS + 5)
@@ -106,14 +109,14 @@ class DemoWorker:
 
 @contextlib.contextmanager
 def folder() -> Iterator[Path]:
-    """Give a folder for logs that goes when the demo goes."""
+    """Give a folder for logs that is removed at the end."""
     with tempfile.TemporaryDirectory(prefix="voicecode-demo-") as name:
         yield Path(name)
 
 
 @contextlib.contextmanager
 def broker(settings: Settings) -> Iterator[str]:
-    """Give the address of the Redis that is set, or of one of our own."""
+    """Give the address of the Redis in the settings, or of one started for the demo."""
     if "broker_url" in settings.model_fields_set:
         yield settings.broker_url.get_secret_value()
         return
@@ -123,7 +126,7 @@ def broker(settings: Settings) -> Iterator[str]:
 
 @contextlib.contextmanager
 def simulator() -> Iterator[tuple[RunningSimulator, Mapping[str, Any]]]:
-    """Give a simulator and the settings of a worker that calls through it."""
+    """Give a simulator, and the settings of a worker that calls through it."""
     apikey = secrets.token_hex(16)
     with process.start(account=ACCOUNT, apikey=apikey, latency_seconds=_GATEWAY_SECONDS) as running:
         yield (
@@ -134,7 +137,10 @@ def simulator() -> Iterator[tuple[RunningSimulator, Mapping[str, Any]]]:
 
 @contextlib.contextmanager
 def worker(values: Mapping[str, Any], *, logs: Path, clean: bool) -> Iterator[DemoWorker]:
-    """Give a worker that consumes. `values`: settings by name. `clean`: it sees no other setting, neither set nor in `.env`."""
+    """Give a worker that consumes. `values`: settings by name.
+
+    `clean`: it sees no other settings, from neither the environment nor `.env`.
+    """
     inherited = {name: value for name, value in os.environ.items() if not (clean and name.startswith(PREFIX))}
     given = {**values, "log_format": "json", "log_level": "DEBUG", "heartbeat_file": str(logs / "heartbeat")}
     ours = {

@@ -1,4 +1,4 @@
-"""Tracker: what the ledger says of the demo's codes, as rows of a table."""
+"""Tracker: what the ledger says of each of the demo's codes."""
 
 import dataclasses
 import time
@@ -12,13 +12,15 @@ from worker.ledger.record import Record
 from worker.message import BadInput, normalise_mobile
 
 QUEUED: Final = "queued"
+_ATTEMPTS_SHOWN: Final = 3
+"""During an outage a code is tried many times, and not every try is worth a line."""
 FINAL: Final = frozenset({"accepted", "dead"})
 _MEANINGS: Final = {row.name: row.meaning for row in ROWS}
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)
 class TrackedCode:
-    """One code: what was sent, and how far it is. Times are epoch seconds."""
+    """One code: what was sent, and how far it has come. Times are epoch seconds."""
 
     key: str
     description: str
@@ -35,40 +37,43 @@ class TrackedCode:
 
     @property
     def over(self) -> bool:
-        """Whether it has come to an end."""
+        """Whether it has ended."""
         return self.state in FINAL
 
     @property
     def seconds(self) -> float:
-        """From sending to the end, or to now."""
+        """Seconds from sending to its end, or to now."""
         return max(0.0, (self.ended_at or time.time()) - self.sent_at)
 
     @property
     def mark(self) -> tuple[str, int, int]:
-        """What must differ to be worth a line."""
-        return self.state, self.attempts, self.replays
+        """A change of this is worth a line."""
+        return self.state, min(self.attempts, _ATTEMPTS_SHOWN), self.replays
 
 
 class Tracker:
-    """The rows of all codes that were sent, in their order."""
+    """All codes that were sent, in their order."""
 
     def __init__(self, ledger: Ledger) -> None:
-        self.rows: list[TrackedCode] = []
+        self.codes: list[TrackedCode] = []
         self._ledger = ledger
 
     def add(self, key: str, description: str, mobile: str) -> None:
-        """Begin to watch a code that is about to be sent."""
-        self.rows.append(
+        """Track a code that is about to be sent."""
+        self.codes.append(
             TrackedCode(key=key, description=description, mobile=_masked(mobile), sent_at=time.time())
         )
 
     def look(self) -> list[TrackedCode]:
-        """Read every code that is not over, and return the rows that changed. Raises RedisUnavailable."""
-        return [row for row in self.rows if not row.over and self._update(row)]
+        """Read every code that is not over, and return those that changed.
+
+        Raises RedisUnavailable.
+        """
+        return [row for row in self.codes if not row.over and self._update(row)]
 
     def wake(self, keys: Sequence[str]) -> None:
-        """Look again at codes that were over: they were replayed."""
-        for row in self.rows:
+        """Look again at codes that were over and are replayed now."""
+        for row in self.codes:
             if row.key in keys:
                 row.state, row.ended_at = "replayed", None
 
@@ -88,7 +93,7 @@ def _take(row: TrackedCode, record: Record) -> None:
 
 
 def _reply(record: Record) -> str:
-    """Return the last reply in our words: the gateway's own are Chinese."""
+    """Return the last reply in English: the gateway's own texts are Chinese."""
     if record.detail:
         return record.detail
     last = next((attempt for attempt in reversed(record.attempts) if attempt.row), None)

@@ -1,8 +1,9 @@
-"""Walkthrough: an ordinary day, a night in which the account runs dry, and the operator's morning."""
+"""Walkthrough: an ordinary day, a frozen account, the operator's repair, and an outage."""
 
+import functools
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from celery import Celery
@@ -11,7 +12,7 @@ from config import names
 from config.names import Event
 from worker.demo import web_app
 from worker.demo.figures import Figures, count
-from worker.demo.samples import ACCEPTED, DEAD, SAMPLES, Phase
+from worker.demo.samples import ACCEPTED, DEAD, SAMPLES, Phase, Sample
 from worker.demo.screen import Screen, codes_table, failures_table
 from worker.demo.services import DemoError, DemoWorker
 from worker.demo.tracker import TrackedCode, Tracker
@@ -20,13 +21,22 @@ from worker.ledger import Ledger
 from worker.simulator.client import SimulatorClient
 
 RUN_PREFIX: Final = "demo-"
+OUTAGE_SECONDS: Final = 3.0
+_TRAFFIC_SECONDS: Final = 0.35
+"""Between two codes of a web app's traffic."""
 _PATIENCE_SECONDS: Final = 40.0
 _SHORT_LIFE_SECONDS: Final = 10.0
 _SCAN: Final = 500
 
+Timeline = Iterable[tuple[float, Callable[[], object]]]
+"""(seconds from its start, what happens then), in order"""
+
 
 def check_alone(ledger: Ledger) -> None:
-    """Refuse a Redis that serves somebody else: this worker would take his codes, and call nobody. Raises DemoError."""
+    """Raise DemoError if the Redis serves somebody else.
+
+    The demo's worker would take their codes, and call nobody.
+    """
     client = ledger.client
     waiting = client.exists(names.QUEUE, names.DUE)
     ours = names.RECORD_PREFIX + RUN_PREFIX
@@ -36,14 +46,17 @@ def check_alone(ledger: Ledger) -> None:
         if not str(key).startswith(ours)
     )
     if waiting or next(strangers, None) is not None:
-        message = "this Redis holds voice codes that are not the demo's: its worker would take them. Name an empty database, e.g. redis://HOST:6379/15"
+        message = (
+            "this Redis holds voice codes that are not the demo's: its worker would take them. "
+            "Name an empty database, e.g. redis://HOST:6379/15"
+        )
         raise DemoError(message)
 
 
 class Walkthrough:
-    """One run. `gateway`: the simulator's control; `worker`: for what it says of duplicates."""
+    """One run. `gateway`: the simulator's control; `worker`: its log tells of duplicates."""
 
-    def __init__(  # noqa: PLR0913 - the parts of a run
+    def __init__(  # noqa: PLR0913 - what a run consists of
         self,
         *,
         screen: Screen,
@@ -67,65 +80,55 @@ class Walkthrough:
         self._short_life_ends = 0.0
 
     def run(self) -> Figures:
-        """Tell it to its end. Raises DemoError where the codes come to no end."""
+        """Run it to its end. Raises DemoError if a code does not end."""
         screen, tracker = self._screen, self._tracker
         screen.say(
-            f"{len(SAMPLES)} messages through Redis, a Celery worker and HTTP to the gateway's simulator (times are shortened)"
+            f"{len(SAMPLES)} messages through Redis, a Celery worker and HTTP to the gateway's simulator "
+            "(times are shortened)"
         )
-        self._enqueue(Phase.DAY)
-        first = tracker.rows[0]
-        screen.follow(tracker, lambda: first.over, _PATIENCE_SECONDS)
-        self._enqueue(Phase.DOUBLED)
-        self._until_over()
-        self._gateway.balance(0)
-        self._enqueue(Phase.EMPTY)
-        self._until_over()
-        self._gateway.account("4050")
-        self._enqueue(Phase.FROZEN)
-        self._until_over()
-        screen.table(lambda width: codes_table(tracker.rows, "What became of them", width))
-        dead = [row for row in tracker.rows if row.state == DEAD]
+        self._day()
+        self._night()
+        screen.table(lambda width: codes_table(tracker.codes, "What became of them", width))
+        dead = [code for code in tracker.codes if code.state == DEAD]
         screen.table(lambda width: failures_table(dead, width))
-        replayed, refused = self._mend(dead)
+        replayed, refused = self._repair(dead)
         self._until_over()
-        screen.table(
-            lambda width: codes_table([row for row in tracker.rows if row.replays], "Replayed", width)
-        )
+        again = [code for code in tracker.codes if code.replays]
+        screen.table(lambda width: codes_table(again, "Replayed", width))
+        self._outage()
         figures = self._figures(len(dead), replayed, refused)
         screen.table(figures.table)
         return figures
 
-    def _enqueue(self, phase: Phase) -> None:
-        for sample in (sample for sample in SAMPLES if sample.phase is phase):
-            kwargs = sample.kwargs(self.prefix, time.time())
-            own = f"{self.prefix}:{sample.name}"
-            if sample.duplicate:
-                self._duplicates.add(own)
-            else:
-                self._ends[own] = sample.ends
-                self._tracker.add(own, sample.description, str(sample.mobile))
-            if 0 < (sample.expires_in_seconds or 0) <= _SHORT_LIFE_SECONDS:
-                self._short_life_ends = time.time() + (sample.expires_in_seconds or 0)
-            web_app.enqueue(self._app, [sample.mobile, sample.code], kwargs, task_id=own)
+    def _day(self) -> None:
+        self._send_all(Phase.DAY)
+        first = self._tracker.codes[0]
+        self._screen.follow(self._tracker, lambda: first.over, _PATIENCE_SECONDS)
+        self._send_all(Phase.DOUBLED)
+        self._until_over()
 
-    def _until_over(self) -> None:
-        if not self._screen.follow(
-            self._tracker, lambda: all(row.over for row in self._tracker.rows), _PATIENCE_SECONDS
-        ):
-            waiting = sum(not row.over for row in self._tracker.rows)
-            message = f"{waiting} codes did not end within {_PATIENCE_SECONDS:g} s"
-            raise self._worker.trouble(message)
+    def _night(self) -> None:
+        self._gateway.balance(0)
+        self._send_all(Phase.EMPTY)
+        self._until_over()
+        self._gateway.account("4050")
+        self._send_all(Phase.FROZEN)
+        self._until_over()
 
-    def _mend(self, dead: Sequence[TrackedCode]) -> tuple[int, int]:
-        """Be the operator: mend the account, and put back what died of it. Return how many went back and how many were refused."""
-        died_of_account = [row for row in dead if row.reply.startswith(("4050", "4051"))]
+    def _repair(self, dead: Sequence[TrackedCode]) -> tuple[int, int]:
+        """Mend the account as an operator does, and replay what died of it.
+
+        Returns how many were replayed, and how many were not.
+        """
+        died_of_account = [code for code in dead if code.reply.startswith(("4050", "4051"))]
         time.sleep(max(0.0, self._short_life_ends - time.time()) + 0.1)
         self._gateway.account(None)
         self._gateway.balance(1000)
         self._screen.say(
-            f"The operator tops the account up, has it unfrozen, and replays the {len(died_of_account)} codes that died of it"
+            "The operator tops the account up, has it unfrozen, "
+            f"and replays the {len(died_of_account)} codes that died of it"
         )
-        plan = self._queue.plan(Filter(keys=tuple(row.key for row in died_of_account)), Choice())
+        plan = self._queue.plan(Filter(keys=tuple(code.key for code in died_of_account)), Choice())
         for word, count_ in plan.counts.items():
             if word != "sendable":
                 self._screen.say(f"Not replayed: {count_} {word}", style="yellow")
@@ -135,35 +138,94 @@ class Walkthrough:
         self._tracker.wake(list(plan.keys))
         return run.progress.replayed, plan.total - run.progress.replayed
 
+    def _outage(self) -> None:
+        self._screen.say(
+            f"In the middle of traffic nobody answers at the gateway's address for {OUTAGE_SECONDS:g} s: "
+            "codes wait, none dies"
+        )
+        first, *others = traffic = self._traffic(Phase.OUTAGE)
+        self._play([first])
+        # With no call in flight: a lost reply is another story, and "reset" tells it.
+        self._gateway.refuse(OUTAGE_SECONDS)
+        self._play(others)
+        codes = self._tracker.codes[-len(traffic) :]
+        self._screen.table(lambda width: codes_table(codes, "During the outage", width))
+
+    def _traffic(self, phase: Phase) -> Sequence[tuple[float, Callable[[], None]]]:
+        """Return the samples of a phase as a timeline."""
+        samples = [sample for sample in SAMPLES if sample.phase is phase]
+        return [(n * _TRAFFIC_SECONDS, functools.partial(self._send, s)) for n, s in enumerate(samples)]
+
+    def _send_all(self, phase: Phase) -> None:
+        for sample in SAMPLES:
+            if sample.phase is phase:
+                self._send(sample)
+
+    def _send(self, sample: Sample) -> None:
+        kwargs = sample.kwargs(self.prefix, time.time())
+        own = f"{self.prefix}:{sample.name}"
+        if sample.duplicate:
+            self._duplicates.add(own)
+        else:
+            self._ends[own] = sample.ends
+            self._tracker.add(own, sample.description, str(sample.mobile))
+        if 0 < (sample.expires_in_seconds or 0) <= _SHORT_LIFE_SECONDS:
+            self._short_life_ends = time.time() + (sample.expires_in_seconds or 0)
+        web_app.enqueue(self._app, [sample.mobile, sample.code], kwargs, task_id=own)
+
+    def _play(self, timeline: Timeline) -> None:
+        """Carry out a timeline while the screen shows the codes, until all of them have ended."""
+        pending, started = list(timeline), time.monotonic()
+
+        def played() -> bool:
+            while pending and time.monotonic() - started >= pending[0][0]:
+                pending.pop(0)[1]()
+            return not pending
+
+        self._until_over(played)
+
+    def _until_over(self, also: Callable[[], bool] = lambda: True) -> None:
+        """Show the codes until `also` is true and all have ended; otherwise raise DemoError."""
+
+        def over() -> bool:
+            return also() and all(code.over for code in self._tracker.codes)
+
+        if not self._screen.follow(self._tracker, over, _PATIENCE_SECONDS, self._status):
+            waiting = sum(not code.over for code in self._tracker.codes)
+            message = f"{waiting} codes did not end within {_PATIENCE_SECONDS:g} s"
+            raise self._worker.trouble(message)
+
+    def _status(self) -> str:
+        """Return how the gateway is, in a few words."""
+        return "the gateway is away" if self._gateway.state()["outage"] else ""
+
     def _figures(self, died: int, replayed: int, refused: int) -> Figures:
-        rows = self._tracker.rows
+        codes = self._tracker.codes
         suppressed = self._suppressed()
         submissions = self._gateway.submissions()
         return Figures(
             enqueued=len(SAMPLES),
             duplicates_suppressed=suppressed,
-            codes=len(rows),
-            accepted=count(rows, ACCEPTED),
-            dead=count(rows, DEAD),
-            unfinished=sum(not row.over for row in rows),
+            codes=len(codes),
+            accepted=count(codes, ACCEPTED),
+            dead=count(codes, DEAD),
+            unfinished=sum(not code.over for code in codes),
             died_before_replay=died,
             replayed=replayed,
             replay_refused=refused,
             attempts=len(submissions),
-            retried=sum(row.attempts > 1 for row in rows),
-            ambiguous_attempts=sum(row.ambiguous for row in rows),
+            retried=sum(code.attempts > 1 for code in codes),
+            ambiguous_attempts=sum(code.ambiguous for code in codes),
             calls=sum(submission.called for submission in submissions),
-            unexpected=[row.key for row in rows if row.state != self._ends[row.key]],
+            unexpected=[code.key for code in codes if code.state != self._ends[code.key]],
             elapsed_seconds=round(time.monotonic() - self._started, 2),
         )
 
     def _suppressed(self) -> int:
-        """Return how many of our duplicates the worker says it passed over."""
+        """Return how many duplicates the worker logged as skipped."""
 
-        def passed_over() -> set[str]:
+        def skipped() -> set[str]:
             return {line["task_id"] for line in self._worker.lines(Event.ATTEMPT_SKIPPED)} & self._duplicates
 
-        self._screen.follow(
-            self._tracker, lambda: len(passed_over()) == len(self._duplicates), _PATIENCE_SECONDS
-        )
-        return len(passed_over())
+        self._screen.follow(self._tracker, lambda: len(skipped()) == len(self._duplicates), _PATIENCE_SECONDS)
+        return len(skipped())

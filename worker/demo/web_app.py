@@ -1,7 +1,4 @@
-"""The producer: a web app's side of the contract, by stock Celery.
-
-It knows the task and the queue by name, and imports nothing of ours.
-"""
+"""A web app that sends codes, with stock Celery. It imports nothing of this project."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,7 +7,7 @@ from celery import Celery
 
 
 def connect(broker_url: str, sentinel_master: str = "mymaster") -> Celery:
-    """Return an app whose publishing fails within seconds where Redis is away."""
+    """Return an app whose publishing fails within seconds if Redis is away."""
     app = Celery("web", broker=broker_url, set_as_current=False)
     app.conf.update(
         task_publish_retry=False,
@@ -28,7 +25,7 @@ def connect(broker_url: str, sentinel_master: str = "mymaster") -> Celery:
 def enqueue(
     app: Celery, args: Sequence[Any], kwargs: Mapping[str, Any], *, task_id: str | None = None
 ) -> str:
-    """Send one message and return its task id. The headers get no copy of number and code."""
+    """Send one message and return its task id. Its headers get no copy of number and code."""
     sent = app.send_task(
         "send_voice_code",
         args=list(args),

@@ -1,4 +1,4 @@
-"""A Redis server of our own for the demo and the tests."""
+"""A Redis server for the demo and the tests, started and ended by the process that uses it."""
 
 from worker.embedded.server import Server, ServerError, start_server
 

