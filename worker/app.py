@@ -5,7 +5,7 @@ from typing import Any, NoReturn
 
 import structlog
 from celery import Celery, bootsteps
-from celery.signals import setup_logging, worker_shutdown, worker_shutting_down
+from celery.signals import celeryd_init, setup_logging, worker_shutdown, worker_shutting_down
 
 from config import logs, names, settings
 from config.celeryconfig import celery_settings
@@ -13,6 +13,7 @@ from config.names import Event
 from config.settings import Settings, SettingsError
 from worker import transport
 from worker.components import Components
+from worker.process import start
 
 log = structlog.get_logger("voicecode.worker")
 
@@ -33,11 +34,8 @@ class DeliveryStep(bootsteps.StartStopStep):
     def __init__(self, parent: Any, **kwargs: Any) -> None:
         super().__init__(parent, **kwargs)
         app: VoiceCodeApp = parent.app
-        if parent.pool_cls.__module__ != "celery.concurrency.thread":
-            sys.exit(
-                "Only the threads pool places calls: leave out -P and --pool"
-                " (the threads of a worker share its components)."
-            )
+        if sentence := start.refusal(_asked(parent)):
+            sys.exit(sentence)
         try:
             app.components = Components(app.settings, worker=parent.hostname)
         except SettingsError as error:
@@ -50,10 +48,28 @@ class DeliveryStep(bootsteps.StartStopStep):
     def start(self, parent: Any) -> None:
         """Start the components' threads. Celery calls this when the pool is ready."""
         components: Components = parent.app.components
+        try:
+            transport.start_threads(parent.pool.executor, parent.pool.limit)
+        except RuntimeError as error:
+            sys.stderr.write(start.NO_THREADS.format(count=parent.pool.limit, cause=error) + "\n")
+            sys.exit(1)
         components.start()
         s = components.settings
         facts = {"concurrency": s.concurrency, "gateway": s.gateway_url}
         log.info(Event.WORKER_STARTED, worker=parent.hostname, queue=names.QUEUE, **facts)
+
+
+def _asked(parent: Any) -> start.Asked:
+    """Return what Celery's worker was asked for."""
+    app: VoiceCodeApp = parent.app
+    return start.Asked(
+        pool=parent.pool_cls.__module__,
+        queues=frozenset(app.amqp.queues.consume_from),
+        autoscale=bool(parent.autoscale),
+        tasks=frozenset(app.tasks),
+        broker_urls=frozenset((app.conf.broker_read_url, app.conf.broker_write_url)),
+        ledger_url=celery_settings(app.settings)["broker_url"],
+    )
 
 
 def _refuse_to_start(error: SettingsError) -> NoReturn:
@@ -72,6 +88,13 @@ def create_app() -> VoiceCodeApp:
     app.steps["worker"].add(DeliveryStep)
     transport.install()
     return app
+
+
+@celeryd_init.connect
+def _refuse_other_apps(instance: Any, **_: Any) -> None:
+    """Refuse a worker of an app that imports this one: it would use our transport, and nothing else of ours."""
+    if instance.app is not app:
+        sys.exit(start.OTHER_APP.format(app=instance.app.main or "Your app"))
 
 
 @setup_logging.connect

@@ -158,3 +158,14 @@ def test_what_a_killed_worker_left_in_unacked_or_in_lists_of_priorities_is_calle
     sandbox.worker()
     sandbox.wait_state(in_unacked + in_list + with_priority, seconds=15)
     sandbox.wait_empty()
+
+
+def test_an_error_that_is_not_the_messages_own_buries_nothing(sandbox: Sandbox) -> None:
+    """Ten times work cannot be handed to the pool, which keeps it all the same: each code is called once, and none is dead."""
+    worker = sandbox.worker(app="tests.support.threadless_app", threadless="submit")
+    sent = sandbox.send_all(10)
+    sandbox.wait_state(sent)
+    sandbox.wait_empty()
+    assert len(worker.lines("task.crashed")) == 10
+    assert len(sandbox.gateway.calls()) == 10
+    assert sandbox.redis.zcard(names.DEAD) == 0

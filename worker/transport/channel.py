@@ -26,11 +26,10 @@ from worker.message import RAW_CAP_BYTES
 from worker.store import keys, scripts
 from worker.transport.credit import Credit
 from worker.transport.qos import QoS, TakesAcks
+from worker.transport.unreadable import RAW, fault_of_message
 
 log = structlog.get_logger("voicecode.transport")
 
-RAW: Final = "raw"
-"""Where a message of kombu's keeps the item that it was read from."""
 _FULL_PAUSE_SECONDS: Final = 1.0
 _FETCH: Final = "transport/fetch"
 _bind: Final = scripts.Parameters.of(_FETCH).bind
@@ -146,8 +145,12 @@ class FetchingChannel(redis.Channel):
             self.connection._deliver(payload, names.QUEUE)  # noqa: SLF001 - as kombu's own channel does
         except self.connection_errors:
             raise
-        except Exception as error:  # noqa: BLE001 - whatever a stranger's bytes bring about
-            self.on_unreadable(tag, message, type(error).__name__)
+        except Exception as error:
+            if fault_of_message(error):
+                self.on_unreadable(tag, message, type(error).__name__)
+                return
+            log.exception(Event.TASK_CRASHED, alert="page", runbook="worker-bug")
+            self.qos.leave(tag)
 
     def close(self) -> None:
         """Drop a wait; read the answer to a fetch, and give back what it brought."""

@@ -1,19 +1,23 @@
-"""Consumer: Celery's, without the steps that talk to other workers, and with an end for every message that it cannot take."""
+"""Consumer: Celery's without the steps that talk to other workers. Every message that it cannot take becomes a dead letter."""
 
 import functools
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+import structlog
 from celery.worker.consumer import Consumer as CeleryConsumer
 from celery.worker.consumer.events import Events
 from celery.worker.consumer.tasks import Tasks as CeleryTasks
 
+from config.names import Event
 from worker.retry import Reason
-from worker.transport.unreadable import Unreadable
+from worker.transport.unreadable import Unreadable, fault_of_message
+
+log = structlog.get_logger("voicecode.consumer")
 
 
 class Tasks(CeleryTasks):
-    """Celery's requires mingle, and would bring it back; mingle costs a second at each start."""
+    """Celery's Tasks step depends on mingle, which costs 1 s at start-up; this one does not."""
 
     requires = (Events,)
 
@@ -22,7 +26,7 @@ class Consumer(CeleryConsumer):
     """Named in the setting `worker_consumer`."""
 
     class Blueprint(CeleryConsumer.Blueprint):
-        """The steps that one worker by itself needs."""
+        """The steps that a worker needs without any others."""
 
         default_steps: ClassVar[list[Any]] = [
             "celery.worker.consumer.connection:Connection",
@@ -32,14 +36,14 @@ class Consumer(CeleryConsumer):
         ]
 
     def ensure_connected(self, conn: Any) -> Any:
-        """Knock at least once a second: Celery's own pauses grow to half a minute."""
+        """Try to connect at least once a second: Celery's own pauses grow to half a minute."""
         conn.ensure_connection = functools.partial(
             conn.ensure_connection, interval_start=0.2, interval_step=0.2, interval_max=1
         )
         return super().ensure_connected(conn)
 
     def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Any], None]:
-        """Guard Celery's handler: a message that makes it raise is buried, and does not end the worker."""
+        """Guard Celery's handler: what it raises does not end the worker. Only a message that cannot be decoded is buried."""
         handle = super().create_task_handler(*args, **kwargs)
 
         def on_task_received(message: Any) -> None:
@@ -47,8 +51,12 @@ class Consumer(CeleryConsumer):
                 handle(message)
             except self.connection_errors:
                 raise
-            except Exception as error:  # noqa: BLE001 - whatever a stranger's message brings about
-                self._bury(message, Reason.UNREADABLE, type(error).__name__)
+            except Exception as error:
+                if fault_of_message(error):
+                    self._bury(message, Reason.UNREADABLE, type(error).__name__)
+                    return
+                log.exception(Event.TASK_CRASHED, alert="page", runbook="worker-bug")
+                message.channel.qos.leave(message.delivery_tag)
 
         return on_task_received
 

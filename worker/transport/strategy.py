@@ -63,7 +63,13 @@ def strategy(task: Any, app: Any, consumer: Any) -> Handler:
         message: Any, payload: Any, _ack: Callable[..., None], _reject: Any, _callbacks: Any
     ) -> None:
         arguments, named, envelope = unpack(message, payload)
-        submit(run, arguments, named, envelope, message.channel.qos)
+        qos: QoS = message.channel.qos
+        try:
+            submit(run, arguments, named, envelope, qos)
+        except Exception:
+            # The message is in order, and the pool may have kept it: it stays in `unacked`, and the ledger knows a second try.
+            log.exception(Event.TASK_CRASHED, alert="page", runbook="worker-bug")
+            qos.leave(envelope.tag)
 
     def run(arguments: list[Any], named: dict[str, Any], envelope: Envelope, qos: QoS) -> None:
         """Deliver one message in a thread of the pool, with a log context of its own."""

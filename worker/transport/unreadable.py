@@ -12,15 +12,21 @@ from worker.ledger.refuse import Refusal
 from worker.message import RAW_CAP_BYTES, Refused, digest, safe_id
 from worker.retry import Reason
 from worker.store.availability import RedisUnavailable
-from worker.transport.channel import RAW
 from worker.transport.unacked import Acks
 
 log = structlog.get_logger("voicecode.unreadable")
 
+RAW: Final = "raw"
+"""Key under which a kombu message keeps its original bytes."""
 _DETAILS: Final = {
     Reason.UNREADABLE: "the message cannot be read",
     Reason.UNKNOWN_TASK: "no task of this name is known to this version",
 }
+
+
+def fault_of_message(error: Exception) -> bool:
+    """Return whether an error came of a message that cannot be decoded: a lack of memory or of threads does not."""
+    return isinstance(error, RecursionError) or not isinstance(error, MemoryError | RuntimeError)
 
 
 class Unreadable:

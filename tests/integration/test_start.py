@@ -1,0 +1,107 @@
+"""What a worker refuses to start with: a sentence on stderr, an exit status, and nothing fetched."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from config import names
+from tests.support.sandbox import Sandbox
+from tests.support.workers import ROOT, environment
+
+OWN_APP = """
+from celery import Celery
+import tasks.voice
+app = Celery("shop", broker="redis://127.0.0.1:1/0")
+"""
+OWN_TASK = """
+from worker.app import app
+@app.task(name="shop.report")
+def report():
+    pass
+"""
+
+
+def start(sandbox: Sandbox, *options: str, app: str = "worker", path: Path = ROOT, **env: str) -> str:
+    """Start a worker that must not come up, and return what it says."""
+    given = environment(broker_url=sandbox.url, gateway_url=sandbox.simulator.url)
+    return ended([sys.executable, "-m", "celery", "-A", app, "worker", *options], {**given, **env}, path)
+
+
+def ended(command: list[str], env: Mapping[str, str], path: Path) -> str:
+    with_path = {**env, "PYTHONPATH": f"{path}{os.pathsep}{ROOT}"}
+    done = subprocess.run(
+        command, cwd=ROOT, env=with_path, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    return done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (("-Q", "foo"), "reads the queue voice_codes, not foo: leave out -Q and -X"),
+        (
+            ("-Q", "voice_codes,foo"),
+            "reads the queue voice_codes, not foo, voice_codes: leave out -Q and -X",
+        ),
+        (("-X", "voice_codes"), "reads the queue voice_codes, not none"),
+        (("--autoscale", "10,3"), "leave out --autoscale and set VOICECODE_CONCURRENCY"),
+        (("-P", "solo"), "Only the threads pool places calls"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_an_option_that_is_not_for_voice_codes_is_refused(
+    sandbox: Sandbox, options: tuple[str, ...], says: str
+) -> None:
+    sandbox.send()
+    assert says in start(sandbox, *options)
+    assert sandbox.standing() == {names.QUEUE: 1}
+
+
+def test_tasks_of_ones_own_are_refused(sandbox: Sandbox, tmp_path: Path) -> None:
+    """One that takes longer than the visibility time-out would run several times at once."""
+    (tmp_path / "shop.py").write_text(OWN_TASK)
+    assert "would run shop.report wrongly" in start(sandbox, app="shop", path=tmp_path)
+    assert "would run shop.report wrongly" in start(sandbox, "-I", "shop", path=tmp_path)
+
+
+def test_an_app_of_ones_own_that_imports_the_tasks_is_told_what_to_start(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    (tmp_path / "shop.py").write_text(OWN_APP)
+    said = start(sandbox, app="shop", path=tmp_path)
+    assert "shop imports tasks.voice" in said
+    assert "`celery -A worker worker`" in said
+
+
+@pytest.mark.parametrize("how", ["environment", "option"])
+def test_a_queue_and_a_ledger_in_two_places_are_refused(sandbox: Sandbox, how: str) -> None:
+    """Codes would be called, and no retry would ever happen: the retries stand where nobody reads."""
+    other = "redis://:made-up-password@127.0.0.1:1/0"
+    if how == "environment":
+        said = start(sandbox, CELERY_BROKER_URL=other)
+    else:
+        given = environment(broker_url=sandbox.url, gateway_url=sandbox.simulator.url)
+        said = ended([sys.executable, "-m", "celery", "-A", "worker", "-b", other, "worker"], given, ROOT)
+    assert "queue would be in redis://127.0.0.1:1/0" in said
+    assert f"ledger in {sandbox.url}" in said
+    assert "made-up-password" not in said
+
+
+def test_the_same_place_named_twice_is_one(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CELERY_BROKER_URL", sandbox.url)
+    sandbox.worker()
+    sandbox.wait_state(sandbox.send())
+
+
+def test_threads_that_cannot_be_started_are_a_reason_not_to_start(sandbox: Sandbox) -> None:
+    """Later each of them would cost a code its place."""
+    sandbox.send()
+    said = start(sandbox, app="tests.support.threadless_app", VOICECODE_THREADLESS="start")
+    assert "10 threads cannot be started (can't start new thread): lower VOICECODE_CONCURRENCY" in said
+    assert sandbox.standing() == {names.QUEUE: 1}
