@@ -32,11 +32,10 @@ _EXTENDED: Final = re.compile(
 Runs that ids in use consist of are left alone: 13 digits that read as milliseconds of the years
 2023 to 2033, and 16 to 20 digits (microseconds, snowflakes, the gateway's ids of calls).
 """
-_RANDOM_ID: Final = re.compile(
-    r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
-    r"|[0-9A-Fa-f]{32}|(?=[0-9]*[A-Fa-f])[0-9A-Fa-f]{16,}"
-)
+_UUID: Final = r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}|[0-9A-Fa-f]{32}"
+_RANDOM_ID: Final = re.compile(rf"{_UUID}|(?=[0-9]*[A-Fa-f])[0-9A-Fa-f]{{16,}}")
 """UUIDs and hexadecimal ids: one in some thousands holds eleven digits that look like a number."""
+_NO_DIGIT_OR_UUID: Final = re.compile(rf"{_UUID}|[^0-9]")
 _NO_DIGIT: Final = re.compile(r"[^0-9]")
 _SIGNATURE: Final = re.compile(r"(?<![0-9A-Za-z-])[0-9a-f]{32}(?![0-9A-Za-z-])")
 _HOST_AND_PORT: Final = r"(?://[^\s/'\"]*|\b\d{1,3}(?:\.\d{1,3}){3}):\d{2,5}(?!\d)"
@@ -78,7 +77,7 @@ def holds_number(text: str, mobile: str) -> bool:
 
     Where the number is known, this finds what a pattern cannot tell from an order number.
     """
-    return mobile in _NO_DIGIT.sub("", text)
+    return mobile in _NO_DIGIT_OR_UUID.sub("", text)
 
 
 def _masked_number(found: re.Match[str]) -> str:
@@ -96,8 +95,8 @@ def mask_foreign_text(text: str) -> str:
 def mask_raw(text: str) -> str:
     """Return the shape of a message that nobody could understand: its names and types, no values.
 
-    A number and a code can be spelled in too many ways to be masked: base64, escapes, percent signs.
-    Of a text that is not JSON only the length is told.
+    A number and a code can be spelled in too many ways to be masked: base64, escapes, percent
+    signs. Of a text that is not JSON only the length is told.
     """
     try:
         return json.dumps(_shape(json.loads(text)), ensure_ascii=False) if text else ""

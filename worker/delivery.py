@@ -31,7 +31,7 @@ from worker.ledger.claim import Answer, Claim
 from worker.ledger.finish import Outcome, Recorded
 from worker.ledger.outcome_writer import OutcomeWriter
 from worker.ledger.refuse import Refusal
-from worker.message import RAW_CAP_BYTES, BadInput, Refused, VoiceCode, is_key, parse, refuse, safe_id
+from worker.message import RAW_CAP_BYTES, BadInput, Refused, VoiceCode, has_key_form, parse, refuse, safe_id
 from worker.reply import Reply
 from worker.retry import Decision, Done, GiveUp, Reason, RetryPolicy
 from worker.store.availability import RedisUnavailable
@@ -111,7 +111,7 @@ class Delivery:
     def resume(self, args: Sequence[Any], kwargs: Mapping[str, Any], envelope: Envelope) -> None:
         """Deliver a code after a hint of upkeep; the one argument is its key. Raises Unfinished."""
         key = args[0] if len(args) == 1 and not kwargs else None
-        if not isinstance(key, str) or not is_key(key):
+        if not isinstance(key, str) or not has_key_form(key):
             own_id = safe_id(envelope.task_id)
             refused = Refused(
                 key=own_id,

@@ -8,13 +8,10 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from config.masking import MOBILE_PATTERN, mask_mobile
+from config.masking import MOBILE_PATTERN, holds_mobile, holds_number, mask_mobile
 from config.settings import Settings
 
 _KEY: Final = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
-_RANDOM_ID: Final = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}|[0-9A-Fa-f]{16,}")
-"""UUIDs and the like: one in some thousands holds eleven digits that look like a number."""
-_MOBILE_IN_KEY: Final = re.compile(rf"(?<!\d)(?:86|0086)?{MOBILE_PATTERN}(?!\d)")
 _CODE: Final = re.compile(r"[0-9]{4,6}")
 _MOBILE: Final = re.compile(rf"(?:(?:\+|00)?86)?({MOBILE_PATTERN})")
 _PURPOSE: Final = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
@@ -84,11 +81,12 @@ def safe_id(task_id: Any) -> str:
 
 def is_key(value: str) -> bool:
     """Return whether a text has the form of a key and holds no mobile number."""
-    return bool(_KEY.fullmatch(value)) and not _holds_mobile(value)
+    return has_key_form(value) and not holds_mobile(value)
 
 
-def _holds_mobile(value: str) -> bool:
-    return bool(_MOBILE_IN_KEY.search(_RANDOM_ID.sub("#", value)))
+def has_key_form(value: str) -> bool:
+    """Tell whether a text has the form of a key: what a record is already known by is not judged again."""
+    return bool(_KEY.fullmatch(value))
 
 
 def parse(
@@ -108,9 +106,10 @@ def parse(
         raise BadInput(message) from None
     given.apply_defaults()
     values = given.arguments
+    mobile = normalise_mobile(values["mobile"])
     return VoiceCode(
-        key=_key(values["key"], task_id),
-        mobile=normalise_mobile(values["mobile"]),
+        key=_key(values["key"], task_id, mobile),
+        mobile=mobile,
         code=_code(values["code"]),
         expires_at=_expires_at(values["expires_at"], now, settings),
         purpose=_purpose(values["purpose"]),
@@ -147,16 +146,17 @@ def _code(value: Any) -> str:
     return value
 
 
-def _key(value: Any, task_id: str) -> str:
+def _key(value: Any, task_id: str, mobile: str) -> str:
     if value is None:
-        return safe_id(task_id)
+        key = safe_id(task_id)
+        return "id:" + digest(key) if holds_number(key, mobile) else key
     if not isinstance(value, str):
         message = f"key must be a string, not {_type_name(value)}"
         raise BadInput(message)
     if not _KEY.fullmatch(value):
         message = "key must be 1 to 128 of the characters A-Z a-z 0-9 _ . : -"
         raise BadInput(message)
-    if not is_key(value):
+    if not is_key(value) or holds_number(value, mobile):
         message = "key holds a mobile number: keys show in logs and in Redis, take something else"
         raise BadInput(message)
     return value
@@ -186,7 +186,7 @@ def _expires_at(value: Any, now: float, settings: Settings) -> float | None:
 def _purpose(value: Any) -> str | None:
     if value is None:
         return None
-    if not isinstance(value, str) or not _PURPOSE.fullmatch(value) or _holds_mobile(value):
+    if not isinstance(value, str) or not _PURPOSE.fullmatch(value) or holds_mobile(value):
         message = "purpose must be 1 to 64 of the characters A-Z a-z 0-9 _ . : - and hold no mobile number"
         raise BadInput(message)
     return value

@@ -1,5 +1,6 @@
 """The command line's promises: exit codes, JSON, what it asks and what it refuses."""
 
+import base64
 import json
 import os
 import signal
@@ -236,7 +237,9 @@ def test_export_purge_and_import_go_round(env: dict[str, str], tmp_path: Path) -
     assert run(env, "dead", "export", "--to", str(path), "--unmasked").exit_code == 0
     assert run(env, "dead", "export", "--to", str(path)).exit_code == 2
     assert objects(run(env, "dead", "purge", "--older-than", "10m", "--yes", "--json")) == [{"purged": 3}]
-    assert objects(run(env, "dead", "import", str(path), "--yes", "--json")) == [{"imported": 3, "known": 0}]
+    assert objects(run(env, "dead", "import", str(path), "--yes", "--json")) == [
+        {"imported": 3, "known": 0, "left_out": 0}
+    ]
     assert run(env, "dead", "import", str(path), "--yes").exit_code == 1
 
 
@@ -250,6 +253,92 @@ def test_show_tells_the_timeline_and_the_audit_who_did_what(env: dict[str, str])
     assert run(env, "dead", "show", "login:00000001").exit_code == 0
     line = objects(run(env, "dead", "audit", "--key", "login:00000001", "--json"))[0]
     assert (line["action"], line["operator"], line["row"]) == ("discard", "night shift", "4051")
+
+
+HOSTILE = "\x1b]0;owned\x07\x1b[2J\u202e4321\u200b\x9b31m\r\nstate          accepted"
+
+
+@pytest.fixture
+def hostile(redis_client: redis.Redis) -> str:
+    """Load a dead letter whose texts would act on a terminal, and return its key."""
+    now = float(redis_client.time()[0])
+    texts = dict.fromkeys(("reason", "row", "scope", "reply_message", "purpose", "detail"), HOSTILE)
+    attempt = json.dumps({"row": HOSTILE, "reply_message": HOSTILE, "worker": HOSTILE})
+    record = {**texts, "raw": json.dumps([HOSTILE]), "attempt:1": attempt}
+    load(redis_client, [dead_letter(7, died_at=now - 1000, expires_at=now + 600, **record)])
+    return "login:00000007"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["list"],
+        ["list", "--json"],
+        ["show", "login:00000007"],
+        ["show", "login:00000007", "--unmasked"],
+        ["show", "login:00000007", "--json"],
+        ["show", "login:00000007", "--json", "--unmasked"],
+        ["stats"],
+        ["stats", "--json"],
+        ["audit"],
+        ["audit", "--json"],
+    ],
+    ids=" ".join,
+)
+@pytest.mark.usefixtures("hostile")
+def test_no_text_of_a_stranger_acts_on_the_terminal(env: dict[str, str], words: list[str]) -> None:
+    """Escapes would rewrite the screen, bidirectional marks turn a number or a command round."""
+    result = run(env, "dead", *words)
+    assert result.exit_code == 0
+    assert [c for c in result.stdout if not c.isprintable() and c not in "\n\t"] == []
+    assert not [line for line in result.stdout.splitlines() if line.startswith("state          accepted")]
+    if "--json" in words:
+        assert objects(result)
+
+
+def test_on_a_terminal_neither(env: dict[str, str], hostile: str) -> None:
+    for words in (["dead", "list"], ["dead", "show", hostile], ["status", hostile]):
+        _, screen = at_terminal(env, *words)
+        assert "owned" in screen
+        assert not {"\x1b]", "\x1b[2J", "\u202e", "\u200b", "\x9b"} & {
+            found for found in ("\x1b]", "\x1b[2J", "\u202e", "\u200b", "\x9b") if found in screen
+        }
+
+
+def test_a_message_that_nobody_could_read_shows_neither_number_nor_code(
+    env: dict[str, str], redis_client: redis.Redis
+) -> None:
+    """A body in base64 is as good as clear text."""
+    now = float(redis_client.time()[0])
+    body = base64.b64encode(json.dumps([{"mobile": "13800138000"}, {"code": "0042"}, {}]).encode()).decode()
+    raw = json.dumps({"body": body, "headers": {"task": "send_voice_code"}})
+    fields = {
+        "reason": "unreadable",
+        "row": "",
+        "raw": raw,
+        "detail": "args is no list",
+        "mobile": "",
+        "code": "",
+    }
+    load(redis_client, [dead_letter(7, died_at=now - 9, expires_at=0, **fields)])
+    for words in (["dead", "show"], ["status"], ["dead", "show", "--json"], ["status", "--json"]):
+        shown = run(env, *words, "login:00000007").stdout
+        assert body not in shown
+        assert "args is no list" in shown
+        assert "send_voice_code" in shown
+        assert '{\\"mobile\\": \\"<11 characters>\\"}' in shown or '{"mobile": "<11 characters>"}' in shown
+    assert body in run(env, "dead", "show", "--unmasked", "login:00000007").stdout
+
+
+@pytest.mark.usefixtures("letters")
+def test_a_new_life_is_no_longer_than_a_message_may_ask_for(
+    env: dict[str, str], redis_client: redis.Redis
+) -> None:
+    result = run(env, "dead", "replay", "--all", "--yes", "--expires-in", "30000000")
+    assert result.exit_code == 2
+    assert "at most VOICECODE_MAX_TTL_SECONDS long (3600 s)" in result.stderr
+    assert run(env, "send", "13800138000", "1234", "--expires-in", "30000000").exit_code == 2
+    assert redis_client.exists(names.DUE, names.QUEUE) == 0
 
 
 @pytest.mark.usefixtures("letters")

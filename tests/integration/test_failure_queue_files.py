@@ -1,8 +1,12 @@
 """Dead letters in files: export and import, spill over a bound, retention by age."""
 
+import bz2
 import collections
+import gzip
 import json
+import lzma
 import os
+import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,9 +20,10 @@ from config.settings import Settings, SettingsError
 from tests.support.dead_letters import dead_letter, load
 from worker.embedded.server import Server
 from worker.failure_queue import Choice, FailureQueue, Filter, RemoveStatus, RestoreStatus, removal, retention
+from worker.failure_queue.pages import read_records
 from worker.failure_queue.retention import Retention, check_spill_dir
 from worker.failure_queue.spill import spill
-from worker.failure_queue.transfer import BadLine
+from worker.failure_queue.transfer import BadFile
 from worker.store.client import connect
 
 
@@ -108,7 +113,7 @@ def test_an_export_shows_neither_numbers_nor_codes_unless_asked(queue: FailureQu
     assert "139****4321" in text
     assert "13987654321" not in text
     assert "778899" not in text
-    with pytest.raises(BadLine, match="line 1 comes from a masked export"):
+    with pytest.raises(BadFile, match="line 1: it comes from a masked export"):
         imported(queue, path)
 
 
@@ -118,30 +123,167 @@ def test_an_export_overwrites_nothing(queue: FailureQueue, tmp_path: Path) -> No
         queue.export(tmp_path / "there", Filter())
 
 
-@pytest.mark.parametrize(
-    "line",
-    [
-        "no json",
-        "[]",
-        '{"key": "13800138000", "record": {"state": "dead", "died_at": "1", "expires_at": "1"}}',
-        '{"key": "a", "record": {"state": "accepted", "died_at": "1", "expires_at": "1"}}',
-        '{"key": "a", "record": {"state": "dead", "died_at": "soon", "expires_at": "1"}}',
-        '{"key": "a", "record": {"state": "dead", "died_at": "1", "expires_at": 1}}',
-        '{"key": "a", "record": {"state": "dead", "died_at": "1", "expires_at": "1", "v": "9"}}',
-        '{"key": "a", "record": {"state": "dead", "died_at": "1", "expires_at": "1", "v": "x"}}',
-        '{"not_spilled": 5}',
-    ],
-)
-def test_a_wrong_line_imports_nothing_of_the_file(
-    queue: FailureQueue, client: Any, tmp_path: Path, line: str
+def lines_of(*letters: tuple[str, dict[str, str]]) -> str:
+    return "".join(json.dumps({"key": key, "record": record}) + "\n" for key, record in letters)
+
+
+WRONG_FIELDS: dict[str, dict[str, Any]] = {
+    "code must be 4 to 6 digits": {"code": "999; DROP"},
+    "code must be 4 to 6 digits ": {"code": "１２３４"},
+    "mobile must be a mainland mobile number": {"mobile": "10086"},
+    "expires_at is more than VOICECODE_MAX_TTL_SECONDS (3600) away": {"expires_at": "9000000000"},
+    "expires_at must be epoch seconds": {"expires_at": "1e300"},
+    "died_at must be epoch seconds": {"died_at": "soon"},
+    "died_at is in the future": {"died_at": "9999999999"},
+    "died_at is missing": {"died_at": ""},
+    "first_seen must be epoch seconds": {"first_seen": "nan"},
+    "attempt must be a count": {"attempt": "many"},
+    "ambiguous_total must be a count": {"ambiguous_total": "-1"},
+    "reply_code must be a reply code": {"reply_code": "0x1"},
+    "attempt:1 must be a JSON object": {"attempt:1": "[]"},
+    "a field has a name that no version": {"attempt:one": "{}"},
+    "reason must be a reason": {"reason": "\x1b[2J"},
+    "row must be a name": {"row": "4051\n"},
+    "purpose holds a mobile number": {"purpose": "13800138000"},
+    "task_id holds a mobile number": {"task_id": "13800138000"},
+    "voice_id must be an id": {"voice_id": "a b"},
+    "v must be a count": {"v": "x"},
+    "a later version of this program wrote it": {"v": "9"},
+    "expires_at must be a text": {"expires_at": 1},
+    "reply_message must be a text of at most": {"reply_message": "x" * 200_001},
+}
+
+
+@pytest.mark.parametrize(("told", "fields"), WRONG_FIELDS.items(), ids=str)
+def test_a_wrong_field_of_one_record_imports_nothing_of_the_file(
+    queue: FailureQueue, client: Any, tmp_path: Path, told: str, fields: dict[str, Any]
 ) -> None:
-    key, record = dead_letter(1, died_at=1.0, expires_at=1.0)
+    """What is imported can be replayed, and is called: it passes the checks of a message."""
+    now = queue.now()
+    good, (key, record) = (dead_letter(n, died_at=now - 9, expires_at=now + 60) for n in (1, 2))
     path = tmp_path / "file"
-    path.write_text(json.dumps({"key": key, "record": record}) + f"\n{line}\n")
-    with pytest.raises(BadLine, match="line 2") as caught:
+    path.write_text(lines_of(good, (key, {**record, **fields})))
+    with pytest.raises(BadFile, match=re.escape(f"line 2: {told.strip()}")) as caught:
         imported(queue, path)
-    assert "13800138000" not in str(caught.value)
+    assert all(str(value) not in str(caught.value) for value in fields.values() if len(str(value)) > 4)
     assert client.exists(names.DEAD) == 0
+
+
+@pytest.mark.parametrize("key", ["login:13800138000", "138001380000042", "a b", "", None, 7])
+def test_a_record_without_a_key_of_the_right_form_is_refused(
+    queue: FailureQueue, client: Any, tmp_path: Path, key: Any
+) -> None:
+    for code in ("0042", ""):
+        _, record = dead_letter(1, died_at=queue.now() - 9, expires_at=0, code=code)
+        path = tmp_path / f"file{code}"
+        path.write_text(json.dumps({"key": key, "record": record}) + "\n")
+        with pytest.raises(BadFile, match="line 1: "):
+            imported(queue, path)
+    assert client.exists(names.DEAD) == 0
+
+
+def test_the_first_wrong_lines_are_told_and_the_others_counted(queue: FailureQueue, tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text(lines_of(*(dead_letter(n, died_at=1.0, expires_at=1.0, code="x") for n in range(9))))
+    with pytest.raises(BadFile) as caught:
+        imported(queue, path)
+    assert str(caught.value).split("\n") == [
+        *(f"line {n}: code must be 4 to 6 digits" for n in range(1, 6)),
+        "and 4 more lines",
+    ]
+
+
+GOOD_LINE = lines_of(dead_letter(1, died_at=1.0, expires_at=1.0))
+ODD_FILES = {
+    "line 2 is no JSON object": GOOD_LINE + "no json\n",
+    "line 2 is no JSON object ": GOOD_LINE + "[]\n",
+    "line 2: it is no dead letter": GOOD_LINE + '{"not_spilled": 5}\n',
+    "line 2, the last one, is cut off": GOOD_LINE + GOOD_LINE[:-20],
+    "line 1 is not text": bytes(range(256)),
+    "line 1 is not text ": b"\x00" * 10_000,
+    "line 1 is too long": b"x" * 9_000_000,
+    "it is compressed by gzip: unpack it first (gunzip)": gzip.compress(GOOD_LINE.encode()),
+    "it is compressed by bzip2": bz2.compress(GOOD_LINE.encode()),
+    "it is compressed by xz": lzma.compress(GOOD_LINE.encode()),
+    "line 1 is no JSON object": "[" * 100_000 + "\n",
+}
+
+
+@pytest.mark.parametrize(("told", "content"), ODD_FILES.items(), ids=lambda value: str(value)[:30])
+def test_another_kind_of_file_is_refused_in_one_sentence(
+    queue: FailureQueue, client: Any, tmp_path: Path, told: str, content: str | bytes
+) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    with pytest.raises(BadFile, match=re.escape(told.strip())) as caught:
+        imported(queue, path)
+    assert "\n" not in str(caught.value)
+    assert "13000000001" not in str(caught.value)
+    assert client.exists(names.DEAD) == 0
+
+
+def test_a_record_that_was_replayed_before_its_line_was_written_is_left_out(
+    queue: FailureQueue, tmp_path: Path
+) -> None:
+    """Files of version 0.1.0 hold such lines, with or without the line that takes them back."""
+    now = queue.now()
+    letters = [dead_letter(n, died_at=now - 9, expires_at=now - 1) for n in range(4)]
+    letters[1][1].update(state="waiting", code="")
+    letters[2][1].update(state="calling", died_at="")
+    path = tmp_path / "file"
+    path.write_text(lines_of(*letters) + json.dumps({"not_spilled": [letters[1][0]]}) + "\n")
+    assert imported(queue, path) == {"restored": 2, "left_out": 2}
+    assert set(queue.keys(Filter())) == {letters[0][0], letters[3][0]}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"first_seen": "soon"},
+        {"expires_at": "1e400"},
+        {"ambiguous_total": "some"},
+        {"reply_code": "x"},
+        {"attempt:1": "no json"},
+        {"attempt:1": '{"started_at": "soon", "elapsed_seconds": [], "reply_message": 7}'},
+        {"attempt:x": "{}"},
+        {"died_at": "99999999999999"},
+    ],
+    ids=str,
+)
+def test_a_broken_record_is_marked_and_hides_no_other(
+    queue: FailureQueue, client: Any, tmp_path: Path, fields: dict[str, str]
+) -> None:
+    """It was edited by hand, or imported by a version that did not look."""
+    keys = old_ones(queue, 3)
+    client.hset(names.RECORD_PREFIX + keys[1], mapping=fields)
+    client.zadd(names.DEAD, {keys[1]: float(fields.get("died_at", 1))})
+    assert {entry.record.key for entry in queue.page(Filter()).entries} == set(keys)
+    assert queue.export(tmp_path / "masked.jsonl", Filter()) == 3
+    assert queue.stats().total == 3
+    record = queue.show(keys[1])
+    assert record is not None
+    json.dumps(record.shown(), allow_nan=False)
+    told = set(fields) - {"died_at", *(["attempt:1"] if "started_at" in str(fields) else [])}
+    assert set(record.broken) == told
+    assert queue.show(keys[0]).broken == ()  # type: ignore[union-attr]
+
+
+def test_a_code_that_was_replayed_before_its_line_was_written_is_not_in_the_file(
+    queue: FailureQueue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = old_ones(queue, 25)
+    read = read_records
+
+    def after_a_replay(*arguments: Any) -> Any:
+        list(queue.replay([keys[3]], Choice(life_seconds=60)))
+        return read(*arguments)
+
+    monkeypatch.setattr("worker.failure_queue.spill.read_records", after_a_replay)
+    spilled = spill(queue, tmp_path, 15)
+    assert spilled is not None
+    assert spilled.count == 14
+    assert keys[3] not in spilled.path.read_text()
+    assert imported(queue, spilled.path) == {"restored": 14}
 
 
 def test_over_the_bound_the_oldest_that_cannot_be_sent_move_to_a_file(
@@ -220,7 +362,7 @@ def test_a_code_replayed_while_it_is_spilled_is_taken_back_from_the_file(
     record = queue.show(keys[3])
     assert record is not None
     assert record.state == "waiting"
-    assert imported(queue, spilled.path) == {"restored": 14}
+    assert imported(queue, spilled.path) == {"restored": 14, "left_out": 1}
 
 
 def test_nothing_leaves_redis_before_it_is_on_the_disk(

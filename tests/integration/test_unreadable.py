@@ -147,6 +147,28 @@ def test_a_message_that_celery_cannot_take_becomes_a_dead_letter_byte_for_byte(
     assert raw == (item.encode() if isinstance(item, str) else item)
 
 
+WRONG = {
+    "args is no list": spoilt(body="[{}, {}, {}]"),
+    "kwargs is no object": spoilt(body="[[], [], {}]"),
+    "embed is no object": spoilt(body="[[], {}, [1]]"),
+    "the body is not [args, kwargs, embed]": spoilt(body="{}"),
+    "the body is no JSON": spoilt(body="hello"),
+    "the header eta is no ISO 8601 moment": spoilt(headers={"eta": "soon"}),
+    "its content type is not accepted": spoilt(content_type="application/x-python-serialize"),
+    "it names no task": spoilt("headers.task"),
+}
+
+
+@pytest.mark.parametrize(("told", "item"), WRONG.items())
+def test_the_detail_says_what_was_wrong(sandbox: Sandbox, told: str, item: str) -> None:
+    """An exception's name tells an operator nothing, and its text may hold a number."""
+    bury(sandbox, item)
+    (key,) = sandbox.redis.zrange(names.DEAD, 0, -1)
+    detail = sandbox.redis.hget(names.RECORD_PREFIX + key, "detail")
+    assert detail is not None
+    assert detail.startswith(f"the message cannot be read: {told}")
+
+
 @pytest.mark.parametrize("task", ["tasks.of_tomorrow", None, 7, ["send_voice_code"], {"a": 1}, True], ids=str)
 def test_a_task_that_this_version_does_not_know_becomes_a_dead_letter(sandbox: Sandbox, task: Any) -> None:
     """A stock worker drops it with a log line; one with a list for a name ends it."""

@@ -31,7 +31,9 @@ def named(file: str) -> set[str]:
 def test_a_script_and_its_enum_name_the_same_statuses(
     files: tuple[str, ...], kind: type[enum.StrEnum]
 ) -> None:
-    assert set().union(*map(named, files)) == {status.value for status in kind}
+    assert set().union(*map(named, files)) == {
+        status.value for status in kind if status is not RestoreStatus.LEFT_OUT
+    }
 
 
 def test_an_answer_that_no_enum_has_is_refused() -> None:

@@ -212,6 +212,7 @@ def test_the_messages_own_number_is_found_however_it_is_written(
     gaps = data.draw(st.lists(st.sampled_from(["", "", ".", "-", ":"]), min_size=11, max_size=11))
     spelled = "".join(gap + digit for gap, digit in zip(gaps, mobile, strict=True))
     assert holds_number(f"{before}{spelled}42", mobile)
+    assert holds_number(f"{mobile}9f3a1b2c", mobile)
     assert not holds_number("login:00007502:1735689600123", mobile)
 
 

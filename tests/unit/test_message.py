@@ -172,6 +172,11 @@ def test_wrong_arguments_are_named_and_the_right_ones_shown(
         ("8613800138000", "key holds a mobile number"),
         ("phone13800138000", "key holds a mobile number"),
         ("13800138000:1", "key holds a mobile number"),
+        ("138001380000042", "key holds a mobile number"),
+        ("138001380001735689600", "key holds a mobile number"),
+        ("138.0013.8000", "key holds a mobile number"),
+        ("1-3800-138-000", "key holds a mobile number"),
+        ("login:7:13800138000004217", "key holds a mobile number"),
     ],
 )
 def test_a_key_of_a_wrong_form_is_refused(key: Any, text: str) -> None:
@@ -204,6 +209,16 @@ def test_every_uuid_is_a_key(identity: uuid.UUID) -> None:
 def test_any_task_id_becomes_a_key_that_holds_no_number(task_id: Any) -> None:
     assert is_key(safe_id(task_id))
     assert safe_id(task_id) == safe_id(task_id)
+
+
+@pytest.mark.parametrize("key", ["order:20260131031207123456", "user:1838001380012345678", "1735689600123"])
+def test_times_and_order_numbers_are_keys(key: str) -> None:
+    """A key that is refused is a code that is not called."""
+    assert parsed("13800138000", "0042", key=key).key == key
+
+
+def test_a_task_id_that_holds_the_number_is_not_the_key() -> None:
+    assert parsed("13800138000", "0042", task_id="13800138000004217").key.startswith("id:")
 
 
 def test_a_task_id_that_is_a_number_is_not_shown() -> None:

@@ -2,7 +2,8 @@
 
 import click
 
-from worker.cli.common import FAILED, end, json_option, say_json, settings
+from worker.cli.common import FAILED, end, json_option, settings
+from worker.cli.terminal import say, say_json
 
 
 @click.command()
@@ -27,7 +28,7 @@ def balance(*, as_json: bool) -> None:
             {"balance": balance_, "row": row.name, "reply_message": reply.message, "meaning": row.meaning}
         )
     elif known:
-        click.echo(f"{reply.balance:,} calls left")
+        say(f"{reply.balance:,} calls left")
     if not known:
         detail = " ".join(part for part in (row.name, reply.message, reply.detail) if part)
         end(

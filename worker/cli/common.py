@@ -1,11 +1,12 @@
 """What the commands share: exit codes, errors, the queue, the question before a change."""
 
-import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 import click
+
+from worker.cli.terminal import say
 
 if TYPE_CHECKING:
     from config.settings import Settings
@@ -59,7 +60,7 @@ def _explain(error: Exception) -> None:
 def end(code: int, message: str = "") -> None:
     """Print the message on stderr and end with this exit code."""
     if message:
-        click.echo(message, err=True)
+        say(message, err=True)
     raise click.exceptions.Exit(code)
 
 
@@ -78,11 +79,6 @@ def open_queue() -> "FailureQueue":
 
     loaded = settings()
     return FailureQueue(connect(loaded), loaded, operator=loaded.operator or default_operator())
-
-
-def say_json(values: Mapping[str, Any]) -> None:
-    """Print one object on one line."""
-    click.echo(json.dumps(values, ensure_ascii=False))
 
 
 def agree(question: str, *, yes: bool) -> None:

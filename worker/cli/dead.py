@@ -4,10 +4,11 @@ from typing import Any
 
 import click
 
-from worker.cli.common import NOTHING, end, json_option, open_queue, say_json
+from worker.cli.common import NOTHING, end, json_option, open_queue
 from worker.cli.discard import discard, purge, undo
 from worker.cli.filters import filter_options
 from worker.cli.replay import replay
+from worker.cli.terminal import say, say_json
 from worker.cli.transfer import export, import_
 
 
@@ -52,7 +53,7 @@ def list_(wanted: Any, limit: int, cursor: str | None, *, as_json: bool) -> None
 
         show_entries(page.entries)
         if page.cursor:
-            click.echo(f"There are more: --cursor {page.cursor}", err=True)
+            say(f"There are more: --cursor {page.cursor}", err=True)
     if not page.entries:
         end(NOTHING, "" if as_json else "No dead letter matches.")
 

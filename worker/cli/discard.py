@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from worker.cli.common import DONE, FAILED, NOTHING, agree, end, json_option, open_queue, say_json, yes_option
+from worker.cli.common import DONE, FAILED, NOTHING, agree, end, json_option, open_queue, yes_option
 from worker.cli.filters import all_option, chosen, filter_options
+from worker.cli.terminal import say, say_json
 
 if TYPE_CHECKING:
     from worker.failure_queue.statuses import Status
@@ -33,7 +34,7 @@ def discard(wanted: Any, *, everything: bool, dry_run: bool, yes: bool, as_json:
     if not keys:
         end(NOTHING, "" if as_json else "No dead letter matches.")
     if dry_run:
-        say_json({"matching": len(keys)}) if as_json else click.echo(
+        say_json({"matching": len(keys)}) if as_json else say(
             f"{len(keys):,} dead letters would be discarded."
         )
         return
@@ -44,9 +45,7 @@ def discard(wanted: Any, *, everything: bool, dry_run: bool, yes: bool, as_json:
         say_json({"run": run, "discarded": discarded, "left": len(keys) - discarded})
     else:
         hours = queue.settings.discard_undo_hours
-        click.echo(
-            f"Discarded {discarded:,}. To undo it within {hours:g} hours: voicecode dead undo --run {run}"
-        )
+        say(f"Discarded {discarded:,}. To undo it within {hours:g} hours: voicecode dead undo --run {run}")
     end(FAILED if discarded < len(keys) else DONE)
 
 
@@ -68,7 +67,7 @@ def undo(keys: tuple[str, ...], run: str | None, *, as_json: bool) -> None:
     if as_json:
         say_json({"restored": restored, "statuses": statuses})
     else:
-        click.echo(f"Brought back {restored:,} of {total:,}.")
+        say(f"Brought back {restored:,} of {total:,}.")
     end(FAILED if restored < total else DONE)
 
 
@@ -92,11 +91,11 @@ def purge(older_than: str, *, dry_run: bool, yes: bool, as_json: bool) -> None:
     if not count:
         end(NOTHING, "" if as_json else f"No dead letter is older than {older_than}.")
     if dry_run:
-        say_json({"matching": count}) if as_json else click.echo(f"{count:,} dead letters would be deleted.")
+        say_json({"matching": count}) if as_json else say(f"{count:,} dead letters would be deleted.")
         return
     agree(f"Delete {count:,} dead letters for good?", yes=yes)
     purged = sum(queue.purge(older_than_seconds=age))
-    say_json({"purged": purged}) if as_json else click.echo(f"Deleted {purged:,}.")
+    say_json({"purged": purged}) if as_json else say(f"Deleted {purged:,}.")
     end(FAILED if purged < count else DONE)
 
 

@@ -4,8 +4,9 @@ from typing import Any
 
 import click
 
-from worker.cli.common import DONE, FAILED, NOTHING, agree, end, json_option, open_queue, say_json, yes_option
+from worker.cli.common import DONE, FAILED, NOTHING, agree, end, json_option, open_queue, yes_option
 from worker.cli.filters import all_option, chosen, filter_options
+from worker.cli.terminal import say, say_json
 
 
 @click.command(short_help="Call dead letters again, now.")
@@ -99,7 +100,7 @@ def replay(  # noqa: PLR0913 - one argument per option
         }
         say_json({"plan": plan.as_dict(), **result})
     else:
-        click.echo(f"Replayed {progress.replayed:,} of {progress.total:,}. Run {progress.run}.")
+        say(f"Replayed {progress.replayed:,} of {progress.total:,}. Run {progress.run}.")
     if left:
         why = progress.stopped or ", ".join(
             f"{status} {count}"

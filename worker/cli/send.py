@@ -2,7 +2,8 @@
 
 import click
 
-from worker.cli.common import DONE, FAILED, end, json_option, say_json, settings
+from worker.cli.common import DONE, FAILED, end, json_option, settings
+from worker.cli.terminal import say, say_json
 
 
 @click.command()
@@ -48,7 +49,7 @@ def send(  # noqa: PLR0913 - one argument per option
         if as_json:
             say_json({"key": sent.key, "task_id": sent.task_id})
         else:
-            click.echo(f"Queued as {sent.key}. To see what becomes of it: voicecode status {sent.key}")
+            say(f"Queued as {sent.key}. To see what becomes of it: voicecode status {sent.key}")
         return
     record = producer.wait(sent)
     state = record.state if record else "unseen"
@@ -62,7 +63,7 @@ def send(  # noqa: PLR0913 - one argument per option
             }
         )
     elif record is None:
-        click.echo(f"{sent.key}: no worker has seen it. Is one running?", err=True)
+        say(f"{sent.key}: no worker has seen it. Is one running?", err=True)
     else:
         from worker.cli.tables import show_record  # noqa: PLC0415 - `--help` does without it
 

@@ -2,7 +2,8 @@
 
 import click
 
-from worker.cli.common import USAGE, end, json_option, say_json
+from worker.cli.common import USAGE, end, json_option
+from worker.cli.terminal import say, say_json
 
 
 @click.command(short_help="Print every setting, and name the wrong ones.")
@@ -19,5 +20,5 @@ def settings(*, as_json: bool) -> None:
 
         show_settings(explained)
     for problem in explained.problems:
-        click.echo(problem, err=True)
+        say(problem, err=True)
     end(USAGE if explained.problems else 0)

@@ -2,7 +2,8 @@
 
 import click
 
-from worker.cli.common import NOTHING, end, json_option, open_queue, say_json
+from worker.cli.common import NOTHING, end, json_option, open_queue
+from worker.cli.terminal import say_json
 
 
 @click.command(short_help="Show what became of the code with this KEY.")

@@ -1,6 +1,7 @@
 """How results look: tables on a terminal, tab-separated lines in a pipe."""
 
 import json
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from config.masking import mask_mobile, mask_raw, mask_text
+from worker.cli.terminal import plain, say
 from worker.failure_queue.statuses import ReplayStatus
 from worker.failure_queue.timestamps import iso
 
@@ -31,10 +33,10 @@ def _console(*, err: bool = False) -> Console:
 
 def _print(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right: Sequence[str] = ()) -> None:
     """Print a table; in a pipe, only its cells, separated by tabs."""
-    texts = [["" if cell is None else str(cell) for cell in row] for row in rows]
+    texts = [["" if cell is None else _one_line(cell) for cell in row] for row in rows]
     if not sys.stdout.isatty():
         for row in texts:
-            click.echo("\t".join(cell.replace("\t", " ").replace("\n", " ") for cell in row))
+            click.echo("\t".join(row))
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in columns:
@@ -42,6 +44,10 @@ def _print(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right: Sequ
     for row in texts:
         table.add_row(*map(Text, row))
     _console().print(table)
+
+
+def _one_line(value: Any) -> str:
+    return plain(re.sub(r"[\t\n]", " ", str(value)))
 
 
 def show_entries(entries: Sequence["Entry"]) -> None:
@@ -55,7 +61,7 @@ def show_entries(entries: Sequence["Entry"]) -> None:
                 mask_mobile(e.record.mobile),
                 e.record.reason,
                 e.record.row,
-                mask_text(e.record.reply_message or e.record.detail),
+                _message(e.record),
                 len(e.record.attempts),
                 "maybe" if e.record.ambiguous else "no",
                 "yes" if e.sendable else "no",
@@ -64,6 +70,12 @@ def show_entries(entries: Sequence["Entry"]) -> None:
         ),
         right=("attempts",),
     )
+
+
+def _message(record: "Record") -> str:
+    if record.broken:
+        return f"broken record: {', '.join(record.broken)}"
+    return mask_text(record.reply_message or record.detail)
 
 
 def show_record(record: "Record", *, unmasked: bool = False) -> None:
@@ -84,13 +96,14 @@ def show_record(record: "Record", *, unmasked: bool = False) -> None:
         "voice id": record.voice_id or "",
         "may have rung": f"{record.ambiguous} times" if record.ambiguous else "",
         "replays": record.replays or "",
+        "broken": ", ".join(record.broken),
         "raw": (record.raw if unmasked else mask_raw(record.raw)),
     }
     for name, value in facts.items():
         if value != "":
-            click.echo(f"{name:<14} {value}")
+            say(f"{name:<14} {_one_line(value)}")
     if record.attempts:
-        click.echo("")
+        say("")
         columns = ("attempt", "started", "seconds", "http", "reply", "message", "rung", "worker")
         _print(columns, (_attempt(a) for a in record.attempts), right=("attempt", "seconds"))
 
@@ -114,16 +127,16 @@ def _attempt(attempt: "Attempt") -> tuple[Any, ...]:
 
 def show_stats(stats: "Stats") -> None:
     """Print the queue at a glance."""
-    click.echo(f"{stats.total:,} dead letters of {stats.distinct_numbers:,} numbers")
-    click.echo(f"oldest {iso(stats.oldest) or '-'}   newest {iso(stats.newest) or '-'}")
-    click.echo(
+    say(f"{stats.total:,} dead letters of {stats.distinct_numbers:,} numbers")
+    say(f"oldest {iso(stats.oldest) or '-'}   newest {iso(stats.newest) or '-'}")
+    say(
         f"{stats.sendable:,} still sendable, {stats.expired:,} not; {stats.ambiguous:,} may have rung already"
     )
     for title, counts in (("reason", stats.by_reason), ("code", stats.by_code), ("scope", stats.by_scope)):
-        click.echo(f"\nby {title}")
+        say(f"\nby {title}")
         for name, count in counts.items():
             bar = "█" * max(1, round(_BAR * count / max(counts.values())))
-            click.echo(f"  {name:<20} {count:>9,}  {bar}")
+            say(f"  {_one_line(name):<20} {count:>9,}  {bar}")
 
 
 _MEANINGS = {
@@ -142,13 +155,13 @@ def show_plan(plan: "Plan", choice: "Choice") -> None:
     """Print what a replay would do."""
     for status, meaning in _MEANINGS.items():
         if plan.counts[status] or status is ReplayStatus.SENDABLE:
-            click.echo(f"{status:<12} {plan.counts[status]:>9,}  {meaning}")
+            say(f"{status:<12} {plan.counts[status]:>9,}  {meaning}")
     if choice.life_seconds is not None:
         life = f"{choice.life_seconds:g} s"
         warning = f"each gets a new life of {life}: only right if the web app still takes such old codes"
-        click.echo(f"WARNING: {warning}", err=True)
+        say(f"WARNING: {warning}", err=True)
     if choice.ambiguous:
-        click.echo("WARNING: some phones may ring a second time", err=True)
+        say("WARNING: some phones may ring a second time", err=True)
 
 
 def carry_out(run: "Replay", *, quiet: bool) -> None:

@@ -15,10 +15,10 @@ from worker.cli.common import (
     end,
     json_option,
     open_queue,
-    say_json,
     yes_option,
 )
 from worker.cli.filters import filter_options
+from worker.cli.terminal import say, say_json
 
 
 @click.command(short_help="Copy dead letters to a file.")
@@ -46,7 +46,7 @@ def export(path: Path, wanted: Any, *, unmasked: bool, as_json: bool) -> None:
     except OSError as error:
         end(USAGE, f"{path}: {error.strerror}")
         return
-    say_json({"exported": count}) if as_json else click.echo(f"Wrote {count:,} dead letters to {path}.")
+    say_json({"exported": count}) if as_json else say(f"Wrote {count:,} dead letters to {path}.")
     end(DONE if count else NOTHING)
 
 
@@ -60,17 +60,20 @@ def import_(path: Path, *, yes: bool, as_json: bool) -> None:
     Keys that Redis knows stay as they are there. A file with a wrong line is refused whole.
     """
     from worker.failure_queue import RestoreStatus  # noqa: PLC0415 - `--help` does without it
-    from worker.failure_queue.transfer import BadLine  # noqa: PLC0415 - the same
+    from worker.failure_queue.transfer import BadFile  # noqa: PLC0415 - the same
 
     agree(f"Import {path}?", yes=yes)
     try:
         statuses = sum(open_queue().import_(path), collections.Counter[RestoreStatus]())
-    except BadLine as error:
-        end(USAGE, f"{path}: {error}")
+    except BadFile as error:
+        end(USAGE, f"{path} cannot be imported, and nothing of it was:\n{error}")
         return
     imported, known = statuses[RestoreStatus.RESTORED], statuses[RestoreStatus.EXISTS]
+    left_out = statuses[RestoreStatus.LEFT_OUT]
     if as_json:
-        say_json({"imported": imported, "known": known})
+        say_json({"imported": imported, "known": known, "left_out": left_out})
     else:
-        click.echo(f"Imported {imported:,}. {known:,} were known already and stay as they are.")
+        say(f"Imported {imported:,}. {known:,} were known already and stay as they are.")
+        if left_out:
+            say(f"Left out {left_out:,}: they had been replayed when the file was written.")
     end(NOTHING if not statuses.total() else FAILED if known else DONE)

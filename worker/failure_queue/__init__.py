@@ -2,7 +2,7 @@
 
 `FailureQueue` has every operation as a method.
 
-1. `filters`, `scan`, `pages`   select and list dead letters through the indexes that the scripts keep
+1. `filters`, `scan`, `pages`   select and list dead letters through the scripts' indexes
 2. `stats`   the queue at a glance
 3. `plan`, `replay`, `canary`   back to the queue, with care
 4. `removal`, `transfer`   discard and undo, purge, export and import

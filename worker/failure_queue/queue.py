@@ -4,6 +4,7 @@ The command line calls them; a web page could, too.
 """
 
 import collections
+import functools
 import itertools
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,7 +15,7 @@ import redis
 
 from config import names
 from config.settings import Settings
-from worker.failure_queue import audit, pages, stats, transfer
+from worker.failure_queue import audit, imported, pages, stats, transfer
 from worker.failure_queue.audit import AuditLine
 from worker.failure_queue.filters import Filter
 from worker.failure_queue.pages import Page, read_records
@@ -91,7 +92,11 @@ class FailureQueue:
         return stats.read_stats(self.client, now=self.now())
 
     def plan(self, wanted: Filter, choice: Choice) -> Plan:
-        """Tell what a replay would do, and to which keys. Reads only."""
+        """Tell what a replay would do, and to which keys.
+
+        Reads only. Raises ValueError like `replay`.
+        """
+        self._check_life(choice)
         counts: collections.Counter[ReplayStatus] = collections.Counter()
         sendable: list[str] = []
         head = {**self._head, "record_prefix": names.RECORD_PREFIX, **choice.arguments}
@@ -176,20 +181,30 @@ class FailureQueue:
         """Bring back dead letters from an unmasked export or a spill file.
 
         Yields the counts of each batch. A key that Redis knows stays as it is there.
-        Raises OSError, and transfer.BadLine before anything is changed.
+        Raises OSError, and transfer.BadFile before anything is changed.
         """
         arguments = self._for_run(self.new_run())
-        for batch in batched(transfer.read_dead_letters(path), BATCH):
+        checked = functools.partial(imported.check, now=self.now(), settings=self.settings)
+        for batch in batched(transfer.read_dead_letters(path, checked), BATCH):
             pipe = self._any.pipeline(transaction=False)
             for key, values in batch:
-                fields = [part for pair in values.items() for part in pair]
-                touched = [redis_keys.record(key), names.DEAD, names.AUDIT]
-                self._restore.queue(pipe, touched, **arguments, key=key, fields=fields)
-            yield tally(RestoreStatus, pipe.execute())
+                if values is not None:
+                    fields = [part for pair in values.items() for part in pair]
+                    touched = [redis_keys.record(key), names.DEAD, names.AUDIT]
+                    self._restore.queue(pipe, touched, **arguments, key=key, fields=fields)
+            counts = tally(RestoreStatus, pipe.execute())
+            counts[RestoreStatus.LEFT_OUT] += sum(values is None for _, values in batch)
+            yield counts
 
     def audit(self, *, key: str | None = None, run: str | None = None) -> Iterator[AuditLine]:
         """Return the audit trail, newest first."""
         return audit.read_trail(self.client, key=key, run=run)
+
+    def _check_life(self, choice: Choice) -> None:
+        longest = self.settings.max_ttl_seconds
+        if choice.life_seconds is not None and choice.life_seconds > longest:
+            message = f"a new life is at most VOICECODE_MAX_TTL_SECONDS long ({longest:g} s)"
+            raise ValueError(message)
 
     def _before(self, older_than_seconds: float) -> float:
         least = self.settings.dedup_horizon_seconds

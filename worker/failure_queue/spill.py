@@ -48,12 +48,15 @@ def spill(queue: FailureQueue, directory: Path, count: int) -> Spilled | None:
     stamp = dt.datetime.fromtimestamp(queue.now(), dt.UTC).strftime("%Y%m%dT%H%M%SZ")
     path = directory / f"dead-letters-{stamp}-{run}.jsonl"
     removed, stayed = 0, []
+    written: list[Position] = []
     with transfer.create(path) as file:
         for batch in batched(chosen, BATCH):
-            for (_, key), values in read_records(queue.client, batch):
-                file.write(transfer.full_line(key, values))
+            for position, values in read_records(queue.client, batch):
+                if values.get("state") == "dead":
+                    file.write(transfer.full_line(position[1], values))
+                    written.append(position)
         transfer.settle(file, path)
-        for batch in batched(chosen, BATCH):
+        for batch in batched(written, BATCH):
             statuses = queue.removal.remove(batch, run=run, operator=queue.operator, action="spill")
             removed += statuses.count(RemoveStatus.REMOVED)
             stayed += [

@@ -66,12 +66,14 @@ class RemoveStatus(enum.StrEnum):
 
 
 class RestoreStatus(enum.StrEnum):
-    """What `restore.lua` says of a key."""
+    """What `restore.lua` says of a key, and what became of one that never got there."""
 
     RESTORED = "restored"
     """It is back in the failure queue."""
     EXISTS = "exists"
     """Redis knows the key, and what Redis holds is newer."""
+    LEFT_OUT = "left_out"
+    """Not the script's: the file says that it was no dead letter any more when it was written."""
 
 
 Status = TypeVar("Status", bound=enum.StrEnum)

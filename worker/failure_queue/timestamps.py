@@ -32,7 +32,13 @@ def moment(text: str, *, now: float) -> float:
 
 
 def iso(epoch_seconds: float | None) -> str:
-    """Return a time as `2026-01-31T03:00:00+08:00` in this machine's zone, empty for None."""
+    """Return a time as `2026-01-31T03:00:00+08:00` in this machine's zone, empty for None.
+
+    A time that no calendar has is returned as its seconds.
+    """
     if epoch_seconds is None:
         return ""
-    return dt.datetime.fromtimestamp(epoch_seconds).astimezone().isoformat(timespec="seconds")
+    try:
+        return dt.datetime.fromtimestamp(epoch_seconds).astimezone().isoformat(timespec="seconds")
+    except (ValueError, OverflowError, OSError):  # beyond the year 9999, or not a number
+        return f"{epoch_seconds:g} s"

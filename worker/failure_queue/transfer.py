@@ -6,21 +6,33 @@ in Redis, number and code included. A line of a masked export is for people and 
 
 import json
 import os
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any, Final
 
-from config import names
-from config.masking import MOBILE_PATTERN
+from worker.failure_queue.imported import BadRecord
 from worker.ledger.record import Record
-from worker.message import is_key
 
 _PRIVATE: Final = 0o600
 
 
-class BadLine(Exception):  # noqa: N818 - a fact about a file
-    """A line of a file cannot be imported. The text says which and why, without its values."""
+_LONGEST_LINE: Final = 8_000_000
+_TOLD: Final = 5
+"""So many wrong lines are told; who has more wants to know how many."""
+_COMPRESSED: Final = {
+    b"\x1f\x8b": ("gzip", "gunzip"),
+    b"BZh": ("bzip2", "bunzip2"),
+    b"\xfd7zXZ": ("xz", "unxz"),
+    b"\x28\xb5\x2f\xfd": ("zstd", "unzstd"),
+    b"PK\x03\x04": ("zip", "unzip"),
+}
+
+
+class BadFile(Exception):  # noqa: N818 - a fact about a file
+    """A file cannot be imported, and nothing of it was.
+
+    The text says which lines are wrong and why, one a line, without their values.
+    """
 
 
 def create(path: Path) -> IO[str]:
@@ -54,66 +66,82 @@ def retraction(keys: Iterable[str]) -> str:
     return json.dumps({"not_spilled": sorted(keys)}) + "\n"
 
 
-def read_dead_letters(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
-    """Return keys and records of a file. Raises BadLine, before anything is returned, and OSError.
+Check = Callable[[Any, Mapping[str, Any]], None]
+"""Raises BadRecord for a key and a record that cannot be imported."""
 
+
+def read_dead_letters(path: Path, check: Check) -> Iterator[tuple[str, dict[str, str] | None]]:
+    """Return keys and records of a file. Raises BadFile, before anything is returned, and OSError.
+
+    None in place of a record: the file says itself that it is to be left out. It was taken back, or
+    it was no dead letter any more when the line was written: a replay came first.
     The file is read twice: a wrong line at its end must not leave half an import behind.
     """
     retracted: set[str] = set()
-    for number, line in _lines(path):
-        values = _parse(line, number)
+    wrong: list[tuple[Any, str]] = []
+    for number, values in _objects(path):
         if isinstance(values.get("not_spilled"), list):
             retracted.update(map(str, values["not_spilled"]))
-        else:
-            _check(values, number)
-    for number, line in _lines(path):
-        values = _parse(line, number)
-        if "record" in values and values["key"] not in retracted:
-            yield values["key"], values["record"]
+        elif problem := _problem(values, check):
+            wrong.append((values.get("key"), f"line {number}: {problem}"))
+    problems = [problem for key, problem in wrong if not isinstance(key, str) or key not in retracted]
+    if problems:
+        more = len(problems) - _TOLD
+        told = problems[:_TOLD] + ([f"and {more:,} more lines"] if more > 0 else [])
+        raise BadFile("\n".join(told))
+    for _, values in _objects(path):
+        if "record" in values:
+            key = values["key"]
+            yield key, None if key in retracted or not _is_dead(values["record"]) else values["record"]
 
 
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    with path.open(encoding="utf-8") as file:
-        yield from ((number, line) for number, line in enumerate(file, 1) if line.strip())
-
-
-def _parse(line: str, number: int) -> dict[str, Any]:
-    try:
-        values = json.loads(line)
-    except ValueError:
-        values = None
-    if not isinstance(values, dict):
-        message = f"line {number} is no JSON object; nothing was imported"
-        raise BadLine(message)
-    return values
-
-
-def _check(values: dict[str, Any], number: int) -> None:
+def _problem(values: dict[str, Any], check: Check) -> str:
+    """Return why a line cannot be imported, or an empty text."""
     record = values.get("record")
-    if not isinstance(record, dict) and "mobile" in values:
-        message = (
-            f"line {number} comes from a masked export, which cannot be imported: export with --unmasked"
-        )
-        raise BadLine(message)
-    key = values.get("key")
-    record = record if isinstance(record, dict) else {}
-    good = (
-        isinstance(key, str)
-        and is_key(key)
-        and all(isinstance(value, str) for value in record.values())
-        and record.get("state") == "dead"
-        and re.fullmatch(MOBILE_PATTERN, record.get("mobile") or "13000000000")
-        and _is_number(record.get("died_at"))
-        and _is_number(record.get("expires_at"))
-        and _is_number(record.get("v"))
-    )
-    if not good:
-        message = f"line {number} is no dead letter; nothing was imported"
-        raise BadLine(message)
-    if float(record["v"]) > names.RECORD_VERSION:
-        message = f"line {number} was written by a later version of this program; nothing was imported"
-        raise BadLine(message)
+    if not isinstance(record, dict):
+        if "mobile" in values:
+            return "it comes from a masked export, which cannot be imported: export with --unmasked"
+        return "it is no dead letter"
+    if not _is_dead(record):
+        return "" if isinstance(values.get("key"), str) else "key is missing"
+    try:
+        check(values.get("key"), record)
+    except BadRecord as error:
+        return str(error)
+    return ""
 
 
-def _is_number(text: Any) -> bool:
-    return isinstance(text, str) and re.fullmatch(r"\d+(\.\d+)?", text) is not None
+def _is_dead(record: Mapping[str, Any]) -> bool:
+    return bool(record) and record.get("state") not in {"waiting", "calling", "accepted"}
+
+
+def _objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Return the lines of a file with their numbers. Raises BadFile where one is no JSON object."""
+    with path.open("rb") as file:
+        for magic, (kind, command) in _COMPRESSED.items():
+            if file.read(len(magic)) == magic:
+                message = f"it is compressed by {kind}: unpack it first ({command})"
+                raise BadFile(message)
+            file.seek(0)
+        for number, line in enumerate(iter(lambda: file.readline(_LONGEST_LINE), b""), 1):
+            if line.strip():
+                yield number, _parse(line, number)
+
+
+def _parse(line: bytes, number: int) -> dict[str, Any]:
+    try:
+        values = json.loads(line.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, UnicodeDecodeError) or b"\x00" in line:
+            message = f"line {number} is not text: is this a file of dead letters?"
+        elif len(line) == _LONGEST_LINE:
+            message = f"line {number} is too long: is this a file of dead letters?"
+        elif not line.endswith(b"\n"):
+            message = f"line {number}, the last one, is cut off: without it the rest can be imported"
+        else:
+            message = f"line {number} is no JSON object"
+        raise BadFile(message) from None
+    if not isinstance(values, dict):
+        message = f"line {number} is no JSON object"
+        raise BadFile(message)
+    return values

@@ -2,10 +2,15 @@
 
 import dataclasses
 import json
+import math
+import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from config.masking import mask_mobile, mask_raw, mask_text
+
+UNREADABLE: Final = "unreadable entry"
+_NUMBER: Final = re.compile(r"[0-9]{1,9}")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,13 +34,39 @@ class Attempt:
 
     @classmethod
     def from_json(cls, number: int, text: str) -> "Attempt":
-        """Read an entry; fields of a later version are ignored."""
+        """Read an entry. Fields of a later version, and values of a wrong type, are left out.
+
+        An entry that cannot be read at all has `UNREADABLE` for its detail.
+        """
         try:
             values = json.loads(text)
-        except ValueError:
-            return cls(number=number, detail="unreadable entry")
-        known = {field.name for field in dataclasses.fields(cls)}
-        return cls(**{**{name: value for name, value in values.items() if name in known}, "number": number})
+        except (ValueError, RecursionError):
+            values = None
+        if not isinstance(values, dict):
+            return cls(number=number, detail=UNREADABLE)
+        known = {name: value for name, value in values.items() if _fits(name, value)}
+        return cls(number=number, **known)
+
+
+_ATTEMPT_TYPES: Final[dict[str, Any]] = {
+    "started_at": (int, float),
+    "ended_at": (int, float),
+    "elapsed_seconds": (int, float),
+    "row": str,
+    "kind": str,
+    "reply_code": int,
+    "reply_message": str,
+    "http_status": int,
+    "voice_id": str,
+    "ambiguous": bool,
+    "worker": str,
+    "detail": str,
+}
+
+
+def _fits(name: str, value: Any) -> bool:
+    fits = isinstance(value, _ATTEMPT_TYPES.get(name, ()))
+    return fits and not (isinstance(value, float) and not math.isfinite(value))
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,38 +103,42 @@ class Record:
     raw: str = dataclasses.field(default="", repr=False)
     sendable: bool = False
     """Whether it holds a number and a code."""
+    broken: tuple[str, ...] = ()
+    """Fields that do not hold what they should. They read as if they were absent."""
 
     @classmethod
     def from_hash(cls, key: str, values: Mapping[str, str]) -> "Record | None":
-        """Read a record; None if there is none."""
+        """Read a record; None if there is none. What cannot be read is named in `broken`."""
         if "state" not in values:
             return None
+        read = _Reader(values)
         return cls(
             key=key,
             state=values["state"],
             mobile=values.get("mobile", ""),
             purpose=values.get("purpose", ""),
             task_id=values.get("task_id", ""),
-            first_seen=_float(values.get("first_seen")),
-            expires_at=_float(values.get("expires_at")) or None,
-            next_attempt_at=_float(values.get("until")),
-            accepted_at=_float(values.get("accepted_at")),
-            died_at=_float(values.get("died_at")),
-            discarded_at=_float(values.get("discarded_at")),
+            first_seen=read.time("first_seen"),
+            expires_at=read.time("expires_at") or None,
+            next_attempt_at=read.time("until"),
+            accepted_at=read.time("accepted_at"),
+            died_at=read.time("died_at"),
+            discarded_at=read.time("discarded_at"),
             reason=values.get("reason", ""),
             detail=values.get("detail", ""),
             row=values.get("row", ""),
             scope=values.get("scope", ""),
-            reply_code=int(values["reply_code"]) if values.get("reply_code") else None,
+            reply_code=read.integer("reply_code"),
             reply_message=values.get("reply_message", ""),
             voice_id=values.get("voice_id") or None,
-            ambiguous=int(values.get("ambiguous_total", 0)),
-            deaths=int(values.get("deaths", 0)),
-            replays=int(values.get("replays", 0)),
-            calls=int(values.get("calls", 0)),
-            attempts=_attempts(values),
+            ambiguous=read.integer("ambiguous_total") or 0,
+            deaths=read.integer("deaths") or 0,
+            replays=read.integer("replays") or 0,
+            calls=read.integer("calls") or 0,
+            attempts=read.attempts(),
             raw=values.get("raw", ""),
             sendable=bool(values.get("mobile")) and bool(values.get("code")),
+            broken=tuple(read.broken),
         )
 
     def shown(self, *, unmasked: bool = False) -> dict[str, Any]:
@@ -111,17 +146,57 @@ class Record:
         values = dataclasses.asdict(self)
         values["raw"] = self.raw if unmasked else mask_raw(self.raw)
         values["mobile"] = self.mobile if unmasked else mask_mobile(self.mobile)
-        values["reply_message"] = mask_text(self.reply_message)
-        values["attempts"] = [dataclasses.asdict(attempt) for attempt in self.attempts]
+        for texts in (values, *values["attempts"]):
+            for name in texts.keys() & {"reply_message", "detail", "worker"}:
+                texts[name] = mask_text(texts[name])
         return values
 
 
-def _attempts(values: Mapping[str, str]) -> tuple[Attempt, ...]:
-    numbered = [
-        (int(name.partition(":")[2]), text) for name, text in values.items() if name.startswith("attempt:")
-    ]
-    return tuple(Attempt.from_json(number, text) for number, text in sorted(numbered))
+class _Reader:
+    """Reads fields of a hash, and remembers the broken ones.
 
+    A record may come from a file, or from a person who edited Redis: one of them must not hide all
+    the others in a list.
+    """
 
-def _float(text: str | None) -> float | None:
-    return float(text) if text else None
+    def __init__(self, values: Mapping[str, str]) -> None:
+        self.broken: list[str] = []
+        self._values = values
+
+    def time(self, name: str) -> float | None:
+        """Return epoch seconds, None where there are none."""
+        text = self._values.get(name)
+        if not text:
+            return None
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if math.isfinite(value):
+            return value
+        self.broken.append(name)
+        return None
+
+    def integer(self, name: str) -> int | None:
+        """Return an integer, None where there is none."""
+        text = self._values.get(name)
+        if not text:
+            return None
+        try:
+            return int(text)
+        except ValueError:
+            self.broken.append(name)
+            return None
+
+    def attempts(self) -> tuple[Attempt, ...]:
+        """Return the attempts, by their numbers."""
+        found = []
+        for name, text in self._values.items():
+            if not name.startswith("attempt:"):
+                continue
+            number = name.removeprefix("attempt:")
+            attempt = Attempt.from_json(int(number) if _NUMBER.fullmatch(number) else 0, text)
+            found.append(attempt)
+            if attempt.detail == UNREADABLE or not attempt.number:
+                self.broken.append(name)
+        return tuple(sorted(found, key=lambda attempt: attempt.number))

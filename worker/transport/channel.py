@@ -26,7 +26,7 @@ from worker.message import RAW_CAP_BYTES
 from worker.store import keys, scripts
 from worker.transport.credit import Credit
 from worker.transport.qos import QoS, TakesAcks
-from worker.transport.unreadable import RAW, fault_of_message
+from worker.transport.unreadable import RAW, cause_of, fault_of_message
 
 log = structlog.get_logger("voicecode.transport")
 
@@ -147,7 +147,7 @@ class FetchingChannel(redis.Channel):
             raise
         except Exception as error:
             if fault_of_message(error):
-                self.on_unreadable(tag, message, type(error).__name__)
+                self.on_unreadable(tag, message, cause_of(error))
                 return
             log.exception(Event.TASK_CRASHED, alert="page", runbook="worker-bug")
             self.qos.leave(tag)

@@ -11,7 +11,7 @@ from celery.worker.consumer.tasks import Tasks as CeleryTasks
 
 from config.names import Event
 from worker.retry import Reason
-from worker.transport.unreadable import Unreadable, fault_of_message
+from worker.transport.unreadable import Unreadable, cause_of, fault_of_message
 
 log = structlog.get_logger("voicecode.consumer")
 
@@ -53,7 +53,7 @@ class Consumer(CeleryConsumer):
                 raise
             except Exception as error:
                 if fault_of_message(error):
-                    self._bury(message, Reason.UNREADABLE, type(error).__name__)
+                    self._bury(message, Reason.UNREADABLE, cause_of(error))
                     return
                 log.exception(Event.TASK_CRASHED, alert="page", runbook="worker-bug")
                 message.channel.qos.leave(message.delivery_tag)
@@ -73,11 +73,11 @@ class Consumer(CeleryConsumer):
     def on_invalid_task(self, body: Any, message: Any, exc: Exception) -> None:
         """Bury a message whose parts are wrong, or whose serializer we do not accept."""
         del body
-        self._bury(message, Reason.UNREADABLE, type(exc).__name__)
+        self._bury(message, Reason.UNREADABLE, cause_of(exc))
 
     def on_decode_error(self, message: Any, exc: Exception) -> None:
         """Bury a message whose body cannot be decoded."""
-        self._bury(message, Reason.UNREADABLE, type(exc).__name__)
+        self._bury(message, Reason.UNREADABLE, cause_of(exc))
 
     def _bury(self, message: Any, reason: Reason, cause: str) -> None:
         unreadable: Unreadable = self.app.components.unreadable

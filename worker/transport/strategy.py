@@ -13,13 +13,13 @@ from typing import Any, Final
 
 import structlog
 from celery import Task
-from celery.exceptions import InvalidTaskError
 
 from config.names import Event
 from worker.delivery import Delivery, Unfinished
 from worker.envelope import Envelope
 from worker.message import safe_id
 from worker.transport.qos import QoS
+from worker.transport.unreadable import Malformed
 
 log = structlog.get_logger("voicecode.tasks")
 
@@ -53,7 +53,7 @@ class DeliveryTask(Task):  # type: ignore[type-arg]
 
 
 def strategy(task: Any, app: Any, consumer: Any) -> Handler:
-    """Return what Celery's consumer calls with each message for `task`. The handler raises InvalidTaskError."""
+    """Return what Celery's consumer calls with each message for `task`. The handler raises Malformed."""
     delivery: Delivery = app.components.delivery
     submit = consumer.pool.executor.submit
     hub = consumer.hub
@@ -104,21 +104,26 @@ def _deliver(
 def unpack(message: Any, payload: Any = None) -> tuple[list[Any], dict[str, Any], Envelope]:
     """Return arguments, named arguments and envelope of a message of Celery's protocol 2, or of 1, whose `payload` Celery has decoded.
 
-    Raises InvalidTaskError, with a cause that holds none of the message's values.
+    Raises Malformed.
     """
     if payload is None:
         headers = message.headers
         body = _body(message)
         if not isinstance(body, list) or len(body) != _PARTS_OF_A_BODY:
             cause = "the body is not [args, kwargs, embed]"
-            raise InvalidTaskError(cause)
+            raise Malformed(cause)
         arguments, named, embed = body
     else:
         headers = embed = payload
         arguments, named = payload.get("args") or [], payload.get("kwargs") or {}
-    if not isinstance(arguments, list) or not isinstance(named, dict) or not isinstance(embed or {}, dict):
-        cause = "args is no list, or kwargs or embed no object"
-        raise InvalidTaskError(cause)
+    for name, part, kind in (
+        ("args", arguments, list),
+        ("kwargs", named, dict),
+        ("embed", embed or {}, dict),
+    ):
+        if not isinstance(part, kind):
+            cause = f"{name} is no {'list' if kind is list else 'object'}"
+            raise Malformed(cause)
     envelope = Envelope(
         task_id=str(headers.get("id") or message.delivery_tag),
         tag=str(message.delivery_tag),
@@ -136,8 +141,10 @@ def _body(message: Any) -> Any:
     try:
         return json.loads(message.body)
     except (ValueError, RecursionError, TypeError) as error:
-        cause = f"the body is no JSON: {type(error).__name__}"
-        raise InvalidTaskError(cause) from None
+        cause = (
+            "the body is nested too deeply" if isinstance(error, RecursionError) else "the body is no JSON"
+        )
+        raise Malformed(cause) from None
 
 
 def _epoch(name: str, moment: Any) -> float | None:
@@ -148,5 +155,5 @@ def _epoch(name: str, moment: Any) -> float | None:
         parsed = datetime.fromisoformat(moment)
     except (TypeError, ValueError):
         cause = f"the header {name} is no ISO 8601 moment"
-        raise InvalidTaskError(cause) from None
+        raise Malformed(cause) from None
     return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp()

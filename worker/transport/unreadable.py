@@ -4,6 +4,7 @@ import json
 from typing import Any, Final
 
 import structlog
+from celery.exceptions import InvalidTaskError
 
 from config.names import Event
 from worker import report
@@ -24,6 +25,31 @@ _DETAILS: Final = {
 }
 
 
+_CAUSES: Final = {
+    "Error": "the body is no base64",
+    "ContentDisallowed": "its content type is not accepted: only JSON is",
+    "DecodeError": "the body is not what its content type says",
+    "JSONDecodeError": "it is no JSON",
+    "RecursionError": "it is nested too deeply",
+    "UnicodeDecodeError": "its bytes are no text",
+    "KeyError": "a part is missing, or names something unknown",
+    "LookupError": "it names an encoding that nobody knows",
+    "TypeError": "a part has the wrong type",
+    "AttributeError": "a part has the wrong type",
+}
+"""What kombu's exceptions mean, by their names: their own texts may hold the message's values."""
+
+
+class Malformed(InvalidTaskError):  # noqa: N818 - a fact about a message
+    """A message's parts are wrong. The text says what is wrong with which, without their values."""
+
+
+def cause_of(error: Exception) -> str:
+    """Return what was wrong with a message, in words that hold none of its values."""
+    name = type(error).__name__
+    return str(error) if isinstance(error, Malformed) else _CAUSES.get(name, name)
+
+
 def fault_of_message(error: Exception) -> bool:
     """Return whether an error came of a message that cannot be decoded: a lack of memory or of threads does not."""
     return isinstance(error, RecursionError) or not isinstance(error, MemoryError | RuntimeError)
@@ -37,7 +63,7 @@ class Unreadable:
         self._acks = acks
 
     def bury_item(self, tag: str, item: bytes, cause: str) -> None:
-        """Bury an item that the transport fetched and kombu cannot take. `cause`: an exception's name."""
+        """Bury an item that the transport fetched and kombu cannot take. `cause`: from `cause_of`."""
         if self._record(item, Reason.UNREADABLE, cause, "raw:" + digest(tag)):
             self._acks.add(tag)
 
