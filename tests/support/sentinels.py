@@ -109,7 +109,8 @@ class Sentinels:
 
     def _state(self, number: int = 0) -> dict[str, Any]:
         with self._ask(number) as client:
-            return dict(client.sentinel_master(MASTER))
+            # `sentinel_master` hands its parser an argument that this one does not take in redis-py 6.4.
+            return dict(client.execute_command("SENTINEL MASTER", MASTER))
 
     def _complete(self) -> bool:
         states = [self._state(number) for number in range(3)]
