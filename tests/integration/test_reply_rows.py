@@ -23,7 +23,7 @@ ELSEWHERE: Final = {
     Symptom.CRASH_AFTER_SEND: "test_worker_faults.py",
     Symptom.LEASE_OVER: "test_worker_faults.py",
 }
-"""Rows that no server can scenario, and where they are met."""
+"""Rows that no server can show, and where they are met."""
 
 NOT_ENDING: Final = {"slow"}
 """Slower than this worker's read time-out."""
@@ -86,9 +86,9 @@ def test_a_scenario_ends_as_its_row_says(service: Service, shown: dict[str, str]
     assert [line["reason"] for line in letters] == ([] if row.kind is Kind.ACCEPTED else [REASONS[row.kind]])
 
 
-def test_every_row_is_played_somewhere() -> None:
-    played_rows = {scenario.row for scenario in SCENARIOS.values()} | {symptom.value for symptom in ELSEWHERE}
-    assert {row.name for row in ROWS} == played_rows
+def test_every_row_is_shown_somewhere() -> None:
+    shown_rows = {scenario.row for scenario in SCENARIOS.values()} | {symptom.value for symptom in ELSEWHERE}
+    assert {row.name for row in ROWS} == shown_rows
 
 
 def test_a_failure_that_heals_ends_as_accepted(service: Service) -> None:

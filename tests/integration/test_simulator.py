@@ -1,10 +1,12 @@
 """Every scenario of the simulator, seen over a socket."""
 
+import gzip
 import http.client
 import json
 import re
 import socket
 import time
+import zlib
 from collections.abc import Iterator
 
 import pytest
@@ -85,6 +87,8 @@ def test_each_form_of_an_accepted_reply_says_2_and_counts_as_a_call(
     simulator: RunningSimulator, scenario: str
 ) -> None:
     _status, body = submit(simulator, magic_number(scenario))
+    if scenario in {"json_gzip", "json_deflate"}:
+        body = zlib.decompress(body, 32 + zlib.MAX_WBITS)
     assert re.search(rb'(code"?[:>]"?)2\b', body), body
     assert [SCENARIOS[scenario].name] == [
         call.scenario for call in simulator.client.calls(magic_number(scenario))
@@ -125,6 +129,9 @@ def test_a_form_has_the_bytes_that_it_is_named_after(
         ("json_gbk", b"charset=gbk\r\n"),
         ("json_as_html", b"Content-Type: text/html"),
         ("http_500_accepted", b"HTTP/1.1 500 "),
+        ("json_gzip", b"Content-Encoding: gzip\r\n"),
+        ("json_deflate", b"Content-Encoding: deflate\r\n"),
+        ("keep_alive_short", b"Keep-Alive: timeout=1\r\n"),
         ("redirect_302", b"HTTP/1.1 302 Found\r\n"),
         ("redirect_307", b"Location: /moved\r\n"),
         ("http_429", b"Retry-After: 2\r\n"),
@@ -218,6 +225,7 @@ def test_a_truncated_body_is_shorter_than_its_header_says(simulator: RunningSimu
         ("large", lambda body: len(body) > 1_000_000),
         ("doctype", lambda body: b"<!DOCTYPE" in body),
         ("entity_bomb", lambda body: body.count(b"<!ENTITY") == 10),
+        ("gzip_bomb", lambda body: len(body) < 2000 and len(gzip.decompress(body)) > 1_000_000),
     ],
 )
 def test_rubbish_comes_with_status_200_and_calls_nobody(

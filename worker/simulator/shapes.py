@@ -1,5 +1,7 @@
 """The forms in which an accepted reply may arrive. Each means that the call was accepted."""
 
+import gzip
+import zlib
 from collections.abc import Callable
 from typing import Final
 
@@ -120,5 +122,20 @@ SHAPES: Final[tuple[tuple[str, str, Shape], ...]] = (
     ),
     ("http_500_accepted", "HTTP 500 around an accepted reply", _with_status_500),
     ("slow", f"a JSON reply after {SLOW_SECONDS:g} s (or `slow:SECONDS`)", _slow),
+    (
+        "json_gzip",
+        "JSON, gzip though identity was asked for",
+        lambda a, _s: _one(gzip.compress(_json(a).encode()), JSON, "Content-Encoding: gzip"),
+    ),
+    (
+        "json_deflate",
+        "JSON, deflate though identity was asked for",
+        lambda a, _s: _one(zlib.compress(_json(a).encode()), JSON, "Content-Encoding: deflate"),
+    ),
+    (
+        "keep_alive_short",
+        "JSON, `Keep-Alive: timeout=1`: the connection must not be used again",
+        lambda a, _s: _one(_json(a).encode(), JSON, "Keep-Alive: timeout=1"),
+    ),
 )
 """(name, what it is, how it is made). Magic numbers hold the index: append, never reorder."""

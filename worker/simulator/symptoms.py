@@ -1,5 +1,6 @@
 """What a network can do instead of replying, as far as a server can imitate it."""
 
+import gzip
 from collections.abc import Callable
 from typing import Final
 
@@ -73,6 +74,11 @@ def _large(_answer: Answer, _seconds: float) -> Response:
     return Response(steps=((0.0, http_reply(200, body, "application/json")),))
 
 
+def _gzip_bomb(_answer: Answer, _seconds: float) -> Response:
+    body = gzip.compress(b'{"code":2,"msg":"' + b" " * LARGE_BYTES + b'"}')
+    return Response(steps=((0.0, http_reply(200, body, "application/json", "Content-Encoding: gzip")),))
+
+
 def _redirect(status: int) -> Fault:
     reply = Response(steps=((0.0, http_reply(status, b"", HTML, f"Location: {REDIRECT_PATH}")),))
     return lambda _answer, _seconds: reply
@@ -122,6 +128,7 @@ SYMPTOMS: Final[tuple[tuple[str, str, Symptom, bool, Fault], ...]] = (
     ("accepted_then_closed", "the call is placed, and the connection closed without a reply", Symptom.RESET, True, _closed),
     ("accepted_then_silent", f"the call is placed, and no reply comes for {SILENT_SECONDS:g} s", Symptom.READ_TIMEOUT, True, _silent),
     ("accepted_then_504", "the call is placed, and a proxy answers 504", Symptom.HTTP_5XX, True, _http(504)),
+    ("gzip_bomb", "HTTP 200 and gzip of 1 KB that unpacks to 1 MB", Symptom.TOO_LARGE, False, _gzip_bomb),
 )  # fmt: skip
 """(name, what it is, the symptom a worker should find, whether a call is placed, how it is made).
 
