@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from config import names
+from config import names, redis_access
 from config.settings import Settings
 
 BROKER_HEALTH_CHECK_SECONDS: Final = 1
@@ -11,6 +11,7 @@ BROKER_HEALTH_CHECK_SECONDS: Final = 1
 kombu's default of 25 took 46 s.
 """
 
+_SENTINEL_LIMITS: Final = {"socket_timeout": 1, "socket_connect_timeout": 2, "socket_keepalive": True}
 PUBLISH_OPTIONS: Final = {
     "socket_timeout": 2,
     "socket_connect_timeout": 1,
@@ -26,7 +27,8 @@ A publish then fails at once if Redis is down, and after 2 s if it is frozen.
 def celery_settings(settings: Settings) -> dict[str, Any]:
     """Return what `app.conf.update` takes."""
     return {
-        "broker_url": settings.broker_url.get_secret_value(),
+        "broker_url": redis_access.broker_url(settings),
+        "broker_use_ssl": redis_access.tls_options(settings) or None,
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
         # A READONLY reply from a demoted master otherwise ends the worker.
@@ -39,6 +41,7 @@ def celery_settings(settings: Settings) -> dict[str, Any]:
             "socket_timeout": 1,
             "socket_keepalive": True,
             "master_name": settings.sentinel_master,
+            "sentinel_kwargs": {**_SENTINEL_LIMITS, **redis_access.sentinel_options(settings)},
         },
         "imports": ["tasks.voice"],
         "task_default_queue": names.QUEUE,

@@ -48,6 +48,21 @@ class Settings(BaseSettings):
     sentinel_master: str = Field(
         "mymaster", min_length=1, description="With `sentinel://`: the name of the master."
     )
+    sentinel_username: str | None = Field(
+        None, min_length=1, description="With `sentinel://`: the user name that the sentinels ask for."
+    )
+    sentinel_password: SecretStr | None = Field(
+        None,
+        min_length=1,
+        description="With `sentinel://`: the sentinels' password. The master's one is in the address.",
+    )
+    sentinel_tls: bool = Field(
+        default=False, description="With `sentinel://`: TLS to the sentinels and to the master."
+    )
+    redis_ca_bundle: Path | None = Field(
+        None,
+        description="File of trusted certificates for Redis over TLS. Default: the system's.",
+    )
 
     account: str | None = Field(
         None, min_length=1, description="The gateway's APIID. A worker does not start without it."
@@ -256,6 +271,9 @@ class Settings(BaseSettings):
             known = ", ".join(s + "://" for s in _BROKER_SCHEMES)
             message = f"must be a Redis address ({known}), not {scheme or 'without a scheme'}"
             raise ValueError(message)
+        if ";" in value.get_secret_value() and scheme != "sentinel":
+            message = "must be one address: queue and ledger are in one Redis; for fail-over use sentinel://"
+            raise ValueError(message)
         return value
 
     @field_validator("gateway_url")
@@ -270,7 +288,7 @@ class Settings(BaseSettings):
             raise ValueError(message)
         return value
 
-    @field_validator("ca_bundle")
+    @field_validator("ca_bundle", "redis_ca_bundle")
     @classmethod
     def _bundle_is_there(cls, value: Path | None) -> Path | None:
         if value is not None and not value.is_file():

@@ -10,6 +10,7 @@ from celery.signals import celeryd_init, setup_logging, worker_shutdown, worker_
 from config import logs, names, settings
 from config.celeryconfig import celery_settings
 from config.names import Event
+from config.redis_access import broker_url
 from config.settings import Settings, SettingsError
 from worker import transport
 from worker.components import Components
@@ -62,13 +63,15 @@ class DeliveryStep(bootsteps.StartStopStep):
 def _asked(parent: Any) -> start.Asked:
     """Return what Celery's worker was asked for."""
     app: VoiceCodeApp = parent.app
+    ledger_url = app.settings.broker_url.get_secret_value()
+    broker_urls = {app.conf.broker_read_url, app.conf.broker_write_url} - {broker_url(app.settings)}
     return start.Asked(
         pool=parent.pool_cls.__module__,
         queues=frozenset(app.amqp.queues.consume_from),
         autoscale=bool(parent.autoscale),
         tasks=frozenset(app.tasks),
-        broker_urls=frozenset((app.conf.broker_read_url, app.conf.broker_write_url)),
-        ledger_url=celery_settings(app.settings)["broker_url"],
+        broker_urls=frozenset(broker_urls),
+        ledger_url=ledger_url,
     )
 
 

@@ -10,7 +10,7 @@ from celery import Celery
 from kombu.exceptions import OperationalError
 
 from config import names
-from config.celeryconfig import PUBLISH_OPTIONS
+from config.celeryconfig import PUBLISH_OPTIONS, celery_settings
 from config.settings import Settings
 from worker.ledger import Ledger
 from worker.ledger.record import Record
@@ -37,11 +37,14 @@ class Producer:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._celery = Celery(
-            "voicecode-send", broker=settings.broker_url.get_secret_value(), set_as_current=False
+        self._celery = Celery("voicecode-send", set_as_current=False)
+        options = celery_settings(settings)
+        limits = {**options["broker_transport_options"], **PUBLISH_OPTIONS}
+        self._celery.conf.update(task_publish_retry=False, broker_transport_options=limits)
+        # By name: Celery prefers CELERY_BROKER_URL to what an app is given.
+        self._connection = self._celery.connection_for_write(
+            options["broker_url"], ssl=options["broker_use_ssl"] or False
         )
-        options = {**PUBLISH_OPTIONS, "master_name": settings.sentinel_master}
-        self._celery.conf.update(task_publish_retry=False, broker_transport_options=options)
         self._ledger = Ledger(connect(settings), settings, RedisAvailability(0.0, time.monotonic))
 
     def send(
@@ -67,6 +70,7 @@ class Producer:
                 args=[mobile, code],
                 kwargs=more,
                 queue=names.QUEUE,
+                connection=self._connection,
                 task_id=task_id,
                 argsrepr=f"({redacted}, '[redacted]')",
                 kwargsrepr=repr({"key": checked.key}),

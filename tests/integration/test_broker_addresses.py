@@ -1,9 +1,7 @@
 """Whatever address Celery takes for Redis, a stock producer's code is delivered through it."""
 
 import os
-import shutil
 import signal
-import subprocess
 import tempfile
 import time
 from pathlib import Path
@@ -11,13 +9,14 @@ from typing import Any
 
 import pytest
 import redis
-import trustme
 from redis.sentinel import Sentinel
 
+from config import names
 from config.settings import load
 from tests.support.sandbox import Sandbox
 from tests.support.sentinels import Sentinels
 from worker.embedded.server import start_server
+from worker.producer import Producer
 from worker.simulator.process import RunningSimulator
 from worker.store.client import connect
 
@@ -81,49 +80,24 @@ def test_sentinels(sandbox_simulator: RunningSimulator, tmp_path: Path) -> None:
         deliver(sandbox)
 
 
-def speaks_tls(program: str) -> bool:
-    """Tell whether it was built with TLS: then it asks for a certificate."""
-    command = [program, "--tls-port", "1", "--port", "0"]
-    return (
-        b"tls-cert-file"
-        in subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=5, check=False
-        ).stdout
-    )
+def test_sentinels_that_ask_for_a_password(sandbox_simulator: RunningSimulator, tmp_path: Path) -> None:
+    """Queue and ledger get it alike, and so does `voicecode send`."""
+    password = "made-up-word"
+    with (
+        Sentinels(tmp_path, password=password) as sentinels,
+        Sandbox(sentinels.master, sandbox_simulator, tmp_path, url=sentinels.url) as sandbox,
+    ):
+        sandbox.gateway.script("13800138000", ["0"])
+        sandbox.worker(sentinel_password=password)
+        settings = load(_env_file=None, broker_url=sentinels.url, sentinel_password=password)
+        sent = Producer(settings).send("13800138000", "0042", key="k")
+        sandbox.wait_state(sent.key)
+        sandbox.wait_empty()
 
 
-def test_tls(sandbox_simulator: RunningSimulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    program = shutil.which("redis-server") or shutil.which("valkey-server")
-    if program is None or not speaks_tls(program):
-        pytest.skip("no redis-server with TLS on PATH: apt-get install redis-server")
-    authority = trustme.CA()
-    certificate = authority.issue_cert("127.0.0.1")
-    ca, own = tmp_path / "ca.pem", tmp_path / "server.pem"
-    authority.cert_pem.write_to_path(str(ca))
-    certificate.private_key_and_cert_chain_pem.write_to_path(str(own))
-    monkeypatch.setenv("REDIS_SERVER", program)
-    with start_server() as probe:
-        port = probe.port  # free a moment ago
-    extra = [
-        f"--tls-port {port}",
-        f"--tls-cert-file {own}",
-        f"--tls-key-file {own}",
-        f"--tls-ca-cert-file {ca}",
-        "--tls-auth-clients no",
-    ]
-    words = tuple(word for option in extra for word in option.split())
-    url = f"rediss://127.0.0.1:{port}/0?ssl_cert_reqs=required&ssl_ca_certs={ca}"
-    with (
-        start_server(extra=words) as server,
-        Sandbox(server, sandbox_simulator, tmp_path, url=url) as sandbox,
-    ):
-        deliver(sandbox)
-    stranger = tmp_path / "stranger.pem"
-    trustme.CA().cert_pem.write_to_path(str(stranger))
-    settings = load(_env_file=None, broker_url=url.replace(str(ca), str(stranger)))
-    with (
-        start_server(extra=words),
-        connect(settings) as client,
-        pytest.raises(redis.ConnectionError, match="CERTIFICATE_VERIFY"),
-    ):
-        client.ping()
+def test_voicecode_send_uses_our_address_and_not_celerys(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CELERY_BROKER_URL", "redis://127.0.0.1:1/0")
+    Producer(load(_env_file=None, broker_url=sandbox.url)).send("13800138000", "0042")
+    assert sandbox.standing() == {names.QUEUE: 1}

@@ -25,9 +25,13 @@ sentinel failover-timeout {name} 3000
 
 
 class Sentinels:
-    """Three processes that watch a master and make its replica the master when it is gone for a second."""
+    """Three processes that watch a master and make its replica the master when it is gone for a second.
 
-    def __init__(self, folder: Path) -> None:
+    `password`: what they ask their clients for.
+    """
+
+    def __init__(self, folder: Path, *, password: str | None = None) -> None:
+        self._password = password
         self.nodes: list[Server] = []
         self._watchers: list[tuple[subprocess.Popen[bytes], int]] = []
         self._folder = folder
@@ -86,7 +90,8 @@ class Sentinels:
         with start_server() as probe:
             port = probe.port  # free a moment ago
         config = folder / "sentinel.conf"
-        config.write_text(_CONFIG.format(port=port, folder=folder, name=MASTER, master=self.nodes[0].port))
+        words = _CONFIG.format(port=port, folder=folder, name=MASTER, master=self.nodes[0].port)
+        config.write_text(words + (f"requirepass {self._password}\n" if self._password else ""))
         with (folder / "log").open("wb") as log:
             command = [
                 sys.executable,
@@ -104,7 +109,11 @@ class Sentinels:
 
     def _ask(self, number: int) -> Any:
         return redis.Redis(
-            port=self._watchers[number][1], socket_timeout=1, socket_connect_timeout=1, decode_responses=True
+            port=self._watchers[number][1],
+            password=self._password,
+            socket_timeout=1,
+            socket_connect_timeout=1,
+            decode_responses=True,
         )
 
     def _state(self, number: int = 0) -> dict[str, Any]:

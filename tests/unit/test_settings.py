@@ -115,6 +115,12 @@ def test_a_broker_that_is_no_redis_is_refused(monkeypatch: pytest.MonkeyPatch, u
     )
 
 
+def test_several_addresses_without_sentinels_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The queue would move on to the second one while the ledger stays in the first."""
+    (problem,) = problems(monkeypatch, broker_url="redis://:hush@a/0;redis://:hush@b/0")
+    assert problem.startswith("VOICECODE_BROKER_URL: must be one address")
+
+
 @pytest.mark.parametrize(
     "url", ["rediss://:p@h:6379/1", "redis+socket:///run/r.sock", "sentinel://a:26379;sentinel://b:26379"]
 )

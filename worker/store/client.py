@@ -7,6 +7,7 @@ import redis
 from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
+from config import redis_access
 from config.settings import Settings
 from worker.store import sentinel
 
@@ -34,13 +35,14 @@ def connect(
         "health_check_interval": HEALTH_CHECK_SECONDS,
         "retry": Retry(ExponentialBackoff(cap=0.5, base=0.05), retries),
     }
-    url = settings.broker_url.get_secret_value()
+    url = redis_access.broker_url(settings)
     if url.startswith("sentinel://"):
-        return sentinel.connect(url, settings.sentinel_master, options)
+        tls, asked = redis_access.tls_options(settings), redis_access.sentinel_options(settings)
+        return sentinel.connect(url, settings.sentinel_master, {**options, **tls}, asked)
     url = _plain_url(url)
     if url.startswith("unix://"):
         del options["socket_keepalive"]  # an option of TCP, refused for other sockets
-    return redis.Redis.from_url(url, **options)
+    return redis.Redis.from_url(url, **options, **redis_access.tls_options(settings))
 
 
 def _plain_url(url: str) -> str:

@@ -6,7 +6,7 @@ from urllib.parse import unquote, urlsplit
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
-from redis.sentinel import Sentinel, SentinelManagedConnection
+from redis.sentinel import Sentinel, SentinelManagedConnection, SentinelManagedSSLConnection
 
 CONNECT_TIMEOUT_SECONDS: Final = 2.0
 SOCKET_TIMEOUT_SECONDS: Final = 1.0
@@ -29,10 +29,15 @@ class _FollowingConnection(SentinelManagedConnection):  # type: ignore[misc] # u
         super().send_packed_command(command, check_health=check_health)
 
 
-def connect(url: str, master: str, options: dict[str, Any]) -> redis.Redis:
+class _FollowingTLSConnection(_FollowingConnection, SentinelManagedSSLConnection):  # type: ignore[misc] # untyped in redis-py
+    """The same over TLS."""
+
+
+def connect(url: str, master: str, options: dict[str, Any], sentinel_options: dict[str, Any]) -> redis.Redis:
     """Return a client of the master.
 
-    `url`: `sentinel://host:port;sentinel://host:port/db`. `options`: redis-py's.
+    `url`: `sentinel://host:port;sentinel://host:port/db`. `options`, `sentinel_options`: redis-py's,
+    for the master and for the sentinels.
     """
     addresses = [urlsplit(part if "://" in part else f"sentinel://{part}") for part in url.split(";")]
     first = addresses[0]
@@ -50,7 +55,9 @@ def connect(url: str, master: str, options: dict[str, Any]) -> redis.Redis:
             "socket_connect_timeout": CONNECT_TIMEOUT_SECONDS,
             "socket_timeout": CONNECT_TIMEOUT_SECONDS,
             "retry": Retry(NoBackoff(), 0),
+            **sentinel_options,
         },
     )
-    client: redis.Redis = sentinel.master_for(master, connection_class=_FollowingConnection, **options)
+    connection_class = _FollowingTLSConnection if "ssl_cert_reqs" in options else _FollowingConnection
+    client: redis.Redis = sentinel.master_for(master, connection_class=connection_class, **options)
     return client
