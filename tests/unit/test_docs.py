@@ -17,8 +17,9 @@ from worker.retry import Reason
 
 ROOT = Path(__file__).parents[2]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md")), ROOT / "tests" / "README.md"]
-GENERATED = {"settings.md", "replies.md"}
 FOLDERS = "config|tasks|worker|tests|docs|benchmarks|requirements|[.]ci|[.]github"
+GENERATED = {"settings.md", "replies.md"}
+"""Their prose is filled in, so it may be a little wider than its source."""
 MAX_COLUMNS = 100
 SETTING = re.compile(r"VOICECODE_[A-Z_]*[A-Z]")
 FROM_THE_ENVIRONMENT = {"VOICECODE_SECRETS_DIR"}
