@@ -1,13 +1,15 @@
 """Every row of the table, shown by the simulator, met by a real worker: each ends as the table says."""
 
+import time
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
-from config.replies import ROWS, Alert, Kind, Row, Symptom
+from config.replies import ROWS, Alert, Kind, Row, Spends, Symptom
 from tests.support.service import TIMES, Service, new_key, new_number, running_service
 from worker.ledger.record import Record
+from worker.retry import TURNED_AWAY_AT_MOST
 from worker.simulator.scenarios import SCENARIOS, Scenario, magic_number
 
 ROW: Final = {row.name: row for row in ROWS}
@@ -39,6 +41,8 @@ def shown(service: Service) -> dict[str, str]:
 
 
 def attempts_expected(row: Row) -> int:
+    if row.spends is Spends.PLACE:
+        return TURNED_AWAY_AT_MOST
     if row.kind is Kind.TRANSIENT:
         return TIMES["max_attempts"] if row.times is None else 1 + row.times
     return 2 if row.kind is Kind.AMBIGUOUS else 1
@@ -138,9 +142,10 @@ def test_one_line_tells_all_of_an_attempt(service: Service) -> None:
     ],
     ids=lambda value: value.value if isinstance(value, Symptom) else "",
 )
-def test_a_gateway_that_cannot_be_reached_ends_as_its_row_says(
+def test_a_gateway_that_cannot_be_reached_costs_a_code_nothing_but_time(
     tmp_path: Path, service: Service, symptom: Symptom, gateway: str
 ) -> None:
+    """It is tried for as long as it lives, and its record says what stood in the way."""
     address = gateway.format(simulator=service.simulator.port)
     values: dict[str, Any] = {
         "gateway_url": address,
@@ -150,6 +155,9 @@ def test_a_gateway_that_cannot_be_reached_ends_as_its_row_says(
     }
     with running_service(tmp_path, **values) as elsewhere:
         key = new_key()
-        elsewhere.send(new_number(), "0042", key=key)
-        check(elsewhere.ended(key), ROW[symptom.value])
+        elsewhere.send(new_number(), "0042", key=key, expires_at=time.time() + 4)
+        record = elsewhere.ended(key)
+        assert (record.state, record.reason, record.ambiguous) == ("dead", "expired", 0)
+        assert {attempt.row for attempt in record.attempts} == {symptom.value}
+        assert len(record.attempts) > TIMES["max_attempts"]
         assert not elsewhere.lines("attempt.crashed")
