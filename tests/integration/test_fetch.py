@@ -158,6 +158,24 @@ def test_an_item_that_is_no_message_becomes_a_dead_letter_with_its_bytes(
     assert (found[b"state"], found[b"reason"], found[b"raw"]) == (b"dead", b"unreadable", item)
 
 
+def test_acks_need_no_transaction_which_a_full_redis_refuses(sandbox: Sandbox, fetch: Fetching) -> None:
+    """Redis 6.2 and 7 refuse every command between MULTI and EXEC at full memory; Valkey does not."""
+    sandbox.push(message("m"))
+    [(tag, _)] = fetch(1)
+    settings = load(_env_file=None, broker_url=sandbox.url)
+    sandbox.redis.config_resetstat()
+    sandbox.redis.config_set("maxmemory", 1)
+    try:
+        with connect(settings) as client:
+            unacked = Unacked(client, settings, RedisAvailability(0, lambda: 0.0), "worker-1")
+            unacked.ack([tag.decode()])
+    finally:
+        sandbox.redis.config_set("maxmemory", 0)
+    assert fetch.unacked() == {}
+    assert sandbox.redis.zcard(names.UNACKED_INDEX) == 0
+    assert "cmdstat_multi" not in sandbox.redis.info("commandstats")
+
+
 def test_a_full_redis_lets_no_message_out_of_the_queue(sandbox: Sandbox, fetch: Fetching) -> None:
     sandbox.push(message("m"))
     sandbox.redis.config_set("maxmemory", 1)

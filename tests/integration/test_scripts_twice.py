@@ -196,7 +196,7 @@ def stored(database: Database) -> dict[str, Any]:
     """Return all that stands in Redis, but for the note that a worker is alive."""
     entries = json.loads(database.redis.eval(DUMP, 0))
     return {
-        name: sorted(value) if name.endswith("}:fetched") else value
+        name: sorted(value) if name.endswith("}:fetched") or name.startswith(names.RECORD_PREFIX) else value
         for name, _ttl, value in entries
         if name != names.WORKERS
     }

@@ -39,7 +39,7 @@ class Sentinels:
     def start(self) -> Self:
         """Start all five and wait until they know each other."""
         self.nodes.append(start_server(data_dir=self._folder / "node1"))
-        follow = ("--replicaof", f"127.0.0.1 {self.nodes[0].port}", "--repl-diskless-sync-delay", "0")
+        follow = ("--replicaof", "127.0.0.1", str(self.nodes[0].port), "--repl-diskless-sync-delay", "0")
         self.nodes.append(start_server(data_dir=self._folder / "node2", extra=follow))
         for number in range(3):
             self._watch(number)

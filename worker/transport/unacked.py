@@ -82,10 +82,11 @@ class Unacked:
         """Forget messages. Raises RedisUnavailable; acking twice is harmless."""
         if not tags:
             return
-        with reaching(self._availability), self._client.pipeline(transaction=True) as pipe:
-            # Removals only: acks go on when Redis is full.
-            pipe.zrem(names.UNACKED_INDEX, *tags)
+        with reaching(self._availability), self._client.pipeline(transaction=False) as pipe:
+            # Removals only, and no MULTI, which a full Redis refuses: acks free memory. What a crash leaves in the index
+            # the sweep takes out.
             pipe.hdel(names.UNACKED, *tags)
+            pipe.zrem(names.UNACKED_INDEX, *tags)
             pipe.hdel(names.FETCHED, *tags)
             pipe.hdel(names.RETURNS, *tags)
             pipe.execute()
