@@ -85,6 +85,8 @@ class Event:
     CORE_FAILED: Final = "core.failed"
     HEARTBEAT_FAILED: Final = "heartbeat.failed"
     REDIS_FULL: Final = "redis.full"
+    REDIS_RISKY: Final = "redis.risky"
+    REDIS_UNFIT: Final = "redis.unfit"
     MESSAGES_RESTORED: Final = "messages.restored"
     TASK_CRASHED: Final = "task.crashed"
     WORKER_STARTED: Final = "worker.started"

@@ -15,6 +15,7 @@ from config.settings import Settings, SettingsError
 from worker import transport
 from worker.components import Components
 from worker.process import start
+from worker.store.server_check import ServerCheck
 
 log = structlog.get_logger("voicecode.worker")
 
@@ -41,6 +42,9 @@ class DeliveryStep(bootsteps.StartStopStep):
             app.components = Components(app.settings, worker=parent.hostname)
         except SettingsError as error:
             _refuse_to_start(error)
+        self._server_check = ServerCheck(app.components.client)
+        if sentence := self._server_check.look():
+            sys.exit(sentence)
         app.conf.broker_transport_options = {
             **app.conf.broker_transport_options,
             **app.components.transport_options(),
@@ -55,6 +59,8 @@ class DeliveryStep(bootsteps.StartStopStep):
             sys.stderr.write(start.NO_THREADS.format(count=parent.pool.limit, cause=error) + "\n")
             sys.exit(1)
         components.start()
+        if not self._server_check.done:
+            self._server_check.start()
         s = components.settings
         facts = {"concurrency": s.concurrency, "gateway": s.gateway_url}
         log.info(Event.WORKER_STARTED, worker=parent.hostname, queue=names.QUEUE, **facts)

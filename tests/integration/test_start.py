@@ -10,7 +10,8 @@ import pytest
 
 from config import names
 from tests.support.sandbox import Sandbox
-from tests.support.workers import ROOT, environment
+from tests.support.workers import ROOT, environment, wait_for
+from worker.embedded.server import Server, start_server
 
 OWN_APP = """
 from celery import Celery
@@ -105,3 +106,39 @@ def test_threads_that_cannot_be_started_are_a_reason_not_to_start(sandbox: Sandb
     said = start(sandbox, app="tests.support.threadless_app", VOICECODE_THREADLESS="start")
     assert "10 threads cannot be started (can't start new thread): lower VOICECODE_CONCURRENCY" in said
     assert sandbox.standing() == {names.QUEUE: 1}
+
+
+def test_a_cluster_is_refused(sandbox: Sandbox, tmp_path: Path) -> None:
+    with start_server(data_dir=tmp_path / "data", extra=("--cluster-enabled", "yes")) as server:
+        assert "names a Redis Cluster" in start(sandbox, VOICECODE_BROKER_URL=server.url)
+
+
+def test_a_cluster_that_answers_later_ends_the_worker(sandbox: Sandbox, tmp_path: Path) -> None:
+    with start_server(data_dir=tmp_path / "data", extra=("--cluster-enabled", "yes")) as server:
+        server.stop()
+        worker = sandbox.worker(ready=False, broker_url=server.url)
+        worker.wait_ready()
+        server.start()
+        wait_for(lambda: not worker.running, 30, "the worker to end")
+        assert len(worker.lines("redis.unfit")) == 1
+
+
+def risks(sandbox: Sandbox, server: Server) -> list[str]:
+    worker = sandbox.worker(broker_url=server.url)
+    found = worker.lines("redis.risky")
+    worker.stop()
+    return [str(line["cause"]).split(":")[0] for line in found]
+
+
+def test_what_may_lose_codes_is_warned_of_once(sandbox: Sandbox, tmp_path: Path) -> None:
+    with start_server(extra=("--maxmemory-policy", "volatile-lru")) as server:
+        assert risks(sandbox, server) == [
+            "maxmemory-policy is volatile-lru",
+            "neither appendonly nor save is set",
+        ]
+        with server.client() as client:
+            client.config_set("maxmemory-policy", "noeviction")
+            client.config_set("save", "3600 1")
+        assert risks(sandbox, server) == []
+    with start_server(data_dir=tmp_path / "data") as server:
+        assert risks(sandbox, server) == []
