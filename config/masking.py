@@ -73,7 +73,7 @@ def holds_mobile(text: str) -> bool:
 
 
 def holds_number(text: str, mobile: str) -> bool:
-    """Tell whether `text` holds the digits of this very number, whatever stands before or between them.
+    """Tell whether `text` holds the digits of this number, whatever stands around or between them.
 
     Where the number is known, this finds what a pattern cannot tell from an order number.
     """

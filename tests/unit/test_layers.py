@@ -22,7 +22,7 @@ FLOORS: Final[tuple[tuple[str, ...], ...]] = (
     ("upkeep",),
     ("components",),
     ("app",),
-    ("producer",),
+    ("diagnosis", "producer"),
     ("cli", "demo"),
 )
 """Rooms of `worker/`, from the ground up. A room knows those on lower floors; the values on the ground floor know each other."""

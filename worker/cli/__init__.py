@@ -9,6 +9,7 @@ reached.
 import click
 
 from worker.cli.balance import balance
+from worker.cli.check import check
 from worker.cli.common import ErrorBoundary
 from worker.cli.dead import dead
 from worker.cli.send import send
@@ -25,12 +26,15 @@ from worker.cli.worker import worker
 def voicecode() -> None:
     """Send a voice code, see what became of it, and work through the failure queue.
 
+    Called at night? `voicecode status` shows the fleet on one screen, `voicecode check` what is
+    wrong and its cure, `voicecode dead stats` what died and why.
+
     Exit codes: 0 done, 1 some failed, 2 usage or settings, 3 nothing matched, 4 Redis cannot be
     reached.
     """
 
 
-for command in (send, status, dead, balance, settings, worker):
+for command in (send, status, check, dead, balance, settings, worker):
     voicecode.add_command(command)
 
 

@@ -1,19 +1,27 @@
-"""`voicecode status`."""
+"""`voicecode status`: one code, or the whole fleet."""
 
 import click
 
-from worker.cli.common import NOTHING, end, json_option, open_queue
+from worker.cli.common import DONE, NOTHING, end, json_option, open_queue
 from worker.cli.terminal import say_json
 
 
-@click.command(short_help="Show what became of the code with this KEY.")
-@click.argument("key")
+@click.command(short_help="Show what the fleet does, or what became of one code.")
+@click.argument("key", required=False)
 @json_option
-def status(key: str, *, as_json: bool) -> None:
-    """Show what became of the code with this KEY: its state and every attempt.
+def status(key: str | None, *, as_json: bool) -> None:
+    """Show the whole fleet on one screen; with a KEY, show what became of that code.
 
-    The state is waiting, calling, accepted or dead.
+    The fleet: whether it sends; the queue, what workers hold, what is due and in call, and the
+    oldest of each; the failure queue by reason; the workers seen; Redis' memory, policy and
+    persistence.
+
+    A code: its state (waiting, calling, accepted or dead) and every attempt.
     """
+    if key is None:
+        _show_fleet(as_json=as_json)
+        end(DONE)
+        return
     record = open_queue().show(key)
     if record is None:
         end(NOTHING, "" if as_json else f"{key}: no worker has seen it, or its record is no longer kept")
@@ -23,3 +31,12 @@ def status(key: str, *, as_json: bool) -> None:
         from worker.cli.tables import show_record  # noqa: PLC0415 - `--help` does without it
 
         show_record(record)
+
+
+def _show_fleet(*, as_json: bool) -> None:
+    from worker.cli.fleet import show_overview  # noqa: PLC0415 - `--help` does without it
+    from worker.diagnosis import read_overview  # noqa: PLC0415 - the same
+
+    queue = open_queue()
+    overview = read_overview(queue.client, queue.settings)
+    say_json(overview.as_dict()) if as_json else show_overview(overview)
