@@ -9,6 +9,7 @@ import pytest
 
 from config import page
 from config.celeryconfig import PUBLISH_OPTIONS
+from config.names import Event
 from config.replies import ROWS, Replies
 from config.settings import Settings
 from worker.cli import voicecode
@@ -63,6 +64,23 @@ def test_every_runbook_that_a_log_line_or_a_reply_names_is_there() -> None:
     named = {*runbooks_in_code(), *(row.runbook for row in ROWS), *reasons_of_the_buried}
     assert named > {"redis-away", "account-frozen"}
     assert named - anchors(text("docs/operating.md")) == set()
+
+
+def alerting_events() -> Iterator[str]:
+    """Yield the name of every event that is logged with an alert."""
+    for path in (ROOT / "worker").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Call) and "alert" in {keyword.arg for keyword in node.keywords}:
+                for argument in node.args[:1]:
+                    if isinstance(argument, ast.Attribute):
+                        yield getattr(Event, argument.attr)
+
+
+def test_operating_explains_every_event_that_alerts() -> None:
+    """Somebody searches the page for the words of the line that woke them."""
+    events = set(alerting_events())
+    assert Event.REDIS_FULL in events
+    assert {event for event in events if f"`{event}`" not in text("docs/operating.md")} == set()
 
 
 @pytest.mark.parametrize("reason", Reason)
