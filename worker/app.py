@@ -101,7 +101,7 @@ def create_app() -> VoiceCodeApp:
 
 @celeryd_init.connect
 def _refuse_other_apps(instance: Any, **_: Any) -> None:
-    """Refuse a worker of an app that imports this one: it would use our transport, and nothing else of ours."""
+    """Refuse another app's worker that imports this one: it would use only our transport."""
     if instance.app is not app:
         sys.exit(start.OTHER_APP.format(app=instance.app.main or "Your app"))
 
@@ -114,7 +114,7 @@ def _configure_logs(**_: Any) -> None:
 
 @worker_shutting_down.connect
 def _let_outcomes_go(**_: Any) -> None:
-    """Bound the wait for Redis at the first signal: the pool waits for its threads, they for Redis."""
+    """Bound the wait for Redis: at shutdown the pool waits for its threads, and they for Redis."""
     if hasattr(app, "components"):
         app.components.outcome_writer.stop()
 

@@ -1,1 +1,1 @@
-"""The life of a worker process: supervisor and child, heartbeat and health, the CPU it keeps to."""
+"""The life of a worker process: start, supervisor and child, heartbeat and health, its CPU core."""

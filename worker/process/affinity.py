@@ -1,12 +1,13 @@
-"""CpuAffinity: a process under load keeps to one core that others leave alone; else it runs on all that it may.
+"""CpuAffinity: a process under load keeps to one core that others leave alone, if there is one.
 
-Python computes on one core at a time, but the kernel lets the threads wander, and handing over the interpreter's lock is
-dearer between cores. No setting names the core: two containers, each bound to core 0 of one host, would halve each other.
+Python computes on one core at a time, but the kernel lets the threads wander, and handing the
+interpreter's lock over to another core costs more. No setting names the core: two containers bound
+to core 0 of one host would halve each other.
 
-1. free, and half a core in use: keep to the home core, or to a less busy one
-2. about each second: where others use the core that much more than another one is used, move there
-3. others use the core, and no other is better: free for ten seconds, for the kernel shares a full machine out more fairly
-4. a second at rest: free again
+1. Free, and using half a core: keep to the home core, or to a less busy one.
+2. About each second: if others use the core, move to one that is much less busy.
+3. If there is none, run free for ten seconds: the kernel shares out a full machine more fairly.
+4. After a second at rest: free again.
 """
 
 import contextlib
@@ -33,33 +34,37 @@ QUIET: Final = 0.2
 """Cores in use: above BUSY a process keeps to a core, below QUIET it is at rest."""
 QUIET_SECONDS: Final = 1.0
 MARGIN: Final = 0.3
-"""The share of a core that others may use while we keep to it; and by how much less another one must be used to be better."""
+"""Others may use this share of our core. A better core is used less by at least as much."""
 _LOOK_SECONDS: Final = 0.2
 _LOOK_JITTER: Final = 0.2
 _CHOICE_SECONDS: Final = 1.0
 _CHOICE_JITTER: Final = 0.5
 FULL_SECONDS: Final = 10.0
-"""How long a process stays free that found no core for itself."""
+"""How long a process stays free after finding no core for itself."""
 
 Draw = Callable[[Sequence[int]], int]
 
 
 def wants_core(*, kept: bool, own: float, quiet_seconds: float) -> bool:
-    """Return whether to keep to a core. `own`: cores in use; `quiet_seconds`: how long that has been below QUIET."""
+    """Return whether to keep to a core.
+
+    `own`: cores in use by this process. `quiet_seconds`: how long that has been below QUIET.
+    """
     return quiet_seconds < QUIET_SECONDS if kept else own >= BUSY
 
 
 def choose(
     core: int | None, *, home: int, own: float, busy: Mapping[int, float], draw: Draw = random.choice
 ) -> int | None:
-    """Return the core to keep to from now on, None for all. `core`: the one so far; `busy`: the use of each core, 0 to 1.
+    """Return the core to keep to from now on, None for all of them.
 
-    The use of a free process' home may be its own, so it is taken off there too; the next choice corrects a wrong guess.
-    The core is chosen at random among the better ones, so that processes do not all pick the same one.
+    `core`: the one so far. `own`: cores in use by this process. `busy`: each core's use, 0 to 1.
+
+    A free process may itself be what uses its home, so its own use is subtracted there, too.
+    The next choice corrects a wrong guess.
+    The core is chosen at random among the better ones: processes must not all pick the same one.
     """
-    if (
-        sum(busy.values()) < own / 2
-    ):  # figures that do not even show this process are not those of this machine
+    if sum(busy.values()) < own / 2:  # not even this process shows: figures of another machine
         return core
     here = home if core is None else core
     others = busy[here] - own
@@ -104,7 +109,7 @@ def step(state: State, now: Reading, *, pause_seconds: float, draw: Draw = rando
 
 
 class CpuAffinity(threading.Thread):
-    """Runs until `stop`. However it ends, it frees the process, and the worker goes on without it."""
+    """Runs until `stop`. However it ends, it frees the process; the worker goes on without it."""
 
     def __init__(self) -> None:
         super().__init__(name="voicecode-core", daemon=True)
@@ -149,7 +154,10 @@ class CpuAffinity(threading.Thread):
 
 
 def _home(allowed: Sequence[int]) -> int:
-    """Return the core to begin with: it differs between siblings, and between containers, whose processes all have pid 1."""
+    """Return the core to begin with.
+
+    It differs between siblings, and between containers, whose processes all have pid 1.
+    """
     return allowed[(zlib.crc32(socket.gethostname().encode()) + os.getpid()) % len(allowed)]
 
 

@@ -1,7 +1,7 @@
-"""One worker process of several: `python -m worker.process.child -n NAME`, with the supervisor's pipe as its stdin.
+"""One worker process of several: `python -m worker.process.child -n NAME`, a pipe as stdin.
 
-The pipe closes when the supervisor is gone, killed with -9 included: then this process asks itself for a warm shutdown, and
-no worker goes on that nobody watches.
+The pipe is the supervisor's and closes when the supervisor is gone, even by SIGKILL.
+This process then shuts down warmly: no worker runs without a supervisor.
 """
 
 import os
@@ -14,7 +14,7 @@ GRACEFULLY: Final = signal.SIGTERM
 
 
 def end_with_supervisor() -> None:
-    """Wait for the pipe's end."""
+    """Wait until the pipe closes, then ask this process to end."""
     while os.read(sys.stdin.fileno(), 1):
         pass
     os.kill(os.getpid(), GRACEFULLY)
@@ -22,7 +22,7 @@ def end_with_supervisor() -> None:
 
 def main() -> int:
     """Run Celery's worker in this process, and return its exit status."""
-    from celery.bin.celery import celery  # noqa: PLC0415 - the pipe is watched from the first moment on
+    from celery.bin.celery import celery  # noqa: PLC0415 - the pipe is watched first
 
     threading.Thread(target=end_with_supervisor, name="voicecode-supervisor", daemon=True).start()
     return int(

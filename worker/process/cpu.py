@@ -13,7 +13,10 @@ _TASKS: Final = "/proc/self/task"
 
 
 def busy_seconds(stat: str | None = None) -> dict[int, float]:
-    """Return how long each core has been busy, neither idle nor stolen by another machine. `stat`: the text of /proc/stat."""
+    """Return how many seconds each core has been busy: neither idle nor stolen by another machine.
+
+    `stat`: the text of /proc/stat.
+    """
     found = {}
     for line in (_STAT.read_text() if stat is None else stat).splitlines():
         name, *ticks = line.split()
@@ -33,12 +36,12 @@ class Reading:
 
     @classmethod
     def take(cls, cores: Iterable[int] = ()) -> Self:
-        """Read the clocks, and /proc/stat for these cores, if any: that file is expensive on a large host."""
+        """Read the clocks, and /proc/stat if cores are named: it is expensive on a large host."""
         busy = busy_seconds() if cores else {}
         return cls(clock=time.monotonic(), own=time.process_time(), busy={core: busy[core] for core in cores})
 
     def since(self, before: Self) -> tuple[float, float, dict[int, float]]:
-        """Return the seconds between two readings, and over them: cores in use by this process, and each core's share, 0 to 1."""
+        """Return the seconds between two readings, this process' use of CPU, and each core's."""
         seconds = max(self.clock - before.clock, 1e-3)
         busy = {
             core: (total - before.busy[core]) / seconds
@@ -49,9 +52,9 @@ class Reading:
 
 
 def allowed_cores() -> list[int]:
-    """Return the cores that this process may choose from: none where the system offers no choice, or no figures for them.
+    """Return the cores that this process may choose from, if the system lets it and has figures.
 
-    Some containers number the cores in /proc/stat afresh, so its figures say nothing about the allowed ones.
+    Some containers number the cores in /proc/stat afresh, so its figures are not those of the allowed ones.
     """
     if not hasattr(os, "sched_setaffinity"):
         return []
@@ -67,7 +70,7 @@ def own_tasks() -> set[int]:
 def place(cores: Iterable[int], tasks: Callable[[], set[int]] = own_tasks) -> None:
     """Restrict all threads to these cores. Raises OSError where that is not allowed."""
     done: set[int] = set()
-    while new := tasks() - done:  # again: a thread that was not yet restricted may have started another one
+    while new := tasks() - done:  # again: an unrestricted thread may have started one
         for task in new:
             with contextlib.suppress(ProcessLookupError):
                 os.sched_setaffinity(task, cores)

@@ -1,6 +1,6 @@
-"""Is the worker consuming? `python -S -m worker.process.health` looks at the age of the file that its consuming loop touches.
+"""Is the worker consuming? `python -S -m worker.process.health` reads the heartbeat file's age.
 
-Standard library only, and no setting is parsed beyond the two it needs: a container runs this every few seconds.
+It uses the standard library only and reads two settings: containers run it every few seconds.
 """
 
 import os

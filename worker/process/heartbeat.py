@@ -1,4 +1,4 @@
-"""Heartbeat: the heartbeat file, touched by the consuming loop and by nothing else. `worker/process/health.py` looks at its age."""
+"""Heartbeat: a file that only the consuming loop touches. `health.py` reads its age."""
 
 import time
 from pathlib import Path
@@ -14,7 +14,7 @@ _EVERY_SECONDS: Final = 1.0
 
 
 class Heartbeat:
-    """Call it whenever consumption has moved; it touches the file at most once a second."""
+    """Call it on each sign of consumption. It touches the file at most once a second."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
@@ -22,7 +22,7 @@ class Heartbeat:
         self._failing = False
 
     def __call__(self) -> None:
-        """Touch the file; a disk that refuses is told once, and does not stop the worker."""
+        """Touch the file. A disk that refuses is logged once and does not stop the worker."""
         now = time.monotonic()
         if now - self._last < _EVERY_SECONDS:
             return
@@ -33,7 +33,7 @@ class Heartbeat:
         except OSError as error:
             if not self._failing:
                 self._failing = True
-                log.error(  # noqa: TRY400 - the cause says all
+                log.error(  # noqa: TRY400 - the cause says it all
                     Event.HEARTBEAT_FAILED,
                     file=str(self._file),
                     cause=str(error),

@@ -13,12 +13,12 @@ OTHER_APP: Final = (
     "{app} imports tasks.voice, and its worker would not be one for voice codes:"
     " start that by `celery -A worker worker`, and send codes by their task's name without importing anything."
 )
-NO_THREADS: Final = "{count} threads cannot be started ({cause}): lower VOICECODE_CONCURRENCY, or raise the limit of processes."
+NO_THREADS: Final = "{count} threads cannot be started ({cause}): lower VOICECODE_CONCURRENCY or raise the limit of processes."
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """What Celery was asked for, by its command line, its environment variables or its configuration."""
+    """What Celery was asked for by command line, environment or configuration."""
 
     pool: str
     """Name of the pool's module."""
@@ -37,27 +37,36 @@ def refusal(asked: Asked) -> str | None:
 
 
 def masked(url: str) -> str:
-    """Return a broker's address, or several with `;` between them, without user, password and parameters."""
+    """Return an address, or several joined by `;`, without user, password and parameters."""
     return _SECRETS.sub("", url)
 
 
 def _pool(asked: Asked) -> str | None:
     if asked.pool == "celery.concurrency.thread":
         return None
-    return "Only the threads pool places calls: leave out -P and --pool (the threads of a worker share its components)."
+    return (
+        "Only the threads pool places calls: leave out -P and --pool"
+        " (the threads of a worker share its components)."
+    )
 
 
 def _queues(asked: Asked) -> str | None:
     if asked.queues == {names.QUEUE}:
         return None
     wanted = ", ".join(sorted(asked.queues)) or "none"
-    return f"This worker is for voice codes only and reads the queue {names.QUEUE}, not {wanted}: leave out -Q and -X."
+    return (
+        f"This worker is for voice codes only and reads the queue {names.QUEUE}, not {wanted}:"
+        " leave out -Q and -X."
+    )
 
 
 def _autoscale(asked: Asked) -> str | None:
     if not asked.autoscale:
         return None
-    return "The number of threads does not change while a worker runs: leave out --autoscale and set VOICECODE_CONCURRENCY."
+    return (
+        "The number of threads does not change while a worker runs:"
+        " leave out --autoscale and set VOICECODE_CONCURRENCY."
+    )
 
 
 def _tasks(asked: Asked) -> str | None:
@@ -68,7 +77,10 @@ def _tasks(asked: Asked) -> str | None:
     )
     if not others:
         return None
-    return f"This worker is for voice codes only and would run {', '.join(others)} wrongly: start another Celery app for other tasks."
+    return (
+        f"This worker is for voice codes only and would run {', '.join(others)} wrongly:"
+        " start another Celery app for other tasks."
+    )
 
 
 def _brokers(asked: Asked) -> str | None:

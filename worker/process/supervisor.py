@@ -1,9 +1,9 @@
-"""Supervisor: several worker processes as one. One Python process uses one core, however many threads it has.
+"""Supervisor: several worker processes as one, since a Python process uses one core at most.
 
-1. each process is started with a name and a heartbeat file of its own
-2. one that died is started again, after a pause that grows while it goes on dying
-3. the heartbeat file that the health check looks at gets the oldest of their heartbeats: one that hangs fails the check
-4. SIGTERM and SIGINT are handed on as SIGTERM; when all have ended, so does this
+1. Each process gets a name and a heartbeat file of its own.
+2. One that died is started again after a pause, which grows while it keeps dying.
+3. The health check's file gets the oldest of their heartbeats: one hanging process fails the check.
+4. SIGTERM and SIGINT are passed on as SIGTERM. The supervisor ends when all have ended.
 """
 
 import contextlib
@@ -28,12 +28,12 @@ COMMAND: Final = (sys.executable, "-m", "worker.process.child")
 FIRST_PAUSE_SECONDS: Final = 1.0
 LONGEST_PAUSE_SECONDS: Final = 30.0
 STEADY_SECONDS: Final = 60.0
-"""One that lived for so long is started again after the first pause."""
+"""After living for this long, a process is started again after the first pause."""
 _LOOK_SECONDS: Final = 0.2
 
 
 def cores() -> int:
-    """Return how many cores this process may use. A container's share of CPU time is not looked at."""
+    """Return how many cores this process may use. It ignores a container's limit of CPU time."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -48,7 +48,10 @@ class _Child:
 
 
 class Supervisor:
-    """Runs `processes` workers. `command`: what starts one; it is given `-n NAME`. `pause_seconds`: before the first restart."""
+    """Runs `processes` workers.
+
+    `command`: starts one, given `-n NAME`. `pause_seconds`: before the first restart.
+    """
 
     def __init__(
         self,
@@ -77,7 +80,7 @@ class Supervisor:
         ]
 
     def run(self) -> int:
-        """Run until a signal. Return 0 when every process ended well; 1 when one did not, or when they died before they consumed."""
+        """Run until a signal. Return 1 if a process failed, or died before any consumed, else 0."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._hand_on)
         for child in self._children:
@@ -104,13 +107,14 @@ class Supervisor:
 
     def _start(self, child: _Child) -> None:
         environment = {**self._environment, "VOICECODE_HEARTBEAT_FILE": str(child.heartbeat)}
-        # A session of its own: Ctrl-C in a terminal reaches the supervisor only, which asks once for a warm end.
+        # A session of its own: Ctrl-C in a terminal reaches the supervisor only, which asks once
+        # for a warm shutdown.
         child.process = subprocess.Popen(  # noqa: S603 - our own program
             [*self._command, "-n", child.name], stdin=subprocess.PIPE, env=environment, start_new_session=True
         )
         log.info(Event.WORKER_SPAWNED, worker=child.name, pid=child.process.pid)
         child.started_at = time.monotonic()
-        if self._stopping:  # the signal came while it was being started
+        if self._stopping:  # the signal came during the start
             self._end_all()
 
     def _look(self, child: _Child) -> None:
@@ -126,7 +130,8 @@ class Supervisor:
             child.process.stdin.close()
         child.process = None
         if self._stopping:
-            # Before Celery has put its handlers up, the signal itself ends a process: it had fetched nothing.
+            # Until Celery has set its handlers the signal itself ends a process, which then had
+            # fetched nothing.
             self._failed |= status not in {0, -signal.SIGTERM}
             return
         self._died(child, status, now)
@@ -157,13 +162,13 @@ class Supervisor:
         child.pause_seconds = min(child.pause_seconds * 2, LONGEST_PAUSE_SECONDS)
 
     def _beat(self) -> None:
-        """Give the file that the health check looks at the oldest heartbeat, once every process has one."""
+        """Give the health check's file the oldest heartbeat, once every process has one."""
         try:
             beats = [child.heartbeat.stat().st_mtime for child in self._children]
         except OSError:
             return
         self._consumed = True
-        # A disk that refuses is told by the workers, whose own files are beside it.
+        # The workers log a disk that refuses: their files are beside this one.
         with contextlib.suppress(OSError):
             self._heartbeat.touch()
             os.utime(self._heartbeat, (min(beats), min(beats)))

@@ -1,11 +1,12 @@
-"""Transport: kombu's for Redis, with a fetch that cannot lose a message and acks that go in batches.
+"""Channel: kombu's for Redis, with a fetch that cannot lose a message and with acks in batches.
 
-kombu pops a message and writes `unacked` afterwards: a worker killed in between loses it. Here
+kombu pops a message and writes `unacked` afterwards. A worker killed in between loses the message.
 
-1. one script moves up to the free credit from the list into `unacked`;
-2. when the list is empty, `BLMOVE queue queue RIGHT RIGHT` waits for it without popping anything;
-3. an ack is handed to `Acks`; the sweep of `unacked` is upkeep's (`worker/transport/sweep.lua`).
-The wire format, the keys and the connections stay kombu's, so that its own transport can take over at any time.
+1. One script moves messages from the list into `unacked`, as many as there is credit for.
+2. When the list is empty, `BLMOVE queue queue RIGHT RIGHT` waits for it and pops nothing.
+3. Acks are handed to `Acks`. Upkeep sweeps `unacked` (`worker/transport/sweep.lua`).
+
+The message format and the connections stay kombu's.
 """
 
 import itertools
@@ -36,15 +37,15 @@ _bind: Final = scripts.Parameters.of(_FETCH).bind
 
 
 class FetchingChannel(redis.Channel):
-    """Sends a fetch or a wait where kombu sends BRPOP, on the same connection and in the same event loop."""
+    """Sends a fetch or a wait instead of kombu's BRPOP, on the same connection and event loop."""
 
     QoS = QoS
     acks: TakesAcks
     credit: Credit
     heartbeat: Callable[[], None]
-    """Called whenever the server has answered: consumption goes on."""
+    """Called for each answer of the server: the worker consumes."""
     on_unreadable: Callable[[str, bytes, str], None]
-    """Called with tag, bytes and cause where Celery cannot take a message."""
+    """Called with tag, bytes and cause of a message that Celery cannot take."""
     instance: str
     from_transport_options = (
         *redis.Channel.from_transport_options,
@@ -57,7 +58,7 @@ class FetchingChannel(redis.Channel):
 
     _numbers: ClassVar = itertools.count(1)
     _unconfirmed: ClassVar[str | None] = None
-    """Token of a fetch whose answer did not arrive; outlives the channel."""
+    """Token of a fetch whose answer did not arrive. It outlives the channel."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -117,18 +118,20 @@ class FetchingChannel(redis.Channel):
         try:
             return self.client.parse_response(connection, command, **options)
         except NoScriptError:
-            # Another server, or SCRIPT FLUSH: nothing was executed.
+            # Another server, or SCRIPT FLUSH. Nothing was executed.
             self._sha = self._create_client().script_load(self._source)
             raise Empty from None
         except ResponseError as error:
-            # redis-py cuts the word off where it stands first; Redis 6.2 has it in the middle of a script's error.
+            # redis-py recognises OOM at the start only; Redis 6.2 has it in the middle of a
+            # script's error.
             if not isinstance(error, OutOfMemoryError) and "OOM" not in str(error):
-                # A master that was demoted, for one: let Celery connect afresh, through Sentinel where there is one.
+                # The master may have been demoted: Celery has to connect again, through Sentinel if
+                # there is one.
                 connection.disconnect()
                 raise RedisConnectionError(str(error)) from error
             FetchingChannel._unconfirmed = None
             self._resume_at = time.monotonic() + _FULL_PAUSE_SECONDS
-            log.error(  # noqa: TRY400 - the cause says all
+            log.error(  # noqa: TRY400 - the cause says it all
                 Event.REDIS_FULL, cause=str(error), alert="page", runbook="redis-full"
             )
             raise Empty from None
@@ -137,7 +140,7 @@ class FetchingChannel(redis.Channel):
             raise
 
     def _hand_over(self, tag: str, message: bytes) -> None:
-        """Give a message to Celery; one that it cannot take is not its end."""
+        """Give a message to Celery. One that Celery cannot take does not end the worker."""
         try:
             payload = json.loads(message)
             payload["properties"]["delivery_tag"] = tag
@@ -153,7 +156,7 @@ class FetchingChannel(redis.Channel):
             self.qos.leave(tag)
 
     def close(self) -> None:
-        """Drop a wait; read the answer to a fetch, and give back what it brought."""
+        """Drop a wait, or read the answer to a fetch and give its messages back."""
         if self._in_poll and not self._asked:
             self._in_poll.disconnect()
             self._in_poll = None
@@ -190,9 +193,9 @@ class SentinelTransport(redis.SentinelTransport):
 
 
 def install() -> None:
-    """Have this process use these transports wherever it says redis://, rediss:// or sentinel://.
+    """Make kombu use these transports in this process for redis://, rediss:// and sentinel://.
 
-    By kombu's own table of names: it is asked again for each address of a list, where an argument would be lost.
+    kombu looks its table of names up again for each address of a list; an argument would be lost.
     """
     TRANSPORT_ALIASES.update(
         {

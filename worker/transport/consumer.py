@@ -1,4 +1,4 @@
-"""Consumer: Celery's without the steps that talk to other workers. Every message that it cannot take becomes a dead letter."""
+"""Consumer: Celery's own, without the steps that talk to other workers."""
 
 import functools
 from collections.abc import Callable
@@ -43,7 +43,7 @@ class Consumer(CeleryConsumer):
         return super().ensure_connected(conn)
 
     def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Any], None]:
-        """Guard Celery's handler: what it raises does not end the worker. Only a message that cannot be decoded is buried."""
+        """Guard Celery's handler: errors do not end the worker, and only undecodable messages die."""
         handle = super().create_task_handler(*args, **kwargs)
 
         def on_task_received(message: Any) -> None:
@@ -66,12 +66,12 @@ class Consumer(CeleryConsumer):
         self._bury(message, Reason.UNREADABLE, "it names no task")
 
     def on_unknown_task(self, body: Any, message: Any, exc: Exception) -> None:
-        """Bury a message for a task that this version does not have: a deploy may be under way."""
+        """Bury a message for a task that this version does not have, as during a deploy."""
         del body, exc
         self._bury(message, Reason.UNKNOWN_TASK, "a newer producer, or another application's message")
 
     def on_invalid_task(self, body: Any, message: Any, exc: Exception) -> None:
-        """Bury a message whose parts are wrong, or whose serializer we do not accept."""
+        """Bury a message whose parts are wrong, or whose serializer is not accepted."""
         del body
         self._bury(message, Reason.UNREADABLE, cause_of(exc))
 

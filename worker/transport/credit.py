@@ -1,12 +1,12 @@
-"""Credit: which messages are in hand, and which of them a thread has begun with."""
+"""Credit: which messages this worker holds, and which of them a thread has begun."""
 
 from collections.abc import Callable
 
 
 class Credit:
-    """Shared by the event loop and the pool's threads; each step is one operation on a set, which the interpreter does whole.
+    """Shared by the event loop and the pool's threads. Each step is one atomic operation on a set.
 
-    It outlives connections: what an earlier one brought and a thread still works on takes a slot.
+    It outlives connections: a message from an earlier one takes a slot while a thread works on it.
     """
 
     def __init__(self) -> None:
@@ -14,11 +14,11 @@ class Credit:
         self._begun: set[str] = set()
         self._starved = False
         self.wake: Callable[[], None] = lambda: None
-        """Called by a thread that frees a slot while the loop has none."""
+        """Called by a thread that frees a slot while the event loop waits for one."""
 
     def free(self, limit: int) -> int:
-        """Return how many of `limit` slots are free; where none is, the loop is woken when one comes free."""
-        # Said before counting: a slot that comes free in between wakes the loop for nothing, and is not overlooked.
+        """Return how many of `limit` slots are free. If none is, the next one wakes the loop."""
+        # Set before counting: a slot freed in between wakes the loop in vain, but is not missed.
         self._starved = True
         free = limit - len(self._taken)
         if free > 0:
@@ -30,18 +30,18 @@ class Credit:
         self._taken.add(tag)
 
     def begin(self, tag: str) -> None:
-        """Note that a thread has begun with it: from now on it is not given back."""
+        """Note that a thread has begun the message: from now on it is not given back."""
         self._begun.add(tag)
 
     def release(self, tag: str) -> None:
-        """Forget a message that is done with, or left alone."""
+        """Forget a message that is finished or left in `unacked`."""
         self._taken.discard(tag)
         self._begun.discard(tag)
         if self._starved:
             self.wake()
 
     def release_waiting(self) -> list[str]:
-        """Release what no thread has begun with, and return the tags."""
+        """Release the messages that no thread has begun, and return their tags."""
         tags = [tag for tag in list(self._taken) if tag not in self._begun]
         self._taken.difference_update(tags)
         return tags

@@ -1,18 +1,20 @@
 -- @include transport/messages
--- fetch: move messages from the queue into `unacked`, as many as there is room for. At each moment a message is in one of the two.
+-- fetch: move messages from the queue into `unacked`, as many as there is room for.
+-- At each moment a message is in one of the two.
 -- KEYS  1 queue  2 unacked  3 unacked index  4 fetched  5 due  6 expiry  7 dead  8 list of hints
--- Returns {tag, message, tag, message, ...}, the oldest first, new codes before hints. Executed twice with one token it answers
--- with the same messages. It reads first, trims last, and raises nothing after its first write: Lua does not roll back.
+-- Returns {tag, message, tag, message, ...}, the oldest first, new codes before hints.
+-- Executed twice with one token it returns the same messages.
+-- It reads first, trims last, and raises nothing after its first write: Lua does not roll back.
 local clock_offset = ARGV[1]
 local version = ARGV[2]
 local prefix = ARGV[3] -- of records
 local room = tonumber(ARGV[4]) -- how many messages at the most
 local token = ARGV[5] -- of this fetch: `<worker instance>/<number>`
-local repeated = ARGV[6] -- '1' where the token may have been executed before and the answer was lost
+local repeated = ARGV[6] -- '1' if this token may have run before and the answer was lost
 local raw_cap = tonumber(ARGV[7]) -- bytes to keep of an item that cannot be read
 
-local queue, unacked, index, fetched, due, expiry, dead = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
-local hints = KEYS[8]
+local queue, unacked, index, fetched = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local due, expiry, dead, hints = KEYS[5], KEYS[6], KEYS[7], KEYS[8]
 local now = clock(clock_offset)
 local out = {}
 
@@ -33,7 +35,7 @@ local function take(item, i)
   local properties = readable and type(message) == 'table' and message.properties
   local tag = type(properties) == 'table' and properties.delivery_tag
   if type(tag) == 'string' and tag ~= '' then
-    -- A foreign client may use any bytes as a tag, and one tag twice: two messages must not become one.
+    -- A foreign client may use any bytes as a tag, and one tag twice. Both messages must survive.
     if #tag > 256 or string.find(tag, '[^%w%p ]') then tag = 'raw:' .. redis.sha1hex(item) end
     if redis.call('HEXISTS', unacked, tag) == 1 then tag = tag .. ':' .. token .. ':' .. i end
     redis.call('HSET', unacked, tag, '[' .. item .. ',"' .. queue .. '","' .. queue .. '"]')
@@ -42,12 +44,13 @@ local function take(item, i)
     out[#out + 1] = tag
     out[#out + 1] = item
   else
-    bury_raw(prefix, item, due, expiry, dead, now, 'unreadable', 'the item is not a Celery message', version, raw_cap)
+    local detail = 'the item is not a Celery message'
+    bury_raw(prefix, item, due, expiry, dead, now, 'unreadable', detail, version, raw_cap)
   end
 end
 
--- New codes go first: there may be a thousand hints, and the gateway may be slow. One fetch in eight takes the hints first, so
--- that a code whose worker died is looked at while new ones keep coming.
+-- New codes go first: there may be a thousand hints, and the gateway may be slow.
+-- One fetch in eight takes hints first, for codes whose worker died while new ones keep coming.
 local lists = { queue, hints }
 if tonumber(redis.call('TIME')[2]) % 8 == 0 then lists = { hints, queue } end
 local left = room

@@ -1,5 +1,5 @@
 -- @include transport/messages
--- give back: put messages that were fetched and not begun back to the front of the queue, in their order.
+-- give back: put messages that were fetched and not begun back to the front of the queue, in order.
 -- KEYS  1 queue  2 unacked  3 unacked index  4 fetched
 -- Returns how many were put back.
 local clock_offset = ARGV[1] -- as in every script; nothing here depends on the time

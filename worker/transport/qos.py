@@ -1,4 +1,4 @@
-"""QoS: how many messages may be in hand, and what becomes of each; kombu's name for it."""
+"""QoS, as kombu calls it: how many messages a worker may hold, and what becomes of each."""
 
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -22,7 +22,7 @@ class TakesAcks(Protocol):
 
 
 class QoS(redis.QoS):
-    """Counts credit by the slots, and leaves `unacked` to the scripts. Its methods may be called from any thread."""
+    """Counts credit and leaves `unacked` to the scripts. Any thread may call its methods."""
 
     def credit(self) -> int:
         """Return how many more messages may be fetched."""
@@ -30,34 +30,34 @@ class QoS(redis.QoS):
         return credit.free(int(self.prefetch_count))
 
     def can_consume(self) -> bool:
-        """Tell whether there is credit."""
+        """Return whether there is credit."""
         return self.credit() > 0
 
     def append(self, message: Any, delivery_tag: str) -> None:
-        """Take a slot; the fetch has written the message to `unacked`."""
+        """Take a slot. The fetch has already written the message to `unacked`."""
         del message
         self.channel.credit.take(delivery_tag)
 
     def begin(self, delivery_tag: str) -> None:
-        """Note that a thread has begun with the message."""
+        """Note that a thread has begun the message."""
         self.channel.credit.begin(delivery_tag)
 
     def leave(self, delivery_tag: str) -> None:
-        """Give the slot back and leave the message in `unacked`: it comes back by the visibility time-out."""
+        """Free the slot. The message stays in `unacked` until the visibility time-out."""
         self.channel.credit.release(delivery_tag)
 
     def give_back(self, delivery_tag: str) -> None:
-        """Give the slot back, and the message to the queue as soon as Redis answers."""
+        """Free the slot, and put the message back on the queue as soon as Redis answers."""
         self.channel.acks.give_back_soon(delivery_tag)
         self.channel.credit.release(delivery_tag)
 
     def ack(self, delivery_tag: str) -> None:
-        """Hand the ack over and give the slot back."""
+        """Hand the ack over and free the slot."""
         self.channel.acks.add(delivery_tag)
         self.channel.credit.release(delivery_tag)
 
     def reject(self, delivery_tag: str, requeue: bool = False) -> None:  # noqa: FBT001, FBT002 - kombu's signature
-        """Put the message back, or ack it: what is worth keeping of it was recorded before."""
+        """Put the message back, or ack it: what matters of it has been recorded."""
         if requeue:
             self.channel.acks.give_back([delivery_tag])
             self.channel.credit.release(delivery_tag)
@@ -65,15 +65,15 @@ class QoS(redis.QoS):
             self.ack(delivery_tag)
 
     def restore_visible(self, *_: Any, **__: Any) -> None:
-        """Do nothing: upkeep sweeps, by the server's clock."""
+        """Do nothing: upkeep sweeps by the server's clock."""
 
     def restore_unacked(self, *_: Any, **__: Any) -> list[Any]:
-        """Give back at once what was fetched and not begun; kombu calls this when the channel closes."""
+        """Give back messages that were fetched and not begun, when the channel closes."""
         self.channel.acks.give_back(self.channel.credit.release_waiting())
         return []
 
     def restore_unacked_once(self, stderr: Any = None) -> None:
-        """Do the same: kombu's own counts what this class does not keep."""
+        """Do the same. kombu's own method counts messages that this class does not keep."""
         del stderr
         self._on_collect.cancel()
         self.restore_unacked()

@@ -1,8 +1,9 @@
-"""Strategy: the way of a message from Celery's event loop to a thread of the pool and to its ack.
+"""Strategy: how a message gets from Celery's event loop to a thread of the pool, and to its ack.
 
-Celery's own goes by way of a request object, a tracer, a state machine for results and a promise for the ack: with it the event
-loop held the GIL for 55 of 100 samples, with this one for 15. Here a message is unpacked, handed to the pool, delivered, and acked or left alone. No failure reaches
-Celery, which would ack it or delete it.
+Celery's own strategy uses a request object, a tracer, a state machine for results and a promise for
+the ack. With it the event loop held the GIL in 55 of 100 samples, with this one in 15.
+Here a message is unpacked, handed to the pool, delivered, and acked or left in `unacked`.
+No failure reaches Celery, which would ack the message or delete it.
 """
 
 import enum
@@ -35,15 +36,15 @@ class End(enum.Enum):
     """What becomes of a message."""
 
     ACK = "ack"
-    """It is done with."""
+    """It is finished."""
     RETURN = "return"
-    """Redis was away: back to the queue as soon as it answers."""
+    """Redis was away: it goes back to the queue as soon as Redis answers."""
     LEAVE = "leave"
-    """It stays in `unacked` and comes back by the visibility time-out: at once it would fail again."""
+    """It stays in `unacked` until the visibility time-out. Tried at once it would fail again."""
 
 
 class DeliveryTask(Task):  # type: ignore[type-arg]
-    """Base of every task; its function is a Step, and takes the message's arguments as they came."""
+    """Base of every task. Its function is a Step and takes the message's arguments unchecked."""
 
     abstract = True
     Strategy = "worker.transport.strategy:strategy"
@@ -53,7 +54,7 @@ class DeliveryTask(Task):  # type: ignore[type-arg]
 
 
 def strategy(task: Any, app: Any, consumer: Any) -> Handler:
-    """Return what Celery's consumer calls with each message for `task`. The handler raises Malformed."""
+    """Return the handler that Celery calls with each message for `task`. It raises Malformed."""
     delivery: Delivery = app.components.delivery
     submit = consumer.pool.executor.submit
     hub = consumer.hub
@@ -67,7 +68,8 @@ def strategy(task: Any, app: Any, consumer: Any) -> Handler:
         try:
             submit(run, arguments, named, envelope, qos)
         except Exception:
-            # The message is in order, and the pool may have kept it: it stays in `unacked`, and the ledger knows a second try.
+            # The message is sound, and the pool may have kept it. It stays in `unacked`; the ledger
+            # recognises a second delivery.
             log.exception(Event.TASK_CRASHED, alert="page", runbook="worker-bug")
             qos.leave(envelope.tag)
 
@@ -84,13 +86,13 @@ def strategy(task: Any, app: Any, consumer: Any) -> Handler:
 
 
 def _nothing() -> None:
-    """Do nothing: the event loop is only woken."""
+    """Do nothing: the call itself wakes the event loop."""
 
 
 def _deliver(
     step: Step, delivery: Delivery, envelope: Envelope, arguments: list[Any], named: dict[str, Any]
 ) -> End:
-    """Deliver, and say what becomes of the message: it may be acked only where something was recorded for it."""
+    """Deliver, and return what becomes of the message. Only a recorded one may be acked."""
     try:
         step(delivery, envelope, arguments, named)
     except Unfinished as error:
@@ -102,9 +104,9 @@ def _deliver(
 
 
 def unpack(message: Any, payload: Any = None) -> tuple[list[Any], dict[str, Any], Envelope]:
-    """Return arguments, named arguments and envelope of a message of Celery's protocol 2, or of 1, whose `payload` Celery has decoded.
+    """Return a message's arguments, named arguments and envelope. Raises Malformed.
 
-    Raises Malformed.
+    `payload`: None for Celery's protocol 2; for protocol 1 the body, which Celery has decoded.
     """
     if payload is None:
         headers = message.headers
@@ -135,7 +137,7 @@ def unpack(message: Any, payload: Any = None) -> tuple[list[Any], dict[str, Any]
 
 
 def _body(message: Any) -> Any:
-    """Return the decoded body. What is not plain JSON goes through kombu, which refuses what we do not accept."""
+    """Return the decoded body. kombu decodes what is not plain JSON, or refuses it."""
     if message.content_type != _JSON or "compression" in message.headers:
         return message.decode()
     try:
@@ -148,7 +150,7 @@ def _body(message: Any) -> Any:
 
 
 def _epoch(name: str, moment: Any) -> float | None:
-    """Return a header's ISO 8601 moment as epoch seconds; one without a zone is UTC."""
+    """Return a header's ISO 8601 time as epoch seconds. Without a zone it is UTC."""
     if moment is None:
         return None
     try:

@@ -1,4 +1,4 @@
-"""Unacked: the messages that were fetched and not acked, and the thread that acks in batches."""
+"""Unacked: messages that were fetched and not yet acked, and the thread that acks in batches."""
 
 import collections
 import dataclasses
@@ -35,12 +35,12 @@ class Swept:
 
     @property
     def more(self) -> bool:
-        """Whether a batch was full, so that more is left to do now."""
+        """Whether a batch was full: there may be more to sweep now."""
         return self.restored + len(self.poison) >= _SWEEP_BATCH or self.moved >= _SWEEP_BATCH
 
 
 class Unacked:
-    """What may be done with fetched messages. `instance`: unique to this process."""
+    """The operations on fetched messages. `instance`: unique to this process."""
 
     def __init__(
         self, client: redis.Redis, settings: Settings, availability: RedisAvailability, instance: str
@@ -53,7 +53,7 @@ class Unacked:
         self._give_back = Script(client, "transport/give_back")
 
     def sweep(self) -> Swept:
-        """Put back what was not acked in time. Raises RedisUnavailable."""
+        """Put back the messages that were not acked in time. Raises RedisUnavailable."""
         s = self._settings
         restored, moved, *poison = self._run(
             self._sweep,
@@ -64,7 +64,8 @@ class Unacked:
             limit=_SWEEP_BATCH,
             poison_after=POISON_AFTER_RETURNS,
             raw_cap=RAW_CAP_BYTES,
-            # Well below the visibility time-out: a message that kills its worker slowly is counted too.
+            # Well below the visibility time-out: it also has to cover a message that kills its
+            # worker slowly.
             silence_seconds=min(
                 s.visibility_timeout_seconds, 3 * s.upkeep_interval_seconds + _SILENCE_SECONDS
             ),
@@ -75,16 +76,16 @@ class Unacked:
         )
 
     def give_back(self, tags: Sequence[str]) -> int:
-        """Put messages back to the front of the queue, the oldest of `tags` first. Raises RedisUnavailable."""
+        """Put messages back to the front of the queue, oldest first. Raises RedisUnavailable."""
         return int(self._run(self._give_back, keys.GIVE_BACK, tags=tags)) if tags else 0
 
     def ack(self, tags: Sequence[str]) -> None:
-        """Forget messages. Raises RedisUnavailable; acking twice is harmless."""
+        """Remove messages. Acking twice is harmless. Raises RedisUnavailable."""
         if not tags:
             return
         with reaching(self._availability), self._client.pipeline(transaction=False) as pipe:
-            # Removals only, and no MULTI, which a full Redis refuses: acks free memory. What a crash leaves in the index
-            # the sweep takes out.
+            # Removals only, and no MULTI, which a full Redis refuses: acks free memory. The sweep
+            # removes what a crash leaves in the index.
             pipe.hdel(names.UNACKED, *tags)
             pipe.zrem(names.UNACKED_INDEX, *tags)
             pipe.hdel(names.FETCHED, *tags)
@@ -97,10 +98,13 @@ class Unacked:
 
 
 class Acks(threading.Thread):
-    """Collects acks from all threads and sends them in batches. An ack that is lost brings back a message that the ledger knows."""
+    """Collects acks from all threads and sends them in batches.
+
+    If an ack is lost, its message comes back and the ledger recognises it.
+    """
 
     PAUSE_SECONDS: Final = 0.01
-    """How long a batch is collected."""
+    """How long a batch is collected for."""
     BATCH: Final = 500
 
     def __init__(self, unacked: Unacked) -> None:
@@ -112,12 +116,12 @@ class Acks(threading.Thread):
         self._stopped = threading.Event()
 
     def add(self, tag: str) -> None:
-        """Take an ack; returns at once."""
+        """Take an ack and return at once."""
         self._tags.append(tag)
         self._wake.set()
 
     def give_back_soon(self, tag: str) -> None:
-        """Take a message that Redis was away for; it goes back to the queue when Redis answers. Returns at once."""
+        """Put a message back on the queue as soon as Redis answers. Returns at once."""
         self._left.append(tag)
         self._wake.set()
 
@@ -132,7 +136,7 @@ class Acks(threading.Thread):
                 self._stopped.wait(1)
 
     def flush(self) -> bool:
-        """Send all that was collected; False where that failed and they are kept."""
+        """Send everything collected. Return False if that failed; the rest is kept."""
         return self._send(self._tags, self._unacked.ack) and self._send(self._left, self._unacked.give_back)
 
     def _send(self, waiting: collections.deque[str], step: Callable[[list[str]], object]) -> bool:
@@ -144,14 +148,14 @@ class Acks(threading.Thread):
                 waiting.extend(batch)
                 return False
             except Exception:
-                # The thread must not end: nothing else sends acks.
+                # The thread must go on: nothing else sends acks.
                 log.exception(Event.TASK_CRASHED, alert="page", runbook="worker-bug")
                 waiting.extend(batch)
                 return False
         return True
 
     def give_back(self, tags: Sequence[str]) -> None:
-        """Put messages back at once, as far as Redis can be reached; the sweep does the rest."""
+        """Put messages back now. If Redis is away, the sweep does it later."""
         try:
             self._unacked.give_back(tags)
         except RedisUnavailable as error:
@@ -160,7 +164,7 @@ class Acks(threading.Thread):
             )
 
     def stop(self) -> None:
-        """Send what is left and end."""
+        """Send the rest and end."""
         self._stopped.set()
         self._wake.set()
         if self.is_alive():

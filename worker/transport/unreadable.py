@@ -1,4 +1,4 @@
-"""Unreadable: what stands on the queue and is no voice code becomes a dead letter with its bytes."""
+"""Unreadable: a queued item that is not a voice code becomes a dead letter with its bytes."""
 
 import json
 from typing import Any, Final
@@ -23,8 +23,6 @@ _DETAILS: Final = {
     Reason.UNREADABLE: "the message cannot be read",
     Reason.UNKNOWN_TASK: "no task of this name is known to this version",
 }
-
-
 _CAUSES: Final = {
     "Error": "the body is no base64",
     "ContentDisallowed": "its content type is not accepted: only JSON is",
@@ -41,34 +39,34 @@ _CAUSES: Final = {
 
 
 class Malformed(InvalidTaskError):  # noqa: N818 - a fact about a message
-    """A message's parts are wrong. The text says what is wrong with which, without their values."""
+    """Parts of a message are wrong. The text names them and the fault, without any value."""
 
 
 def cause_of(error: Exception) -> str:
-    """Return what was wrong with a message, in words that hold none of its values."""
+    """Return what was wrong with a message, without any of its values."""
     name = type(error).__name__
     return str(error) if isinstance(error, Malformed) else _CAUSES.get(name, name)
 
 
 def fault_of_message(error: Exception) -> bool:
-    """Return whether an error came of a message that cannot be decoded: a lack of memory or of threads does not."""
+    """Return whether the message cannot be decoded. Lack of memory or threads is no such case."""
     return isinstance(error, RecursionError) or not isinstance(error, MemoryError | RuntimeError)
 
 
 class Unreadable:
-    """Buries what Celery cannot take. Where Redis is away the message stays in `unacked` and comes back."""
+    """Buries messages that Celery cannot take. If Redis is away they stay in `unacked`."""
 
     def __init__(self, ledger: Ledger, acks: Acks) -> None:
         self._ledger = ledger
         self._acks = acks
 
     def bury_item(self, tag: str, item: bytes, cause: str) -> None:
-        """Bury an item that the transport fetched and kombu cannot take. `cause`: from `cause_of`."""
+        """Bury a fetched item that kombu cannot take. `cause`: from `cause_of`."""
         if self._record(item, Reason.UNREADABLE, cause, "raw:" + digest(tag)):
             self._acks.add(tag)
 
     def bury_message(self, message: Any, reason: Reason, cause: str) -> bool:
-        """Bury a message that Celery cannot take; True where it is recorded and may be acked."""
+        """Bury a message that Celery cannot take. Return True if it may be acked."""
         item = message._raw  # noqa: SLF001 - kombu keeps it there and nowhere else
         raw = item.get(RAW) or json.dumps(item, ensure_ascii=True, default=repr).encode()
         headers = message.headers if isinstance(message.headers, dict) else {}
@@ -82,7 +80,8 @@ class Unreadable:
             log.warning(Event.MESSAGE_LEFT, cause=str(error), alert="warn", runbook="redis-away")
             return False
         except Exception:
-            # The event loop is above us: a bug here would end the worker, and the next one, over one message.
+            # This runs in the event loop. A bug here would end one worker after the other over one
+            # message.
             log.exception(Event.TASK_CRASHED, alert="page", runbook="worker-bug")
             return False
         if answer is Refusal.NEW:
