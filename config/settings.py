@@ -104,11 +104,11 @@ class Settings(BaseSettings):
     )
     heartbeat_file: Path = Field(
         Path(health.HEARTBEAT_FILE),
-        description="The consuming loop touches this file; `voicecode-health` checks its age.",
+        description="The consuming loop touches this file and one beside it; `voicecode-health` checks their age.",
     )
     heartbeat_max_age_seconds: Seconds = Field(
         health.HEARTBEAT_MAX_AGE_SECONDS,
-        description="`voicecode-health` fails if the heartbeat is older than this.",
+        description="`voicecode-health --ready` fails if the heartbeat is older; `--live` after four times this.",
     )
     hold_seconds: Seconds = Field(15.0, description="At most one hint for a key within this time.")
     visibility_timeout_seconds: Seconds = Field(

@@ -6,16 +6,19 @@ import socket
 import time
 from typing import Any
 
+from config import health
 from config.replies import Replies
 from config.settings import Settings
 from worker.delivery import Delivery
 from worker.failure_queue import FailureQueue
+from worker.failure_queue.retention import INTERVAL_SECONDS as RETENTION_SECONDS
 from worker.failure_queue.retention import Retention, check_spill_dir
 from worker.gateway.client import Gateway
 from worker.ledger import Ledger
 from worker.ledger.outcome_writer import OutcomeWriter
 from worker.process.affinity import CpuAffinity
 from worker.process.heartbeat import Heartbeat
+from worker.process.periodic import Periodic
 from worker.store.availability import RedisAvailability
 from worker.store.client import connect
 from worker.transport import Acks, Credit, Unacked, Unreadable
@@ -39,7 +42,7 @@ class Components:
         self.credit = Credit()
         self.unreadable = Unreadable(self.ledger, self.acks)
         self.affinity = CpuAffinity()
-        self.heartbeat = Heartbeat(settings.heartbeat_file)
+        self.heartbeat = Heartbeat(settings.heartbeat_file, when=lambda: not self.availability.away)
         self.delivery = Delivery(
             settings=settings,
             ledger=self.ledger,
@@ -50,8 +53,17 @@ class Components:
         )
         check_spill_dir(settings)
         retention = Retention(FailureQueue(self.client, settings, operator=f"upkeep@{worker}"))
+        # A thread of its own: a spill directory may hang, and retries must not.
+        self.retention = Periodic("retention", retention.look, RETENTION_SECONDS)
         interval = settings.upkeep_interval_seconds
-        self.upkeep = Upkeep(self.ledger, unacked, interval, retention=retention.look)
+        self.upkeep = Upkeep(self.ledger, unacked, interval, retention=self.retention)
+        self.live = Heartbeat(health.live_file(settings.heartbeat_file), when=self._threads_turn)
+
+    def _threads_turn(self) -> bool:
+        """Return whether the threads without which a worker is dead still do their rounds."""
+        limit = health.STALLED_SECONDS
+        threads_live = self.upkeep.is_alive() and self.acks.is_alive()
+        return threads_live and max(self.upkeep.busy_seconds(), self.acks.busy_seconds()) < limit
 
     def transport_options(self) -> dict[str, Any]:
         """Return the `broker_transport_options` for `worker/transport/channel.py`."""
@@ -67,13 +79,15 @@ class Components:
         """Start the threads."""
         self.acks.start()
         self.upkeep.start()
+        self.retention.start()
         if self.settings.keep_to_one_core:
             self.affinity.start()
 
     def close(self) -> None:
         """Send the last acks, end the threads and close the connections."""
         self.affinity.stop()
-        self.upkeep.stop()
+        self.upkeep.stop(self.settings.upkeep_interval_seconds + 6)
+        self.retention.stop(1)
         self.acks.stop()
         self.gateway.close()
         self.client.close()

@@ -20,7 +20,6 @@ from typing import Any, Final, Protocol, TypeVar
 
 import structlog
 
-from config import names
 from config.names import Event
 from config.replies import ACCEPTED, Replies, Row, Symptom
 from config.settings import Settings
@@ -133,15 +132,6 @@ class Delivery:
             self._attempt(claim, started)
         elif claim.answer is Answer.BURIED:
             report.buried(claim.key, claim.reason, claim.mobile, claim.task_id)
-        elif claim.answer is Answer.NEWER:
-            log.error(
-                Event.RECORD_NEWER,
-                key=claim.key,
-                version=names.RECORD_VERSION,
-                alert="page",
-                runbook="deploy",
-            )
-            raise Unfinished(Event.RECORD_NEWER)
         elif claim.answer is Answer.MISSING:
             log.error(Event.RECORD_MISSING, key=claim.key, alert="warn", runbook="record-missing")
         else:

@@ -1,8 +1,6 @@
 """Upkeep: the thread in each worker that buries expired codes and sends hints of those due."""
 
-import random
 import secrets
-import threading
 import time
 from collections.abc import Callable
 from typing import Final
@@ -12,61 +10,54 @@ import structlog
 from config.names import Event
 from worker import report
 from worker.ledger import Ledger
+from worker.process.periodic import Periodic
 from worker.retry import Reason
 from worker.store.availability import RedisUnavailable
 from worker.transport import Unacked
 
 log = structlog.get_logger("voicecode.upkeep")
 
-_JITTER: Final = 0.2
 _SWEEPS_AT_ONCE: Final = 20
+_NEWER_ROUNDS: Final = 10
+"""A deployment is under way: newer records are reported only after so many rounds in a row."""
+_NEWER_AGAIN_SECONDS: Final = 600.0
+_SPILL_SECONDS: Final = 30.0
 
 
-class Upkeep(threading.Thread):
-    """Runs until `stop`. `retention`: done at the end of each look.
-
-    `interval_seconds` is drawn out and in by a fifth, so that workers do not march in step.
-    """
+class Upkeep(Periodic):
+    """Does its round every `interval_seconds`. `retention`: the thread that it watches."""
 
     def __init__(
-        self,
-        ledger: Ledger,
-        unacked: Unacked,
-        interval_seconds: float,
-        *,
-        retention: Callable[[], None] = lambda: None,
+        self, ledger: Ledger, unacked: Unacked, interval_seconds: float, *, retention: Periodic | None = None
     ) -> None:
-        super().__init__(name="voicecode-upkeep", daemon=True)
+        super().__init__("upkeep", self._look, interval_seconds)
         self._ledger = ledger
         self._unacked = unacked
-        self._interval = interval_seconds
         self._retention = retention
-        self._stopped = threading.Event()
         self._failing = False
-
-    def run(self) -> None:
-        """Do a round each interval, whatever goes wrong."""
-        pause = self._pause()
-        while not self._stopped.wait(pause):
-            pause = self._pause()
-            try:
-                if self._look():
-                    pause = 0
-            except RedisUnavailable as error:
-                self._failed(str(error))
-            except Exception:
-                log.exception(Event.UPKEEP_FAILED, alert="page", runbook="worker-bug")
-
-    def stop(self) -> None:
-        """End the thread after its current round."""
-        self._stopped.set()
-        if self.is_alive():
-            self.join(timeout=self._interval + 6)
-
-    def _pause(self) -> float:
-        return self._interval * random.uniform(1 - _JITTER, 1 + _JITTER)
+        self._spill_hangs = False
+        self._newer_rounds = 0
+        self._newer_reported_at = float("-inf")
 
     def _look(self) -> bool:
+        """Do one round. Return True if expired codes remain.
+
+        A step that fails does not stop the others: when Redis refuses one, another may free its memory.
+        """
+        more, trouble = False, ""
+        steps: tuple[Callable[[], bool], ...] = (self._tidy, self._sweep)
+        for step in steps:
+            try:
+                more |= step()
+            except RedisUnavailable as error:
+                trouble = trouble or str(error)
+            except Exception:
+                log.exception(Event.UPKEEP_FAILED, alert="page", runbook="worker-bug")
+        self._report(trouble)
+        self._watch_retention()
+        return more and not trouble
+
+    def _tidy(self) -> bool:
         """Hint a batch, then bury for at most an interval. Return True if expired codes remain.
 
         A gateway that comes back gets its backlog at a bounded rate, and a hundred thousand burials
@@ -75,23 +66,19 @@ class Upkeep(threading.Thread):
         began, hints = time.monotonic(), True
         while True:
             tidied = self._ledger.upkeep(token=secrets.token_hex(6), hints=hints)
-            hints = False
             for buried in tidied.buried:
                 report.buried(buried.key, buried.reason, buried.mobile, buried.task_id)
             for key in tidied.missing:
                 log.error(Event.RECORD_MISSING, key=key, alert="warn", runbook="record-missing")
             if tidied.hinted:
                 log.debug(Event.UPKEEP_RAN, hinted=tidied.hinted, buried=len(tidied.buried))
+            if hints:
+                self._report_newer(tidied.newer)
+            hints = False
             if not tidied.more or time.monotonic() - began >= self._interval or self._stopped.is_set():
-                break
-        self._sweep()
-        if self._failing:
-            self._failing = False
-            log.info(Event.UPKEEP_RECOVERED)
-        self._retention()
-        return tidied.more
+                return tidied.more
 
-    def _sweep(self) -> None:
+    def _sweep(self) -> bool:
         """Put back every overdue message, in batches; also messages in the lists of priorities."""
         restored = moved = 0
         for _ in range(_SWEEPS_AT_ONCE):
@@ -103,8 +90,32 @@ class Upkeep(threading.Thread):
                 break
         if restored or moved:
             log.info(Event.MESSAGES_RESTORED, restored=restored, from_priorities=moved)
+        return False
 
-    def _failed(self, cause: str) -> None:
-        if not self._failing:
-            self._failing = True
-            log.warning(Event.UPKEEP_FAILED, cause=cause, alert="warn", runbook="redis-away")
+    def _report(self, trouble: str) -> None:
+        """Log the beginning and the end of an outage, and nothing in between."""
+        if trouble and not self._failing:
+            log.warning(Event.UPKEEP_FAILED, cause=trouble, alert="warn", runbook="redis-away")
+        elif self._failing and not trouble:
+            log.info(Event.UPKEEP_RECOVERED)
+        self._failing = bool(trouble)
+
+    def _report_newer(self, count: int) -> None:
+        """Log, seldom, that records wait for workers of a later version."""
+        self._newer_rounds = self._newer_rounds + 1 if count else 0
+        now = time.monotonic()
+        if self._newer_rounds >= _NEWER_ROUNDS and now - self._newer_reported_at >= _NEWER_AGAIN_SECONDS:
+            self._newer_reported_at = now
+            log.error(Event.RECORD_NEWER, count=count, alert="page", runbook="deploy")
+
+    def _watch_retention(self) -> None:
+        """Log once that a spill hangs: its own thread cannot."""
+        hangs = self._retention is not None and self._retention.busy_seconds() > _SPILL_SECONDS
+        if hangs and not self._spill_hangs:
+            log.error(
+                Event.SPILL_FAILED,
+                cause=f"no end after {_SPILL_SECONDS:g} s: the spill directory may hang",
+                alert="page",
+                runbook="failure-queue-full",
+            )
+        self._spill_hangs = hangs

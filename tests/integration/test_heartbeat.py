@@ -16,14 +16,14 @@ from tests.support.workers import LIMIT_SECONDS, ROOT, wait_for
 MAX_AGE_SECONDS = 3
 
 
-def healthy(sandbox: Sandbox, max_age_seconds: float = MAX_AGE_SECONDS) -> bool:
+def healthy(sandbox: Sandbox, max_age_seconds: float = MAX_AGE_SECONDS, *, option: str = "--ready") -> bool:
     environment = {
         **os.environ,
         "VOICECODE_HEARTBEAT_FILE": str(sandbox.heartbeat()),
         "VOICECODE_HEARTBEAT_MAX_AGE_SECONDS": str(max_age_seconds),
     }
     done = subprocess.run(
-        [sys.executable, "-S", "-m", "worker.process.health"],
+        [sys.executable, "-S", "-m", "worker.process.health", option],
         cwd=ROOT,
         env=environment,
         capture_output=True,
@@ -56,6 +56,37 @@ def test_a_worker_is_healthy_while_it_consumes_and_only_then(sandbox: Sandbox) -
         wait_health(sandbox, healthy_=True)
         assert worker.stop() == 0
         wait_health(sandbox, healthy_=False)
+
+
+def test_a_worker_that_waits_for_redis_is_live_and_not_ready_and_one_that_hangs_is_neither(
+    sandbox: Sandbox,
+) -> None:
+    """An outage outlasts the age at which a worker counts as dead; to restart it then would lose outcomes."""
+
+    def live() -> bool:
+        return healthy(sandbox, 1, option="--live")  # 4 s
+
+    with Proxy().start(sandbox.server.port) as proxy:
+        assert not live()
+        proxy.cut()
+        worker = sandbox.worker(broker_url=f"redis://127.0.0.1:{proxy.port}/0", ready=False)
+        wait_for(live, LIMIT_SECONDS, "life, though Redis was never there")
+        assert not healthy(sandbox)
+        proxy.heal()
+        wait_health(sandbox, healthy_=True, seconds=LIMIT_SECONDS)
+        for fault in (proxy.cut, proxy.freeze):
+            fault()
+            wait_health(sandbox, healthy_=False, seconds=LIMIT_SECONDS)
+            end = time.monotonic() + 5
+            while time.monotonic() < end:
+                assert live()
+                time.sleep(0.2)
+            proxy.heal()
+            wait_health(sandbox, healthy_=True, seconds=LIMIT_SECONDS)
+        worker.signal(signal.SIGSTOP)
+        wait_for(lambda: not live(), LIMIT_SECONDS, "death")
+        worker.signal(signal.SIGCONT)
+        wait_for(live, LIMIT_SECONDS, "life")
 
 
 def test_a_worker_with_every_slot_taken_stays_healthy_at_the_smallest_age_that_is_allowed(

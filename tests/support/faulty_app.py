@@ -103,7 +103,7 @@ def _around(step: str, function: Callable[..., Any]) -> Callable[..., Any]:
 
 def _idle(name: str, answer: Any) -> bool:
     if name == "upkeep":
-        hinted, buried, missing, _more = answer
+        hinted, buried, missing, *_ = answer
         return not (hinted or buried or missing)
     return name == "sweep" and not any(map(int, answer[:2])) and len(answer) <= 2
 

@@ -6,14 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from config.health import live_file
 from worker.process import health
 
 ROOT = Path(__file__).parents[2]
 
 
-def check(file: Path, **environment: str) -> tuple[int, str]:
+def check(file: Path, *options: str, **environment: str) -> tuple[int, str]:
     done = subprocess.run(
-        [sys.executable, "-S", "-m", "worker.process.health"],
+        [sys.executable, "-S", "-m", "worker.process.health", *options],
         cwd=ROOT,
         env={"VOICECODE_HEARTBEAT_FILE": str(file), **environment},
         capture_output=True,
@@ -54,4 +55,23 @@ def test_a_limit_that_is_no_number_is_never_healthy(
     file.touch()
     monkeypatch.setenv("VOICECODE_HEARTBEAT_FILE", str(file))
     monkeypatch.setenv("VOICECODE_HEARTBEAT_MAX_AGE_SECONDS", limit)
-    assert health.main() == 1
+    assert health.main([]) == 1
+
+
+def test_life_is_a_file_of_its_own_and_may_be_four_times_as_old(tmp_path: Path) -> None:
+    file = tmp_path / "heartbeat"
+    file.touch()
+    assert "the worker has not begun" in check(file, "--live")[1]
+    live = live_file(file)
+    live.touch()
+    os.utime(live, (time.time() - 59,) * 2)
+    os.utime(file, (time.time() - 16,) * 2)
+    assert check(file, "--live") == (0, "")
+    assert check(file, "--ready")[0] == 1
+    os.utime(live, (time.time() - 61,) * 2)
+    assert "61 s old, more than 60 s: the worker hangs" in check(file, "--live")[1]
+
+
+def test_what_health_does_not_know_is_refused(tmp_path: Path) -> None:
+    assert check(tmp_path / "heartbeat", "--alive") == (2, health.USAGE + "\n")
+    assert check(tmp_path / "heartbeat", "--help")[0] == 0

@@ -113,6 +113,11 @@ def test_the_heartbeat_is_the_oldest_of_theirs(running: Running) -> None:
     wait_for(
         lambda: abs((running.folder / "beat").stat().st_mtime - old) < 1, LIMIT_SECONDS, "the older heartbeat"
     )
+    for name in ("beat.1.live", "beat.2.live"):
+        (running.folder / name).touch()
+    os.utime(running.folder / "beat.2.live", (old, old))
+    live = running.folder / "beat.live"
+    wait_for(lambda: live.exists() and abs(live.stat().st_mtime - old) < 1, LIMIT_SECONDS, "the sign of life")
 
 
 def test_there_is_one_process_for_each_core_that_may_be_used() -> None:

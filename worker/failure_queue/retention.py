@@ -6,6 +6,7 @@ next one does the rest. Should two rounds overlap, each dead letter still leaves
 
 import contextlib
 import tempfile
+import threading
 import time
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +20,7 @@ from config.names import Event
 from config.settings import Settings, SettingsError
 from worker.failure_queue.queue import FailureQueue
 from worker.failure_queue.spill import spill
+from worker.store.scripts import Script
 
 log = structlog.get_logger("voicecode.failure_queue")
 
@@ -26,33 +28,44 @@ INTERVAL_SECONDS: Final = 5.0
 _PURGED: Final = 2_000
 _SPILLED: Final = 5_000
 _ALERT_SECONDS: Final = 60.0
+_CHECK_SECONDS: Final = 5.0
 _DAY: Final = 86_400.0
 
 
 def check_spill_dir(settings: Settings) -> None:
     """Try to write to the spill directory.
 
-    Raises SettingsError: a worker must find out when it starts.
+    Raises SettingsError, also if the directory does not answer: a worker must find out when it starts.
     """
     if settings.spill_dir is None:
         return
-    try:
-        with tempfile.NamedTemporaryFile(dir=settings.spill_dir, prefix=".voicecode-"):
-            pass
-    except OSError as error:
-        message = f"{PREFIX}SPILL_DIR: {settings.spill_dir} cannot be written: {error.strerror}"
-        raise SettingsError(message) from None
+    trouble = [f"does not answer within {_CHECK_SECONDS:g} s"]
+
+    def check() -> None:
+        try:
+            with tempfile.NamedTemporaryFile(dir=settings.spill_dir, prefix=".voicecode-"):
+                trouble.clear()
+        except OSError as error:
+            trouble[:] = [f"cannot be written: {error.strerror}"]
+
+    # In a thread of its own: nothing else bounds a file system that hangs.
+    thread = threading.Thread(target=check, name="voicecode-spill-check", daemon=True)
+    thread.start()
+    thread.join(_CHECK_SECONDS)
+    if trouble:
+        message = f"{PREFIX}SPILL_DIR: {settings.spill_dir} {trouble[0]}"
+        raise SettingsError(message)
 
 
 class Retention:
-    """Call `look` often. `interval_seconds`: at most one round in this time, over all workers."""
+    """Call `look` every `interval_seconds`: one worker at a time does a round."""
 
     def __init__(self, queue: FailureQueue, *, interval_seconds: float = INTERVAL_SECONDS) -> None:
         self._queue = queue
         self._client: Any = queue.client
         self._settings = queue.settings
         self._interval = interval_seconds
-        self._next = 0.0
+        self._take_turn = Script(queue.client, "failure_queue/take_turn")
         self._alerted_at: float | None = None
 
     def look(self) -> None:
@@ -60,12 +73,13 @@ class Retention:
 
         Upkeep reports a Redis that is away, not this.
         """
-        if time.monotonic() < self._next:
-            return
-        self._next = time.monotonic() + self._interval
         with contextlib.suppress(redis.RedisError):
-            mine = self._client.set(
-                names.RETENTION_LOCK, self._queue.operator, nx=True, px=max(1, int(self._interval * 1000))
+            mine = self._take_turn(
+                [names.RETENTION_LOCK],
+                clock_offset=0,
+                version=names.RECORD_VERSION,
+                operator=self._queue.operator,
+                lock_ms=max(1, int(self._interval * 1000)),
             )
             if mine:
                 self._retain()

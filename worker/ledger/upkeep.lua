@@ -1,9 +1,11 @@
 -- @include ledger/dead_letters
 -- upkeep: bury what has expired, and put hints of what is due on the queue.
--- A key leaves `due` only when it is buried or has no record.
+-- A key leaves `due` only when it is buried or has no record. A record of a newer version is left
+-- alone: a worker of that version sees to it.
 -- KEYS  1 due  2 expiry  3 dead  4 queue  5 list of hints
 -- Returns {hinted, {buried key, reason, mobile, task id, ...}, {key without a record, ...},
---          1 if more is left to bury, else 0}.
+--          1 if more is left to bury, else 0, newer records that are due or expired}.
+-- When Redis is full it still buries, and hints nothing: no worker could claim the code.
 local clock_offset = ARGV[1]
 local version = ARGV[2]
 local token = ARGV[3] -- of this run
@@ -17,7 +19,35 @@ local hint_limit = tonumber(ARGV[10])
 
 local due, expiry, dead, queue, hints = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local now = clock(clock_offset)
-local buried, missing = {}, {}
+local buried, missing, newer = {}, {}, 0
+-- At most this many records are read in a round; the ones behind them wait.
+local READS = 2000
+
+-- This write changes nothing, but it fails when Redis is full. The removal after it does not, and from
+-- then on Redis allows every write of this script.
+local full = type(redis.pcall('ZADD', due, 'XX', 0, '')) == 'table'
+redis.call('ZREM', due, '')
+
+-- Returns up to `limit` keys whose moment in `set` has come, with the named fields of their records;
+-- and whether there may be more. Passes over newer records, which stay in front.
+local function come(set, limit, ...)
+  local found, offset = {}, 0
+  while #found < limit and offset < READS do
+    local wanted = limit - #found
+    local keys = redis.call('ZRANGEBYSCORE', set, '-inf', stamp(now), 'LIMIT', offset, wanted)
+    for _, key in ipairs(keys) do
+      local r = read(prefix .. key, 'v', 'state', 'lease_until', ...)
+      if r.state and number(r.v) > tonumber(version) then
+        newer = newer + 1
+      else
+        found[#found + 1] = { key, r }
+      end
+    end
+    if #keys < wanted then break end
+    offset = offset + #keys
+  end
+  return found, #found == limit
+end
 
 local function in_call(r)
   return r.state == 'calling' and now < number(r.lease_until) + lenience_seconds
@@ -30,13 +60,14 @@ local function forget(key)
 end
 
 -- Expired codes come first and need no hint: a full queue must not delay them.
-local expired = redis.call('ZRANGEBYSCORE', expiry, '-inf', stamp(now), 'LIMIT', 0, bury_limit)
-for _, key in ipairs(expired) do
+local expired, more = come(expiry, bury_limit, 'attempt', 'ambiguous', 'ambiguous_from', 'streak', 'mobile',
+  'task_id')
+for _, found in ipairs(expired) do
+  local key, r = found[1], found[2]
   local record = prefix .. key
-  local r = read(record, 'v', 'state', 'lease_until', 'attempt', 'ambiguous', 'ambiguous_from', 'streak', 'mobile', 'task_id')
   if not r.state then
     forget(key)
-  elseif in_call(r) or tonumber(r.v) > tonumber(version) then
+  elseif in_call(r) then
     redis.call('ZADD', expiry, stamp(math.max(number(r.lease_until) + lenience_seconds, now + 1)), key)
   else
     if r.state == 'calling' then count_death(record, r) end
@@ -56,10 +87,9 @@ local HINT = '{"body":"[[\\"%s\\"],{},{}]","content-encoding":"utf-8","content-t
   .. '"delivery_info":{"exchange":"","routing_key":"%s"},"priority":0,"delivery_tag":"%s"}}'
 
 local hinted = 0
-local room = math.max(0, math.min(hint_limit, backlog - redis.call('LLEN', hints)))
-local ready = room > 0 and redis.call('ZRANGEBYSCORE', due, '-inf', stamp(now), 'LIMIT', 0, room) or {}
-for i, key in ipairs(ready) do
-  local r = read(prefix .. key, 'state', 'lease_until')
+local room = full and 0 or math.max(0, math.min(hint_limit, backlog - redis.call('LLEN', hints)))
+for i, found in ipairs((come(due, room))) do
+  local key, r = found[1], found[2]
   if not r.state then
     forget(key)
   elseif in_call(r) then
@@ -75,4 +105,4 @@ end
 if redis.call('EXISTS', queue) == 0 and redis.call('EXISTS', hints) == 1 then
   redis.call('RPOPLPUSH', hints, queue)
 end
-return { hinted, buried, missing, #expired == bury_limit and 1 or 0 }
+return { hinted, buried, missing, more and 1 or 0, newer }

@@ -26,11 +26,13 @@ class Tidied:
     """Keys that were due without a record, and were removed."""
     more: bool
     """Whether more is left to do now."""
+    newer: int
+    """Records of a later version of this program that are due or expired, and were left alone."""
 
 
 def read(answer: list[Any]) -> Tidied:
     """Return the script's answer as a value."""
-    hinted, buried, missing, more = answer
+    hinted, buried, missing, more, newer = answer
     flat = [text(part) for part in buried]
     return Tidied(
         hinted=int(hinted),
@@ -39,4 +41,5 @@ def read(answer: list[Any]) -> Tidied:
         ),
         missing=tuple(text(key) for key in missing),
         more=bool(int(more)),
+        newer=int(newer),
     )

@@ -1,6 +1,11 @@
-"""Is the worker consuming? `python -S -m worker.process.health` reads the heartbeat file's age.
+"""Health: `voicecode-health --live` or `--ready`, by the age of the files that a worker touches.
+
+--live   the consuming loop and its threads turn; a worker that waits for Redis is live. Restart
+         it when this fails: a restart while Redis is away would lose outcomes.
+--ready  the queue and the ledger answer (the default). Alert on this.
 
 It uses the standard library only and reads two settings: containers run it every few seconds.
+`python -S -m worker.process.health` works, too.
 """
 
 import os
@@ -9,32 +14,41 @@ import time
 from pathlib import Path
 from typing import Final
 
-from config.health import HEARTBEAT_FILE, HEARTBEAT_MAX_AGE_SECONDS
+from config import health
 
 FILE_VARIABLE: Final = "VOICECODE_HEARTBEAT_FILE"
 MAX_AGE_VARIABLE: Final = "VOICECODE_HEARTBEAT_MAX_AGE_SECONDS"
+USAGE: Final = "usage: voicecode-health [--live | --ready]"
 
 
-def problem() -> str | None:
+def problem(*, live: bool = False) -> str | None:
     """Return what is wrong, in one line, or None."""
-    file = Path(os.environ.get(FILE_VARIABLE) or HEARTBEAT_FILE)
-    limit = os.environ.get(MAX_AGE_VARIABLE) or HEARTBEAT_MAX_AGE_SECONDS
+    file = Path(os.environ.get(FILE_VARIABLE) or health.HEARTBEAT_FILE)
+    limit = os.environ.get(MAX_AGE_VARIABLE) or health.HEARTBEAT_MAX_AGE_SECONDS
     try:
         max_age_seconds = float(limit)
     except ValueError:
         return f"{MAX_AGE_VARIABLE} is no number"
+    wrong = "the worker does not consume"
+    if live:
+        file, max_age_seconds = health.live_file(file), health.LIVE_FACTOR * max_age_seconds
+        wrong = "the worker hangs"
     try:
         age_seconds = time.time() - file.stat().st_mtime
     except OSError as error:
         return f"no heartbeat: {file}: {error.strerror}: the worker has not begun to consume"
     if not age_seconds <= max_age_seconds:
-        return f"the last heartbeat is {age_seconds:.0f} s old, more than {max_age_seconds:g} s: the worker does not consume"
+        return f"the last heartbeat is {age_seconds:.0f} s old, more than {max_age_seconds:g} s: {wrong}"
     return None
 
 
-def main() -> int:
-    """Return 0 when the worker consumes, else print why not and return 1."""
-    wrong = problem()
+def main(arguments: list[str] | None = None) -> int:
+    """Return 0 when all is well; print what is not and return 1; 2 for wrong arguments."""
+    given = sys.argv[1:] if arguments is None else arguments
+    if given not in ([], ["--live"], ["--ready"]):
+        print(USAGE, file=sys.stderr)  # noqa: T201 - to the person who typed it
+        return 0 if given in (["--help"], ["-h"]) else 2
+    wrong = problem(live=given == ["--live"])
     if wrong:
         print(wrong, file=sys.stderr)  # noqa: T201 - the container's log of health checks shows it
     return 1 if wrong else 0

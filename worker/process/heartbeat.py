@@ -1,6 +1,11 @@
-"""Heartbeat: a file that only the consuming loop touches. `health.py` reads its age."""
+"""Heartbeat: files that the consuming loop touches, whose age `worker/process/health.py` checks.
+
+The heartbeat file means ready: the queue and the ledger answer. The file beside it means live:
+the loop and its threads turn, whether or not Redis answers.
+"""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -14,17 +19,18 @@ _EVERY_SECONDS: Final = 1.0
 
 
 class Heartbeat:
-    """Call it on each sign of consumption. It touches the file at most once a second."""
+    """Call it on each sign of life. It touches the file, `when` that holds, at most once a second."""
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, *, when: Callable[[], bool] = lambda: True) -> None:
         self._file = file
+        self._when = when
         self._last = float("-inf")
         self._failing = False
 
     def __call__(self) -> None:
         """Touch the file. A disk that refuses is logged once and does not stop the worker."""
         now = time.monotonic()
-        if now - self._last < _EVERY_SECONDS:
+        if now - self._last < _EVERY_SECONDS or not self._when():
             return
         self._last = now
         try:

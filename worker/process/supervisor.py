@@ -14,12 +14,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import structlog
 
+from config.health import live_file
 from config.names import Event
 
 log = structlog.get_logger("voicecode.supervisor")
@@ -85,6 +86,7 @@ class Supervisor:
             signal.signal(number, self._hand_on)
         for child in self._children:
             child.heartbeat.unlink(missing_ok=True)
+            live_file(child.heartbeat).unlink(missing_ok=True)
             self._start(child)
         while any(child.process for child in self._children) or not self._stopping:
             self._wake.wait(_LOOK_SECONDS)
@@ -162,13 +164,18 @@ class Supervisor:
         child.pause_seconds = min(child.pause_seconds * 2, LONGEST_PAUSE_SECONDS)
 
     def _beat(self) -> None:
-        """Give the health check's file the oldest heartbeat, once every process has one."""
+        """Give the files that the health check looks at the age of the oldest heartbeats."""
+        self._consumed |= self._pass_on(lambda heartbeat: heartbeat)
+        self._pass_on(live_file)
+
+    def _pass_on(self, file: Callable[[Path], Path]) -> bool:
+        """Touch one file, once every process has its own; return whether they all have."""
         try:
-            beats = [child.heartbeat.stat().st_mtime for child in self._children]
+            beats = [file(child.heartbeat).stat().st_mtime for child in self._children]
         except OSError:
-            return
-        self._consumed = True
+            return False
         # The workers log a disk that refuses: their files are beside this one.
         with contextlib.suppress(OSError):
-            self._heartbeat.touch()
-            os.utime(self._heartbeat, (min(beats), min(beats)))
+            file(self._heartbeat).touch()
+            os.utime(file(self._heartbeat), (min(beats), min(beats)))
+        return True

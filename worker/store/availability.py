@@ -44,6 +44,11 @@ class RedisAvailability:
                 self._away = False
                 self._back_at = self._clock()
 
+    @property
+    def away(self) -> bool:
+        """Whether the latest command did not get through."""
+        return self._away
+
     def lenience_seconds(self) -> float:
         """Return how much longer a lease that has run out still holds; 0 most of the time."""
         if self._away:

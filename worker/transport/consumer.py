@@ -1,10 +1,10 @@
 """Consumer: Celery's own, without the steps that talk to other workers."""
 
-import functools
 from collections.abc import Callable
 from typing import Any, ClassVar
 
 import structlog
+from celery import bootsteps
 from celery.worker.consumer import Consumer as CeleryConsumer
 from celery.worker.consumer.events import Events
 from celery.worker.consumer.tasks import Tasks as CeleryTasks
@@ -22,6 +22,16 @@ class Tasks(CeleryTasks):
     requires = (Events,)
 
 
+class Liveness(bootsteps.StartStopStep):
+    """Lets the event loop show that it turns. A lost connection clears its timers, so start again."""
+
+    requires = (Tasks,)
+
+    def start(self, parent: Any) -> None:
+        """Celery calls this at each connection."""
+        parent.timer.call_repeatedly(1.0, parent.app.components.live)
+
+
 class Consumer(CeleryConsumer):
     """Named in the setting `worker_consumer`."""
 
@@ -32,14 +42,25 @@ class Consumer(CeleryConsumer):
             "celery.worker.consumer.connection:Connection",
             Events,
             Tasks,
+            Liveness,
             "celery.worker.consumer.consumer:Evloop",
         ]
 
     def ensure_connected(self, conn: Any) -> Any:
-        """Try to connect at least once a second: Celery's own pauses grow to half a minute."""
-        conn.ensure_connection = functools.partial(
-            conn.ensure_connection, interval_start=0.2, interval_step=0.2, interval_max=1
-        )
+        """Try at least once a second; Celery's own pauses grow to half a minute. A try is a sign of life."""
+        ensure, live = conn.ensure_connection, self.app.components.live
+
+        def beat_and_ensure(*args: Any, callback: Callable[[], None], **options: Any) -> Any:
+            def beat() -> None:
+                live()
+                callback()
+
+            return ensure(
+                *args, callback=beat, interval_start=0.2, interval_step=0.2, interval_max=1, **options
+            )
+
+        live()
+        conn.ensure_connection = beat_and_ensure
         return super().ensure_connected(conn)
 
     def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Any], None]:

@@ -3,6 +3,7 @@
 import collections
 import dataclasses
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -114,6 +115,12 @@ class Acks(threading.Thread):
         self._left: collections.deque[str] = collections.deque()
         self._wake = threading.Event()
         self._stopped = threading.Event()
+        self._began: float | None = None
+
+    def busy_seconds(self) -> float:
+        """Return how long the current batch has been on its way; 0 between two batches."""
+        began = self._began
+        return 0.0 if began is None else time.monotonic() - began
 
     def add(self, tag: str) -> None:
         """Take an ack and return at once."""
@@ -131,7 +138,10 @@ class Acks(threading.Thread):
             self._wake.wait()
             self._stopped.wait(self.PAUSE_SECONDS)
             self._wake.clear()
-            if not self.flush():
+            self._began = time.monotonic()
+            sent = self.flush()
+            self._began = None
+            if not sent:
                 self._wake.set()
                 self._stopped.wait(1)
 
