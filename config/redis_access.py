@@ -20,7 +20,8 @@ def tls_options(settings: Settings) -> dict[str, Any]:
     kombu by itself verifies nothing with a plain `rediss://`.
     """
     url, asked = split(settings.broker_url.get_secret_value())
-    if not url.startswith("rediss://") and not (url.startswith("sentinel://") and settings.sentinel_tls):
+    by_sentinel = url.startswith("sentinel://") and (settings.sentinel_tls or asked)
+    if not url.startswith("rediss://") and not by_sentinel:
         return {}
     options: dict[str, Any] = {"ssl_cert_reqs": "required", "ssl_check_hostname": True}
     if settings.redis_ca_bundle is not None:

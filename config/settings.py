@@ -57,7 +57,8 @@ class Settings(BaseSettings):
         description="With `sentinel://`: the sentinels' password. The master's one is in the address.",
     )
     sentinel_tls: bool = Field(
-        default=False, description="With `sentinel://`: TLS to the sentinels and to the master."
+        default=False,
+        description="With `sentinel://`: TLS to the sentinels and to the master. Their certificates must name the addresses that the sentinels tell.",
     )
     redis_ca_bundle: Path | None = Field(
         None,
@@ -270,6 +271,9 @@ class Settings(BaseSettings):
         if scheme not in _BROKER_SCHEMES:
             known = ", ".join(s + "://" for s in _BROKER_SCHEMES)
             message = f"must be a Redis address ({known}), not {scheme or 'without a scheme'}"
+            raise ValueError(message)
+        if "ssl_" in urlsplit(value.get_secret_value()).query and scheme not in {"rediss", "sentinel"}:
+            message = f"asks for TLS with its ssl_ parameters, and {scheme}:// has none: write rediss://"
             raise ValueError(message)
         if ";" in value.get_secret_value() and scheme != "sentinel":
             message = "must be one address: queue and ledger are in one Redis; for fail-over use sentinel://"

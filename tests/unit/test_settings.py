@@ -121,6 +121,13 @@ def test_several_addresses_without_sentinels_are_refused(monkeypatch: pytest.Mon
     assert problem.startswith("VOICECODE_BROKER_URL: must be one address")
 
 
+@pytest.mark.parametrize("scheme", ["redis", "redis+socket"])
+def test_parameters_of_tls_without_tls_are_refused(monkeypatch: pytest.MonkeyPatch, scheme: str) -> None:
+    """Celery would speak TLS by them, and the ledger would not."""
+    (problem,) = problems(monkeypatch, broker_url=f"{scheme}://h/0?ssl_cert_reqs=required")
+    assert problem.endswith("write rediss://")
+
+
 @pytest.mark.parametrize(
     "url", ["rediss://:p@h:6379/1", "redis+socket:///run/r.sock", "sentinel://a:26379;sentinel://b:26379"]
 )
