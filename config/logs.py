@@ -17,7 +17,7 @@ from urllib.parse import quote_plus, unquote
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from config.masking import REDACTED, mask_foreign_text, mask_id, mask_text
+from config.masking import REDACTED, mask_foreign_text, mask_id, mask_text, spell_out_controls
 from config.settings import Settings
 
 _TELLING_FIELDS: Final = frozenset({"worker", "voice_id", "timestamp", "level", "logger"})
@@ -158,7 +158,7 @@ def mask(_logger: WrappedLogger, _method: str, event_dict: EventDict) -> EventDi
         if name not in _TELLING_FIELDS:
             event_dict[name] = _masked(value, _masking_of(name, foreign=foreign))
         elif isinstance(value, str):
-            event_dict[name] = _without_secrets(value)
+            event_dict[name] = _harmless(value)
     return event_dict
 
 
@@ -182,7 +182,7 @@ def redact_arguments(record: logging.LogRecord) -> bool:
 
 def _masked(value: Any, masking: Callable[[str], str]) -> Any:
     if isinstance(value, str):
-        return masking(_without_secrets(value))
+        return masking(_harmless(value))
     if isinstance(value, dict):
         return {_masked(name, masking): _masked(part, masking) for name, part in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
@@ -191,7 +191,12 @@ def _masked(value: Any, masking: Callable[[str], str]) -> Any:
         return value
     if isinstance(value, int | float):
         return value if abs(value) < _SMALLEST_MOBILE else mask_text(str(value))
-    return masking(_without_secrets(str(value)))
+    return masking(_harmless(str(value)))
+
+
+def _harmless(text: str) -> str:
+    """Return text without secrets and without what a terminal acts on; tracebacks keep lines."""
+    return spell_out_controls(_without_secrets(text), keep="\n\t")
 
 
 def _without_secrets(text: str) -> str:

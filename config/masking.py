@@ -47,6 +47,21 @@ _PLAIN_NAME: Final = re.compile(r"[a-z][a-z_.-]{0,31}")
 """A name that a program chose. Without digits and capitals it spells neither number nor code."""
 
 
+def spell_out_controls(text: str, *, keep: str = "") -> str:
+    r"""Return `text` with control, format and surrogate characters spelled out: `\x1b`, `\u202e`.
+
+    Escape sequences could rewrite a terminal. Bidirectional marks could show a number or a command in
+    another order. Spaces of any width become a space. `keep`: characters that stay.
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in keep else _spelled_out(c) for c in text)
+
+
+def _spelled_out(character: str) -> str:
+    return " " if character.isspace() and character > "\x9f" else repr(character)[1:-1]
+
+
 def mask_mobile(mobile: str) -> str:
     """Return `138****8000` for a number of 11 digits, and `[redacted]` for anything else."""
     if re.fullmatch(MOBILE_PATTERN, mobile):

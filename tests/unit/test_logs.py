@@ -165,6 +165,20 @@ def test_keys_and_ids_stay_whole(chain: Chain) -> None:
     assert chain.lines[0].items() >= facts.items()
 
 
+@pytest.mark.parametrize("log_format", ["json", "console"])
+def test_what_a_stranger_wrote_does_not_act_on_the_terminal(chain: Chain, log_format: str) -> None:
+    """Whoever follows the log sees escapes spelled out; a traceback keeps its lines."""
+    chain.configure(log_format=log_format)
+    hostile = "\x1b[2J\x9b31m\u202e4321\r"
+    structlog.get_logger("voicecode.x").info(
+        "x", reply_message=hostile, more={hostile: [hostile]}, worker=hostile
+    )
+    logging.getLogger("kombu").error("no %s", hostile)
+    escapes = {"\x1b[2J", "\x9b", "\u202e", "\r"}
+    assert [found for found in escapes if found in chain.text] == []
+    assert "u202e4321" in chain.text
+
+
 def test_a_number_in_a_key_or_an_id_is_masked(chain: Chain) -> None:
     chain.configure()
     structlog.get_logger("voicecode.x").info("x", key=f"{MOBILE}0042", task_id=f"a:{MOBILE}")

@@ -2,7 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from worker.cli.terminal import plain, say
+from config.masking import spell_out_controls
+from worker.cli.terminal import say
 from worker.failure_queue.timestamps import iso
 
 if TYPE_CHECKING:
@@ -28,9 +29,9 @@ def show_overview(overview: "Overview") -> None:
         "workers": f"{len(overview.workers):,} seen within a day",
     }
     for name, text in facts.items():
-        say(f"{name:<14} {plain(text)}")
+        say(f"{name:<14} {spell_out_controls(text)}")
     for worker in overview.workers[:_SHOWN_WORKERS]:
-        say(f"{'':<14} {plain(worker.name)}, {worker.seen_seconds_ago:,.1f} s ago")
+        say(f"{'':<14} {spell_out_controls(worker.name)}, {worker.seen_seconds_ago:,.1f} s ago")
     if len(overview.workers) > _SHOWN_WORKERS:
         say(f"{'':<14} and {len(overview.workers) - _SHOWN_WORKERS:,} more; --json has them all")
 

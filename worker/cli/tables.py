@@ -12,8 +12,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from config.masking import mask_mobile, mask_raw, mask_text
-from worker.cli.terminal import plain, say
+from config.masking import mask_mobile, mask_raw, mask_text, spell_out_controls
+from worker.cli.terminal import say
 from worker.failure_queue.statuses import ReplayStatus
 from worker.failure_queue.timestamps import iso
 
@@ -47,7 +47,7 @@ def _print(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right: Sequ
 
 
 def _one_line(value: Any) -> str:
-    return plain(re.sub(r"[\t\n]", " ", str(value)))
+    return spell_out_controls(re.sub(r"[\t\n]", " ", str(value)))
 
 
 def show_entries(entries: Sequence["Entry"]) -> None:

@@ -6,25 +6,12 @@ from typing import Any
 
 import click
 
-
-def plain(text: str) -> str:
-    r"""Return `text` with control, format and surrogate characters spelled out: `\x1b`, `\u202e`.
-
-    Escape sequences could rewrite the screen. Bidirectional marks could show a number or a command in
-    another order. Spaces of any width become a space.
-    """
-    return "".join(_plain_character(character) for character in text)
-
-
-def _plain_character(character: str) -> str:
-    if character.isprintable():
-        return character
-    return " " if character.isspace() and character > "\x9f" else repr(character)[1:-1]
+from config.masking import spell_out_controls
 
 
 def say(text: str, *, err: bool = False) -> None:
     """Print lines, each without control characters."""
-    click.echo("\n".join(map(plain, text.split("\n"))), err=err)
+    click.echo(spell_out_controls(text, keep="\n"), err=err)
 
 
 def say_json(values: Mapping[str, Any]) -> None:

@@ -50,7 +50,7 @@ class Canary:
             for key in chunk:
                 pipe.hmget(keys.record(key), "state", "attempt", "life", "began", "row", "scope")
             for key, (state, attempt, life, began, row, scope) in zip(chunk, pipe.execute(), strict=True):
-                # `life` moves on with tries that never left; a replay by version 0.1.0 writes no `began`.
+                # `life` moves on with tries that never left. A replay by 0.1.0 writes no `began`.
                 tried = int(attempt or 0) > int(began or life or 0)
                 if state == "calling" or (state == "waiting" and not tried):
                     continue

@@ -34,7 +34,7 @@ end
 
 local function index(record, key, dead, died_at)
   redis.call('ZADD', dead, stamp(died_at), key)
-  redis.call('ZADD', dead .. ':expires', redis.call('HGET', record, 'expires_at') or '0', key)
+  redis.call('ZADD', dead .. ':expires', stamp(number(redis.call('HGET', record, 'expires_at'))), key)
   for _, name in ipairs(indexes_of(record)) do
     redis.call('ZADD', dead .. ':' .. name, stamp(died_at), key)
     count(dead, name, 1)
