@@ -1,4 +1,7 @@
-"""`./run bench`: ours and every queue that a user would pick instead, in one run, on one machine, against one gateway."""
+"""`./run bench`: measure ours beside the queues a user might pick instead.
+
+All run on one machine, in one run, against one gateway.
+"""
 
 import argparse
 import json

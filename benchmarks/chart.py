@@ -1,4 +1,7 @@
-"""The picture in docs/performance.md: codes a second of every contestant, as bars. Plain SVG, readable on light and dark."""
+"""The picture in docs/performance.md: codes a second of every contestant, as bars.
+
+Plain SVG, readable on light and dark.
+"""
 
 from typing import Final
 from xml.sax.saxutils import escape
@@ -30,7 +33,8 @@ def draw(medians: Medians, caption: str) -> str:
     parts.append(f'<text x="10" y="{top}" font-size="11">{escape(caption)}</text>')
     width, height = _LABELS + _BARS + 80, top + 16
     style = "text{font-family:system-ui,sans-serif;font-size:13px;fill:#64748b}"
-    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img">'
+    size = f'viewBox="0 0 {width} {height}" width="{width}" height="{height}"'
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img">'
     return "\n".join([head, f"<style>{style}</style>", *parts, "</svg>", ""])
 
 

@@ -1,7 +1,10 @@
-"""Measure the failure queue: `python benchmarks/failure_queue.py [COUNT]` loads dead letters into a server of its own.
+"""Measure the failure queue.
 
-Prints times of the API in seconds (medians of five), the server's slowest commands in milliseconds (on a busy machine these show
-the other programs), CPU time of server and client, and bytes per entry.
+`python benchmarks/failure_queue.py [COUNT]` loads dead letters into a server of its own.
+
+Prints times of the API in seconds (medians of five), the server's slowest commands in milliseconds
+(on a busy machine these show the other programs), CPU time of server and client, and bytes per
+entry.
 """
 
 import functools
@@ -47,7 +50,10 @@ def median(action: Callable[[], Any], times: int = 5) -> float:
 
 
 class Clock:
-    """Time by the clock, and CPU time of the server and of this process, which do not suffer from a busy machine."""
+    """Time by the clock, and CPU time of the server and of this process.
+
+    A busy machine does not distort the CPU times.
+    """
 
     def __init__(self, client: Any) -> None:
         self._client = client

@@ -1,4 +1,7 @@
-"""The field: ours and every peer, each in the form in which it is fastest. A row says all that the trials need to know."""
+"""The field: ours and every peer, each in the form in which it is fastest.
+
+A row says all that the trials need to know.
+"""
 
 import dataclasses
 import json
@@ -40,9 +43,12 @@ class Contestant:
     requests: bool = True
     """It posts with `requests`."""
     quiet_seconds: float = 0.5
-    """So long without using the CPU, and it is ready. Stock Celery waits a second for its neighbours."""
+    """So long without using the CPU, and it is ready.
+
+    Stock Celery waits a second for its neighbours.
+    """
     kombu_task: str = ""
-    """Its queue is filled with messages in kombu's format for this task: as its own client does, but sooner."""
+    """The queue is filled with kombu messages for this task, as by its own client, but faster."""
     rival: bool = True
     """False: shown for comparison, no goal looks at it, for nobody runs it so."""
 
@@ -78,7 +84,7 @@ class Contestant:
 
 
 def _settings(redis_port: int, gateway: str, slots: int) -> Mapping[str, object]:
-    """Return ours: everything as in production, JSON logs on, and room for a million dead letters."""
+    """Return ours: as in production, with JSON logs and room for a million dead letters."""
     return {
         "broker_url": f"redis://127.0.0.1:{redis_port}/0",
         "gateway_url": gateway,
@@ -93,7 +99,7 @@ def _settings(redis_port: int, gateway: str, slots: int) -> Mapping[str, object]
 
 
 def _each(*words: str) -> Command:
-    """Start a program once for each process; `{bin}`, `{slots}` and `{core}`, one for each, are filled in."""
+    """Return a program's command for each process, with `{bin}`, `{slots}`, `{core}` filled in."""
     cores = os.cpu_count() or 1
     return lambda folder, processes, slots: [
         [word.format(bin=folder, slots=slots, core=number % cores) for word in words]
@@ -120,16 +126,8 @@ _TASKIQ: Final = (
     "--log-level",
     "WARNING",
 )
-_RQ: Final = (
-    "{bin}rq",
-    "worker-pool",
-    "bench",
-    "--num-workers",
-    "{processes}",
-    "--worker-class",
-    "rq.SimpleWorker",
-    "--quiet",
-)
+_RQ_WORKERS: Final = ("--num-workers", "{processes}", "--worker-class", "rq.SimpleWorker")
+_RQ: Final = ("{bin}rq", "worker-pool", "bench", *_RQ_WORKERS, "--quiet")
 _HUEY_COMMAND: Final = ("{bin}huey_consumer", "huey_tasks.huey", "-k", "thread", "-w", "{slots}", "-q")
 _HUEY: Final = Contestant(
     name="huey",

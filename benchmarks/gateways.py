@@ -1,4 +1,4 @@
-"""The gateway that all contestants call: nginx where it is on PATH with its echo module, else our own."""
+"""The gateway that all contestants call: nginx with its echo module if installed, else our own."""
 
 import contextlib
 import http.client
@@ -48,7 +48,11 @@ http {{
   server {{
     listen 127.0.0.1:{port} backlog=1000;
     location = {path} {{ echo_read_request_body; {sleep} echo_exec /reply; }}
-    location = /reply {{ internal; access_log {folder}/arrivals bench buffer=256k flush=200ms; return 200 '{body}'; }}
+    location = /reply {{
+      internal;
+      access_log {folder}/arrivals bench buffer=256k flush=200ms;
+      return 200 '{body}';
+    }}
     location = /status {{ stub_status; }}
   }}
 }}

@@ -134,7 +134,10 @@ GOALS: Final = (
 def judge(
     medians: Medians, goals: tuple[Goal, ...] = GOALS, *, losers: Collection[str] = ()
 ) -> list[Verdict]:
-    """Compare the figures with the goals. `losers`: contestants that lost codes, with whom nobody is compared."""
+    """Compare the figures with the goals.
+
+    `losers`: contestants that lost codes, with whom nobody is compared.
+    """
     return [_verdict(goal, medians, losers) for goal in goals]
 
 

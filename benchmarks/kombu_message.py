@@ -1,4 +1,7 @@
-"""A message as stock Celery leaves it in Redis, written without Celery: a queue of thousands fills at once."""
+"""A message as stock Celery leaves it in Redis.
+
+It is written without Celery: filling a queue with thousands takes no time.
+"""
 
 import base64
 import json

@@ -1,4 +1,7 @@
-"""The measures: each runs its trials and notes what they took. A repetition runs every contestant once, so that a noisy minute hits all."""
+"""The measures: each runs its trials and notes what they took.
+
+A repetition runs every contestant once, so that a noisy minute hits all.
+"""
 
 import contextlib
 import dataclasses
@@ -122,7 +125,10 @@ def bare(results: Results, plan: Plan) -> None:
 
 
 def latencies(results: Results, plan: Plan) -> None:
-    """Time each code from just before the producer's call, and from its end, to the gateway: at a steady rate and at half of the capacity."""
+    """Time each code to the gateway, from just before the producer's call and from its end.
+
+    Once at a steady rate, once at half of the capacity.
+    """
     for _ in range(plan.repetitions):
         for contestant in plan.contestants:
             tried(

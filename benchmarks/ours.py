@@ -1,4 +1,7 @@
-"""Measures of ours alone: more processes, a crowded ledger, many calls in flight; and what the gateway itself can take."""
+"""Measures of ours alone: more processes, a crowded ledger, many calls in flight.
+
+Also what the gateway itself can take.
+"""
 
 import contextlib
 import functools
@@ -31,9 +34,11 @@ _BURST: Final = 100
 FILL_DUE: Final = """
 for i = tonumber(ARGV[1]), tonumber(ARGV[1]) + tonumber(ARGV[2]) - 1 do
   local key, moment = string.format('crowd:%08d', i), ARGV[3] + i / 1000
-  redis.call('HSET', KEYS[1] .. key, 'v', 1, 'state', 'waiting', 'mobile', string.format('139%08d', i), 'code', '004200',
-    'digest', string.format('%032x', i), 'purpose', '', 'task_id', string.format('%036d', i), 'first_seen', ARGV[4],
-    'expires_at', moment + 3000, 'attempt', 1, 'life', 0, 'until', moment, 'token', string.format('%016x', i), 'row', '0', 'spent', '0')
+  redis.call('HSET', KEYS[1] .. key, 'v', 1, 'state', 'waiting', 'mobile', string.format('139%08d', i),
+    'code', '004200', 'digest', string.format('%032x', i), 'purpose', '',
+    'task_id', string.format('%036d', i), 'first_seen', ARGV[4], 'expires_at', moment + 3000,
+    'attempt', 1, 'life', 0, 'until', moment, 'token', string.format('%016x', i), 'row', '0',
+    'spent', '0')
   redis.call('ZADD', KEYS[2], moment, key)
   redis.call('ZADD', KEYS[3], moment + 3000, key)
 end
@@ -42,7 +47,7 @@ return redis.status_reply('OK')
 
 
 def ceilings(results: Results) -> None:
-    """Note how many requests a second the gateway answers: it must never be what limits a contestant."""
+    """Note how many requests a second the gateway answers: it must never be the limit."""
     for name, latency in LATENCIES[:1]:
         with gateways.fast(latency) as gateway:
             results.note("gateway_ceiling", name, _blast(gateway))
@@ -67,7 +72,7 @@ def _blast(gateway: Gateway, seconds: float = 1.5) -> float:
 
 
 def scaling(results: Results, plan: Plan) -> None:
-    """Drain with one, two and four processes of ten slots each, with a gateway that takes 100 ms."""
+    """Drain with one, two and four processes of ten slots each; the gateway takes 100 ms."""
     for _ in range(plan.repetitions):
         for processes in (1, 2, 4):
 
@@ -121,7 +126,7 @@ def _fill_due(server: Server, count: int) -> None:
 
 
 def inflight(results: Results, plan: Plan) -> None:
-    """Read the highest resident size of one process with 200 calls in flight, over http and over https."""
+    """Read one process's peak resident size with 200 calls in flight, over http and https."""
     for _ in range(plan.repetitions):
         tried(results, OURS, "200 in flight over http", lambda: _inflight(results, "http", {}, {}))
         tried(results, OURS, "200 in flight over https", lambda: _over_tls(results))
@@ -149,7 +154,10 @@ def _inflight(results: Results, way: str, options: dict[str, Any], settings: dic
 
 @contextlib.contextmanager
 def _certificates() -> Iterator[tuple[Path, Path, ssl.SSLContext]]:
-    """Make a certificate for localhost, and give its file, the file of those who signed it, and a context that trusts them."""
+    """Make a certificate for localhost.
+
+    Return its file, the file of its authority, and a context that trusts them.
+    """
     with tempfile.TemporaryDirectory(prefix="voicecode-bench-") as name:
         authority = trustme.CA()
         cert, bundle = Path(name) / "cert.pem", Path(name) / "ca.pem"

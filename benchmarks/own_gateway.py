@@ -1,7 +1,10 @@
-"""A gateway that says yes: `python -m benchmarks.own_gateway [--latency S] [--cert FILE]`; prints its port.
+"""A gateway that says yes.
 
-A protocol on asyncio's own loop, with a reply that was written beforehand. It notes when each request was complete.
-`GET /count`: requests so far. `GET /arrivals`: a line for each, epoch seconds and number. `GET /peak`: the most at one time.
+`python -m benchmarks.own_gateway [--latency S] [--cert FILE]`; prints its port.
+
+A protocol on asyncio's own loop, with a reply that was written beforehand. It notes when each
+request was complete. `GET /count`: requests so far. `GET /arrivals`: a line for each, epoch seconds
+and number. `GET /peak`: the most at one time.
 """
 
 import argparse

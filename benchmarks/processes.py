@@ -14,12 +14,12 @@ from worker.embedded import die_with_parent
 
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 _UTIME: Final = 11
-"""Index in /proc/PID/stat behind the name: utime, stime, and the same of children that have ended."""
+"""Index in /proc/PID/stat after the name: utime, stime, and those of ended children."""
 _SESSION: Final = 3
 
 
 def cpu_seconds(pid: int) -> float:
-    """Return a process' CPU seconds, and those of its children that have ended; 0 when it is gone."""
+    """Return the CPU seconds of a process and its ended children; 0 once it is gone."""
     fields = _stat(pid)
     return sum(map(int, fields[_UTIME : _UTIME + 4])) / _TICKS if fields else 0.0
 
@@ -40,7 +40,10 @@ def _kilobytes(pid: int, file: str, field: str) -> int:
 
 
 class Tree:
-    """A program in a session of its own. It ends when this process ends; its output goes to a file."""
+    """A program in a session of its own.
+
+    It ends when this process ends; its output goes to a file.
+    """
 
     def __init__(self, command: Sequence[str], *, log: Path, env: Mapping[str, str], cwd: Path) -> None:
         line = [sys.executable, "-I", "-S", str(die_with_parent.__file__), *command]

@@ -1,4 +1,4 @@
-"""What a run leaves in docs/: every figure as JSON, and the tables and the chart that are made from it."""
+"""What a run leaves in docs/: every figure as JSON, and the tables and chart made from it."""
 
 import json
 from typing import Any, Final

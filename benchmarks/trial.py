@@ -25,7 +25,7 @@ from config.names import Event
 from worker.embedded.server import Server
 
 WARM_CODES: Final = 40
-"""At least; one for each slot where there are more: nobody is to open his connections on the clock."""
+"""At least; one for each slot if there are more. No connection is opened on the clock."""
 WARM_FIRST: Final = 90_000_000
 _HELD: Final = "bench:held"
 _STALLED_SECONDS: Final = 6.0
@@ -41,7 +41,10 @@ class TrialError(Exception):
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Drained:
-    """What one drain took. A code is lost where the gateway never saw it within six seconds after the last one."""
+    """What one drain took.
+
+    A code is lost where the gateway never saw it within six seconds after the last one.
+    """
 
     codes_a_second: float
     cpu_seconds_a_code: float
@@ -92,7 +95,7 @@ class Setup:
         return said
 
     def fill(self, count: int, first: int = 0) -> None:
-        """Fill the queue: with kombu's messages where the contestant takes them, else by its own client."""
+        """Fill the queue: with kombu messages if the contestant takes them, else by its client."""
         if not self.contestant.kombu_task:
             self.produce(count, "--first", str(first))
             return
@@ -105,7 +108,7 @@ class Setup:
 
     @contextlib.contextmanager
     def workers(self) -> Iterator[list[Tree]]:
-        """Start the workers; those of ours write their JSON lines to a file as all the others do theirs."""
+        """Start the workers. Their output goes to a file, as everybody's does."""
         contestant = self.contestant
         with contextlib.ExitStack() as stack:
             yield [
@@ -167,18 +170,25 @@ def drain(setup: Setup, count: int, *, first: int = 0) -> Drained:
 
 
 def check_books(setup: Setup, calls: int) -> None:
-    """Hold ours to what it does beside the call: a log line for each, nothing left behind. Raises TrialError."""
+    """Hold ours to what it does beside the call: a log line for each, nothing left behind.
+
+    Raises TrialError.
+    """
     lines = (setup.folder / "workers.log").read_bytes().count(Event.ATTEMPT_FINISHED.encode())
     with setup.server.client() as client:
         left = [client.llen(names.QUEUE), client.hlen(names.UNACKED)]
     if lines != calls or any(left):
-        message = f"ours: {lines} log lines for {calls} calls; {left[0]} left on the queue, {left[1]} unacked\n{setup.log_tail()}"
+        what = f"ours: {lines} log lines for {calls} calls"
+        message = f"{what}; {left[0]} left on the queue, {left[1]} unacked\n{setup.log_tail()}"
         raise TrialError(message)
 
 
 @contextlib.contextmanager
 def ready(setup: Setup, first: int = 0) -> Iterator[list[Tree]]:
-    """Start the workers, have them serve a few codes, and wait until they rest. Raises TrialError."""
+    """Start the workers, have them serve a few codes, and wait until they rest.
+
+    Raises TrialError.
+    """
     begun = setup.gateway.count()
     setup.fill(setup.warm_codes, WARM_FIRST + first % 1_000_000)
     with setup.workers() as trees:
@@ -201,7 +211,10 @@ def _rest(trees: list[Tree], quiet_seconds: float) -> None:
 
 
 def wait(count: Callable[[], int], wanted: int, look: Callable[[], float]) -> list[float]:
-    """Wait until the gateway has seen so many, or no more for a while; return what `look` told every half second."""
+    """Wait until the gateway has seen so many, or no more for a while.
+
+    Returns what `look` returned every half second.
+    """
     seen, moved_at, looked_at, looks = 0, time.monotonic(), 0.0, [0.0]
     while (now := count()) < wanted and time.monotonic() - moved_at < _STALLED_SECONDS:
         if now > seen:

@@ -18,7 +18,10 @@ class SetUpError(Exception):
 
 
 def bin_of(name: str) -> Path:
-    """Return the folder of a peer's programs, making its environment where it is missing or of an older lock. Raises SetUpError."""
+    """Return the folder of a peer's programs.
+
+    Makes its environment if it is missing or of an older lock. Raises SetUpError.
+    """
     folder, lock = VENVS / name, PEERS / f"{name}.txt"
     stamp = folder / "voicecode-stamp"
     wanted = hashlib.sha256(f"{folder} {sys.version_info[:2]}".encode() + lock.read_bytes()).hexdigest()

@@ -16,14 +16,14 @@ from worker.simulator.process import RunningSimulator
 
 @pytest.fixture(scope="session", autouse=True)
 def no_worker_in_this_process() -> Iterator[None]:
-    """Workers are processes of their own: their app, imported here, would put its transport under every test's producer."""
+    """Keep the worker's app out of this process: its transport would serve all producers."""
     yield
     assert "worker.app" not in sys.modules
 
 
 @pytest.fixture(scope="session", autouse=True)
 def programs_heed_ctrl_c() -> None:
-    """Undo what a shell does to background jobs: they ignore SIGINT, and so does all that they start."""
+    """Heed SIGINT again if a shell started the tests in the background, where it is ignored."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -36,7 +36,10 @@ def server_process() -> Iterator[Server]:
 
 @pytest.fixture
 def server(server_process: Server) -> Server:
-    """Give a running, empty Redis of our own, shared by the session. Start another one to change its configuration."""
+    """Give a running, empty Redis of our own, shared by the session.
+
+    Start another one to change its configuration.
+    """
     if not server_process.running:
         server_process.restart()
     server_process.flush()
@@ -65,7 +68,7 @@ def sandbox_simulator() -> Iterator[RunningSimulator]:
 
 @pytest.fixture
 def sandbox(sandbox_server: Server, sandbox_simulator: RunningSimulator, tmp_path: Path) -> Iterator[Sandbox]:
-    """Give an empty Redis, a gateway that has forgotten everything, and the means to start workers between them."""
+    """Return an empty Redis, a gateway without memory, and the means to start workers."""
     sandbox_server.flush()
     sandbox_simulator.client.reset()
     with Sandbox(sandbox_server, sandbox_simulator, tmp_path) as sandbox:

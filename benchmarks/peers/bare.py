@@ -1,4 +1,7 @@
-"""No queue at all: one session, one loop. `bare.py COUNT` prints codes a second and CPU seconds for one code, as JSON."""
+"""No queue at all: one session, one loop.
+
+`bare.py COUNT` prints codes a second and CPU seconds for one code, as JSON.
+"""
 
 import json
 import resource

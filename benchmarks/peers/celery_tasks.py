@@ -1,4 +1,4 @@
-"""The usual Celery task, as it comes; `send_voice_code` is also the name that ours is enqueued by."""
+"""The usual Celery task, unchanged. Ours is enqueued under the same name, `send_voice_code`."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""What every peer with `requests` does for one code: the bare POST of the form, and nothing else."""
+"""What every peer with `requests` does for one code: a bare POST of the form."""
 
 import threading
 

@@ -1,7 +1,10 @@
-"""Enqueues with a peer's own client: `produce.py MODULE:FUNCTION COUNT [--rate A_SECOND] [--moments FILE]`.
+"""Enqueues with a peer's own client.
 
-Prints, as JSON, the CPU and clock seconds that one code cost in this process. With `--moments` it writes a line for each code:
-its number and the epoch seconds just before it was sent and just after.
+`produce.py MODULE:FUNCTION COUNT [--rate A_SECOND] [--moments FILE]`.
+
+Prints, as JSON, the CPU and clock seconds that one code cost in this process. With `--moments` it
+writes a line for each code: its number and the epoch seconds just before it was sent and just
+after.
 """
 
 import argparse

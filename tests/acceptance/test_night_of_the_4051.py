@@ -1,7 +1,8 @@
-"""The night of the 4051: the account runs dry, codes die by the thousand, and somebody has to mend it.
+"""The night of the 4051: the account runs dry, and codes die by the thousand.
 
-The same night is told in docs/failure-queue.md: its commands are run here, and what they print is compared with the page.
-`VOICECODE_WRITE_DOCS=1` writes the page anew; `VOICECODE_NIGHT=N` makes the night larger or smaller (and compares nothing).
+docs/failure-queue.md tells the same night: its commands run here, and their output must match it.
+`VOICECODE_WRITE_DOCS=1` rewrites the page. `VOICECODE_NIGHT=N` sets the night's size, and compares
+nothing.
 """
 
 import os
@@ -73,7 +74,7 @@ def queue(server: Server) -> FailureQueue:
 
 
 def the_account_runs_dry(queue: FailureQueue, server: Server, simulator: RunningSimulator) -> dict[str, str]:
-    """Let the night's codes die, the last ones by the real path; return the numbers of all by their keys."""
+    """Let the night's codes die, the last ones by the real path; return number by key."""
     simulator.client.balance(0)
     now = queue.now()
     load_mixed(queue.client, NIGHT, now=now - 60, span_seconds=7200, sendable=STILL_ALIVE, only_4051=True)
@@ -108,7 +109,7 @@ def the_account_runs_dry(queue: FailureQueue, server: Server, simulator: Running
 def test_the_night_of_the_4051(
     env: dict[str, str], queue: FailureQueue, server: Server, simulator: RunningSimulator, tmp_path: Path
 ) -> None:
-    """Nobody is called about a code that works no more, every code that still works is called once, and all is on record."""
+    """Expired codes are not called, valid ones are called once, and all of it is on record."""
     with RunningWorker(tmp_path / "worker.log", env).wait_ready():
         numbers = the_account_runs_dry(queue, server, simulator)
         operator = Operator(env)

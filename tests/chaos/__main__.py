@@ -44,9 +44,9 @@ def _write(line: str) -> None:
 
 def _tell(report: Report) -> None:
     for name, value in report.figures.items():
-        _write(
-            f"{name:40} {value if not isinstance(value, dict) else ', '.join(f'{k} {v}' for k, v in value.items())}"
-        )
+        counts = value.items() if isinstance(value, dict) else None
+        shown = value if counts is None else ", ".join(f"{what} {count}" for what, count in counts)
+        _write(f"{name:40} {shown}")
     for sentence, history in report.verdict.violations[:_SHOWN_AT_MOST]:
         _write(f"\nVIOLATION {sentence}\n{json.dumps(history.shown(), default=str, ensure_ascii=False)}")
     _write(

@@ -22,7 +22,10 @@ LIVES_OF_TESTS: Final = {"max_ttl_seconds": 600, "code_ttl_seconds": 60, "accept
 
 
 class Cluster:
-    """Everything that runs, and the ways between. A context manager; `folder` keeps logs, journal and Redis' files."""
+    """Everything that runs, and the ways between.
+
+    A context manager; `folder` keeps logs, journal and Redis' files.
+    """
 
     def __init__(self, options: Options, folder: Path) -> None:
         self.options = options

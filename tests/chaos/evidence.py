@@ -1,4 +1,4 @@
-"""Evidence: what is known of every code after a run: from its producer, from the gateway's journal, from the ledger."""
+"""What is known of every code after a run: from its producer, the gateway's journal, the ledger."""
 
 import collections
 import dataclasses
@@ -84,7 +84,10 @@ def gather(cluster: Cluster) -> list[History]:
 
 
 def strays(cluster: Cluster) -> set[str]:
-    """Return the keys of dead letters that nobody produced: a hint or a message that was taken for something else."""
+    """Return the keys of dead letters that nobody produced.
+
+    Each is a hint or a message that was taken for something else.
+    """
     with cluster.redis.client(decode_responses=True) as client:
         return _members(client, names.DEAD) - {entry["key"] for entry in cluster.produced() if "key" in entry}
 

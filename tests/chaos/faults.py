@@ -1,4 +1,7 @@
-"""The faults: what each kind does to the cluster, and how it is healed. Each runs in a thread of its own."""
+"""The faults: what each kind does to the cluster, and how it is healed.
+
+Each runs in a thread of its own.
+"""
 
 import os
 import signal
@@ -137,7 +140,10 @@ class Faults:
         self._threads.append(thread)
 
     def wait(self) -> None:
-        """Wait until everything is well again. Raises AssertionError where something could not be mended."""
+        """Wait until everything is well again.
+
+        Raises AssertionError where something could not be mended.
+        """
         for thread in self._threads:
             thread.join()
         assert not self.failed, self.failed

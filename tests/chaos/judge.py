@@ -1,9 +1,10 @@
 """The judge: holds every code's history against the invariants, and counts.
 
-I1  An acknowledged code is accepted, or a dead letter with a reason that stands in the failure queue; exactly one of them, and
+I1  An acknowledged code is either accepted, or a dead letter with a reason in the failure queue;
     nothing of it is still waiting.
-I2  The gateway placed at most 1 call + one for each attempt that is recorded as ambiguous, over all lives and in each of them;
-    it got at most one submission an attempt; and none from an attempt that began when the code was known to be accepted.
+I2  The gateway placed at most 1 call + one for each attempt recorded as ambiguous, over all lives
+    and in each of them. It got at most one submission an attempt, and none from an attempt that
+    began after the code was known to be accepted.
 I3  Nothing was submitted after the code's end.
 I4  A permanent reply that arrived was not followed by another submission in the same life.
 """
@@ -42,7 +43,9 @@ class Verdict:
 def judge(
     histories: Iterable[History], *, deadline_seconds: float, redis_away: Sequence[tuple[float, float]] = ()
 ) -> Verdict:
-    """Judge every code. `deadline_seconds`: an attempt's, by which a submission may come after its claim.
+    """Judge every code.
+
+    `deadline_seconds`: an attempt's, by which a submission may come after its claim.
 
     `redis_away`: from when to when nobody could look at a code, in epoch seconds.
     """
@@ -106,7 +109,10 @@ def _called_too_often(history: History) -> str | None:
 
 
 def _lives(history: History) -> Iterator[tuple[int, int, int]]:
-    """Give for each life its number, its calls, and the attempts that excuse them: accepted or ambiguous, and not yet called."""
+    """Yield for each life its number, its calls, and the attempts that excuse them.
+
+    An attempt excuses a call if it was accepted or ambiguous and its call is not known yet.
+    """
     if history.record is None:
         return
     calls = Counter(bisect.bisect(history.replayed_at, call.at) for call in history.calls)
@@ -119,7 +125,8 @@ def _lives(history: History) -> Iterator[tuple[int, int, int]]:
     for life in range(max(calls, default=-1) + 1):
         excused = attempts[life] + spare
         yield life + 1, calls[life], excused
-        # The network may hold a request back until after a replay: an attempt of which no call is known yet may still place it.
+        # The network may hold a request back until after a replay: an attempt of which no call is
+        # known yet may still place it.
         spare = max(0, excused - calls[life])
 
 
@@ -130,7 +137,7 @@ def _submitted_too_often(history: History) -> str | None:
 
 
 def _called_after_accepted(history: History, deadline_seconds: float) -> str | None:
-    """Excuse a second attempt that was claimed before the first one's acceptance was written: both are flagged."""
+    """Excuse a second attempt claimed before the acceptance was written: both are flagged."""
     record = history.record
     if record is None or record.accepted_at is None:
         return None
@@ -189,9 +196,10 @@ def _figures(
 
 
 def _recoveries(histories: list[History], redis_away: Sequence[tuple[float, float]]) -> Iterator[float]:
-    """Give for each attempt whose worker died how long after its lease, and Redis' return, somebody looked at the code again.
+    """Yield for each attempt whose worker died how long the code then waited.
 
-    Where the next attempt came by a replay, the code had been looked at and buried before it; its record no longer tells when.
+    The wait begins at the lease's end, or when Redis came back. If a replay made the next attempt,
+    the code had been buried before it, and its record no longer tells when.
     """
     for history in histories:
         record = history.record

@@ -1,7 +1,8 @@
-"""The producer: a process with stock Celery and nothing of ours, which logs what `send_task` acknowledged.
+"""The load generator: stock Celery, which logs what `send_task` acknowledged.
 
-`python -m tests.chaos.load_generator BROKER_URL LOG SECONDS RATE LIFE DUPLICATES SEED`. A publish that raises may have been carried
-out, so it is repeated with the same key until one does not raise; the process ends when the last one was acknowledged.
+`python -m tests.chaos.load_generator BROKER_URL LOG SECONDS RATE LIFE DUPLICATES SEED`. A publish
+that raises may have been carried out: it is repeated with the same key until one succeeds. The
+process ends once the last one was acknowledged.
 """
 
 import collections
@@ -22,7 +23,7 @@ _PAUSE_SECONDS: Final = 0.2
 
 
 def code(number: int, expires_at: float) -> dict[str, Any]:
-    """Return the n-th code: a phone of its own, so that the gateway's journal tells which code a call was for."""
+    """Return the n-th code. Its number is unique: it tells which code the gateway called."""
     return {
         "key": f"chaos:{number}",
         "mobile": f"13{number:09d}",

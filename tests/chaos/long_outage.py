@@ -1,4 +1,4 @@
-"""A long outage of the gateway, with many codes waiting for their retry: what it costs a worker, and what comes after it."""
+"""A long outage of the gateway with many codes waiting: its cost to a worker, and its end."""
 
 import base64
 import dataclasses
@@ -31,7 +31,10 @@ _EVERY_SECONDS: Final = 0.2
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Scale:
-    """How large and how fast. Lives, back-offs and the outage are scaled down alike; durations are seconds."""
+    """How large and how fast.
+
+    Lives, back-offs and the outage are scaled down alike; durations are seconds.
+    """
 
     codes: int
     life_seconds: float
@@ -70,7 +73,8 @@ class Figures:
         rates = self.submissions_per_second
         return (
             f"{self.waiting} waiting; {self.memory_before:.1f} MB before, {self.memory_most:.1f} MB at most; "
-            f"{len(waits)} new codes waited {statistics.median(waits) * 1000:.0f} ms (median), {max(waits) * 1000:.0f} ms at most; "
+            f"{len(waits)} new codes waited {statistics.median(waits) * 1000:.0f} ms (median), "
+            f"{max(waits) * 1000:.0f} ms at most; "
             f"after the return {max(rates)} submissions/s at most, {rates}; ends {self.ends}; "
             f"buried at most {self.late_burials:.1f} s after the end"
         )
@@ -120,14 +124,14 @@ def memory(pid: int) -> float:
 
 
 def stock_message(client: redis.Redis, app: Celery) -> dict[str, Any]:
-    """Return a message as a stock producer writes it; it is taken off the queue, so no worker may be there."""
+    """Return a stock producer's message, taken off the queue: no worker may run meanwhile."""
     enqueue(app, "14000000000", "0042")
     raw: Any = client.rpop(names.QUEUE)
     return dict(json.loads(raw))
 
 
 def publish_many(client: redis.Redis, message: dict[str, Any], scale: Scale) -> None:
-    """Put all codes on the queue in the form of a stock producer's message, a thousand a round trip."""
+    """Put all codes on the queue as a stock producer's messages, a thousand a round trip."""
     now = time.time()
     for start in range(0, scale.codes, _BATCH):
         batch = range(start, min(start + _BATCH, scale.codes))

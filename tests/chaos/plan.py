@@ -1,4 +1,4 @@
-"""The plan: what a run is made of, and which fault comes when, drawn from its seed before anything starts."""
+"""The plan: what a run consists of, and each fault's moment, drawn from the seed at the start."""
 
 import dataclasses
 import random
@@ -40,8 +40,11 @@ KINDS: Final[Mapping[str, tuple[int, float, float]]] = {
     "gateway.slow": (1, 0.5, 2.0),
     "gateway.hang": (1, 0.3, 1.5),
 }
-"""kind -> weight, shortest and longest time that it lasts. `worker.freeze` goes to two leases of the tests' settings, and
-the freezes of Redis go beyond the socket time-out, so that scripts are executed twice."""
+"""kind -> weight, shortest and longest time that it lasts.
+
+`worker.freeze` goes to two leases of the tests' settings, and the freezes of Redis go beyond the
+socket time-out, so that scripts are executed twice.
+"""
 
 _SETTLED_SECONDS: Final = 1.0
 

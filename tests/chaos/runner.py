@@ -91,7 +91,11 @@ class Replayer(threading.Thread):
 
 
 def run(options: Options, folder: Path | None = None) -> Report:
-    """Carry out one run. `folder` keeps what it leaves; without one it is removed. Raises AssertionError where the cluster fails."""
+    """Carry out one run.
+
+    `folder` keeps what it leaves; without one it is removed. Raises AssertionError where the
+    cluster fails.
+    """
     if folder is None:
         with tempfile.TemporaryDirectory(prefix="voicecode-chaos-") as temporary:
             return run(options, Path(temporary))

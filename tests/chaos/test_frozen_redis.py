@@ -16,7 +16,7 @@ BOUND_SECONDS = 15
 def test_a_redis_that_was_frozen_is_served_again_and_each_code_is_called_once(
     sandbox: Sandbox, seconds: float
 ) -> None:
-    """Scripts were executed, and their answers lost to the time-out: the repetition must be known as such."""
+    """Scripts ran and their answers were lost to the time-out: a repetition must be recognised."""
     patient = {"lease_seconds": 30, "visibility_timeout_seconds": 32}
     workers = [sandbox.worker(ready=False, **patient) for _ in range(2)]  # type: ignore[arg-type]
     for worker in workers:

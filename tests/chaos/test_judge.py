@@ -92,7 +92,8 @@ def sentences(history: History) -> list[str]:
         BURIED,
         with_record(GOOD, TWICE, submissions=(submitted(101.2), submitted(102.2))),
         with_record(BURIED, RANG, submissions=(submitted(101.2),)),
-        # The first attempt's acceptance was written while the second one, claimed before, was on its way.
+        # The first attempt's acceptance was written while the second one, claimed before, was on
+        # its way.
         with_record(
             GOOD,
             dataclasses.replace(TWICE, accepted_at=102.0),
@@ -121,12 +122,22 @@ def test_a_promise_that_was_kept_is_no_violation(history: History) -> None:
         (with_record(GOOD, dataclasses.replace(ACCEPTED, state="calling")), "lost: calling for ever"),
         (with_record(GOOD, dataclasses.replace(ACCEPTED, state="waiting"), due=True), "lost: still waiting"),
         (with_record(BURIED, DEAD, buried=False), "lost: dead without a reason or outside the failure queue"),
-        (with_record(BURIED, dataclasses.replace(DEAD, reason="")), "lost: dead without a reason or outside the failure queue"),
+        (
+            with_record(BURIED, dataclasses.replace(DEAD, reason="")),
+            "lost: dead without a reason or outside the failure queue",
+        ),
         (with_record(GOOD, ACCEPTED, submissions=()), "accepted, but the gateway placed no call"),
         (with_record(GOOD, ACCEPTED, due=True), "accepted, but still in the failure queue or waiting"),
-        (with_record(BURIED, DEAD, submissions=(submitted(101.2),)), "dead, and nothing says that the phone rang"),
         (
-            with_record(GOOD, dataclasses.replace(TWICE, ambiguous=0), submissions=(submitted(101.2), submitted(102.2))),
+            with_record(BURIED, DEAD, submissions=(submitted(101.2),)),
+            "dead, and nothing says that the phone rang",
+        ),
+        (
+            with_record(
+                GOOD,
+                dataclasses.replace(TWICE, ambiguous=0),
+                submissions=(submitted(101.2), submitted(102.2)),
+            ),
             "2 calls with 0 ambiguous attempts",
         ),
         (
@@ -136,25 +147,39 @@ def test_a_promise_that_was_kept_is_no_violation(history: History) -> None:
         (
             with_record(
                 GOOD,
-                dataclasses.replace(TWICE, ambiguous=2, attempts=(*TWICE.attempts, attempt(3, "ambiguous", row="reset"))),
+                dataclasses.replace(
+                    TWICE, ambiguous=2, attempts=(*TWICE.attempts, attempt(3, "ambiguous", row="reset"))
+                ),
                 submissions=(submitted(101.2), submitted(102.2), submitted(102.3)),
                 replayed_at=(101.6, 102.9),
             ),
             "2 calls in life 2, where at most 1 attempts were accepted or ambiguous",
         ),
-        (with_record(GOOD, ACCEPTED, submissions=(submitted(101.2), submitted(101.3, called=False))), "2 submissions in 1 attempts"),
-        (with_record(GOOD, ACCEPTED, submissions=(submitted(101.6),)), "submitted 0.100 s after it was known to be accepted"),
-        (with_record(GOOD, TWICE, submissions=(submitted(101.2), submitted(103.6))), "submitted 1.100 s after it was known to be accepted"),
+        (
+            with_record(GOOD, ACCEPTED, submissions=(submitted(101.2), submitted(101.3, called=False))),
+            "2 submissions in 1 attempts",
+        ),
+        (
+            with_record(GOOD, ACCEPTED, submissions=(submitted(101.6),)),
+            "submitted 0.100 s after it was known to be accepted",
+        ),
+        (
+            with_record(GOOD, TWICE, submissions=(submitted(101.2), submitted(103.6))),
+            "submitted 1.100 s after it was known to be accepted",
+        ),
         (
             with_record(GOOD, dataclasses.replace(ACCEPTED, expires_at=100), submissions=(submitted(101.2),)),
             "submitted 1.200 s after its end",
         ),
         (
-            with_record(BURIED, dataclasses.replace(DEAD, attempts=(*DEAD.attempts, attempt(2, "permanent", row="4050")))),
+            with_record(
+                BURIED,
+                dataclasses.replace(DEAD, attempts=(*DEAD.attempts, attempt(2, "permanent", row="4050"))),
+            ),
             "attempt 2 after the permanent reply 4050",
         ),
     ],
-)  # fmt: skip
+)
 def test_a_promise_that_was_broken_is_found(history: History, said: str) -> None:
     assert said in sentences(history)
 

@@ -1,4 +1,4 @@
-"""The gateway is away for long: waiting codes cost a worker nothing, new ones do not wait for them, and nobody storms its return."""
+"""The gateway is away for long: waiting codes cost little, and its return meets no storm."""
 
 import sys
 from pathlib import Path

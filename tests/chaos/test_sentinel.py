@@ -1,4 +1,4 @@
-"""Failover by Sentinel with the master killed, frozen, or demoted while connections stay up: workers follow by themselves."""
+"""Failover by Sentinel: the master is killed, frozen or demoted, and workers follow."""
 
 import contextlib
 import os
@@ -45,7 +45,10 @@ def freeze(sentinels: Sentinels, master: Server) -> None:
 
 
 def demote(sentinels: Sentinels, master: Server) -> None:
-    """Turn it into a replica while its connections stay up; by themselves the sentinels would take ten seconds to tell it."""
+    """Turn it into a replica while its connections stay up.
+
+    The sentinels alone would take ten seconds.
+    """
     sentinels.demote()
     new = sentinels.wait_master(master)
     with master.client() as client:
@@ -64,7 +67,7 @@ def send(sandbox: Sandbox, mobile: str) -> str:
 def test_workers_follow_the_master(
     sentinels: Sentinels, sandbox_simulator: RunningSimulator, tmp_path: Path, trouble: Any
 ) -> None:
-    """What was replicated before the fault is not lost; calls in hand are recorded on the new master."""
+    """Replicated codes survive the fault; calls in hand are recorded on the new master."""
     sandbox_simulator.client.reset()
     old = sentinels.master
     with Sandbox(old, sandbox_simulator, tmp_path, url=sentinels.url) as sandbox:

@@ -17,7 +17,7 @@ def told(report: Report) -> str:
 
 @pytest.mark.timeout(180)
 def test_nothing_is_lost_and_nobody_called_twice(tmp_path: Path) -> None:
-    """Two dozen faults within half a minute: each code is accepted or dead with a reason, and every second call is flagged."""
+    """Two dozen faults in half a minute: every code ends, and every second call is flagged."""
     report = run(Options(seconds=30, seed=11, rate=12, life_seconds=10, fault_every_seconds=1.1), tmp_path)
     assert told(report) == ""
     assert report.kept, report.figures

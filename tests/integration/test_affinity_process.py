@@ -21,7 +21,8 @@ pytestmark = pytest.mark.skipif(
     reason="there is one core only, or no choice of them",
 )
 
-# Digests are computed without the interpreter's lock: several threads get their share of a machine that others load as well.
+# Digests are computed without the interpreter's lock: several threads get their share of a machine
+# that others load as well.
 BURN = """
 import hashlib, sys, threading
 go, load = threading.Event(), bytes(1 << 20)
@@ -38,7 +39,8 @@ def fail(*_, **__):
 def forbid(*_, **__):
     raise PermissionError("not allowed")
 watch = core.CpuAffinity()
-words = {"burn": go.set, "rest": go.clear, "stop": watch.stop, "break": lambda: setattr(core, "wants_core", fail)}
+words = {"burn": go.set, "rest": go.clear, "stop": watch.stop}
+words["break"] = lambda: setattr(core, "wants_core", fail)
 words["forbid"] = lambda: setattr(core.Reading, "take", forbid)
 watch.start()
 for line in sys.stdin:
@@ -101,7 +103,7 @@ class Child:
 
 
 def cores(pid: int) -> set[frozenset[int]]:
-    """Return on which cores the threads of a process may run: one set for those that may run on the same."""
+    """Return the sets of cores on which a process's threads may run."""
     found = set()
     for task in Path(f"/proc/{pid}/task").iterdir():
         try:
@@ -142,7 +144,7 @@ def test_a_process_leaves_a_core_that_others_use(child: Child, tmp_path: Path) -
 
 @pytest.mark.parametrize(("how", "tells"), [("break", True), ("forbid", False), ("stop", False)])
 def test_whatever_ends_the_watch_all_cores_are_free_again(child: Child, how: str, *, tells: bool) -> None:
-    """A bug is told, and the process goes on: neither it nor a system that refuses may leave it on one core, nor stop it."""
+    """A bug is logged and the process goes on, on all of its cores."""
     child.say("burn")
     child.wait_kept()
     child.say(how)

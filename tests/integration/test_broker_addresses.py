@@ -47,7 +47,7 @@ def test_a_unix_socket(sandbox_simulator: RunningSimulator, tmp_path: Path) -> N
 def test_a_command_repeated_after_a_time_out_asks_sentinel_for_the_master(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """redis-py's own client repeats it at the old address, where a frozen master takes the connection and costs as much again."""
+    """A frozen master accepts connections: repeating there, as redis-py does, costs twice."""
     with start_server() as old, start_server() as new:
         masters: list[Any] = [old]
         monkeypatch.setattr(Sentinel, "discover_master", lambda *_: ("127.0.0.1", masters[-1].port))
@@ -64,7 +64,7 @@ def test_a_command_repeated_after_a_time_out_asks_sentinel_for_the_master(
 
 
 def test_sentinels_that_are_gone_are_not_asked_again_and_again() -> None:
-    """Ten repetitions, redis-py's default, held every claim and outcome for seconds while another sentinel knew the master."""
+    """redis-py's default of ten repetitions held claims up while a sentinel knew the master."""
     started = time.monotonic()
     with connect(load(broker_url="sentinel://127.0.0.1:1/0;sentinel://127.0.0.1:2/0")) as client:
         with pytest.raises(redis.ConnectionError):

@@ -46,7 +46,7 @@ def replay(queue: FailureQueue) -> Progress:
 def test_an_account_that_runs_dry_again_stops_the_rest(
     queue: FailureQueue, simulator: RunningSimulator
 ) -> None:
-    """What was not replayed stays, what was replayed in vain comes back, and nobody is called twice."""
+    """What was not replayed stays, what failed again comes back, and nobody is called twice."""
     simulator.client.balance(50)
     progress = replay(queue)
     assert "failed with 4051: the account is still at fault" in progress.stopped
@@ -59,7 +59,7 @@ def test_an_account_that_runs_dry_again_stops_the_rest(
 def test_a_gateway_that_cannot_be_reached_stops_it_at_the_first_code(
     queue: FailureQueue, simulator: RunningSimulator
 ) -> None:
-    """The code itself waits for its retry: to know that this host cannot call, one attempt is enough."""
+    """One attempt shows that this host cannot call; the code itself waits for its retry."""
     simulator.client.refuse(30)
     progress = replay(queue)
     assert "connect_refused: the host is still at fault" in progress.stopped

@@ -41,7 +41,10 @@ def env(server: Server, simulator: RunningSimulator) -> dict[str, str]:
 
 @pytest.fixture
 def letters(redis_client: redis.Redis) -> float:
-    """Load three dead letters: one sendable, one expired, one that may have rung. Return the server's time."""
+    """Load three dead letters: one sendable, one expired, one that may have rung.
+
+    Return the server's time.
+    """
     now = float(redis_client.time()[0])
     load(
         redis_client,
@@ -444,7 +447,8 @@ def test_settings_are_shown_without_secrets_and_wrong_ones_are_named(env: dict[s
 
 
 def test_help_needs_none_of_the_heavy_libraries(env: dict[str, str]) -> None:
-    script = "import sys, worker.cli; print(*(m for m in ('redis', 'celery', 'pydantic', 'rich', 'requests') if m in sys.modules))"
+    heavy = ("redis", "celery", "pydantic", "rich", "requests")
+    script = f"import sys, worker.cli; print(*(m for m in {heavy} if m in sys.modules))"
     assert in_pipe(env, "-c", script, command=(sys.executable,)).stdout.strip() == ""
 
 

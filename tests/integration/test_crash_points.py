@@ -1,7 +1,7 @@
-"""Every crash point: before and after each script and the POST, in every state that it can meet, the worker is gone.
+"""Every crash point: the worker dies before and after each script and the POST.
 
-The next worker finds what is left and brings the code to its right end. `calls` is what the gateway's own journal says,
-`ambiguous` what the record says: a claim whose worker died counts as ambiguous though no call was made.
+The next worker finds what is left and finishes the code. `calls` is from the gateway's journal,
+`ambiguous` from the record: a claim whose worker died counts as ambiguous even without a call.
 """
 
 from collections.abc import Iterator, Mapping
@@ -215,7 +215,8 @@ LOSSES = [
 ]
 FREEZES = [
     *crashes("new", {"claim:after:1:freeze": (1, 1), "submit:before:1:freeze": (1, 1)}),
-    # The last look at the time is done, and the form leaves when the worker wakes up: the one moment that no clock covers.
+    # The last look at the time is done, and the form leaves when the worker wakes up: the one
+    # moment that no clock covers.
     *crashes(
         "new",
         {"form:before:1:freeze": (2, 1), "form:after:1:freeze": (2, 1), "finish:before:1:freeze": (2, 1)},

@@ -1,4 +1,4 @@
-"""Delivery against a Redis that does not answer, and one that answers and refuses: what becomes of the message."""
+"""What becomes of a message if Redis does not answer, or refuses."""
 
 from typing import Any
 

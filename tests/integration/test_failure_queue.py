@@ -263,7 +263,7 @@ def test_a_replayed_code_keeps_its_history_and_gets_a_fresh_budget(
 def test_a_replay_executed_twice_counts_once_even_when_the_code_has_died_again(
     queue: FailureQueue, client: redis.Redis
 ) -> None:
-    """A client that lost the answer repeats the script: a code that died in between must not be called once more."""
+    """A client that lost the answer repeats the script; a code that died in between stays dead."""
     now = queue.now()
     load(client, [dead_letter(1, died_at=now - 9, expires_at=now + 600)])
     run = queue.replay(("login:00000001",), Choice())

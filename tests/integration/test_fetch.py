@@ -57,7 +57,10 @@ def test_a_fetch_takes_as_many_as_there_is_room_for_and_the_oldest_first(
 @pytest.mark.parametrize(
     "odd",
     [
-        '{ "a" : 1.0, "é\\u00e9": "  ", "properties": {"delivery_tag": "odd"}, "n": 12345678901234567890, "e": [] }',
+        (
+            '{ "a" : 1.0, "é\\u00e9": "  ", "properties": {"delivery_tag": "odd"}, '
+            '"n": 12345678901234567890, "e": [] }'
+        ),
         '{"body":"\\"]\\",\\"x\\"","properties":{"delivery_tag":"odd"}}',
         '{"properties":{"delivery_tag":"odd"},"body":"' + "x" * 1_000_000 + '"}',
     ],
@@ -96,7 +99,7 @@ def test_what_a_stock_transport_left_in_unacked_comes_back_byte_for_byte(sandbox
 def test_a_message_that_redis_was_away_for_goes_back_to_the_front_as_soon_as_redis_answers(
     sandbox: Sandbox, fetch: Fetching
 ) -> None:
-    """Waiting for the visibility time-out would cost a phone that should ring in seconds 17 of them."""
+    """Waiting for the visibility time-out would delay the call by 17 s."""
     for name in ("first", "second"):
         sandbox.push(message(name))
     fetch(1)
@@ -120,7 +123,7 @@ def test_a_message_that_redis_was_away_for_goes_back_to_the_front_as_soon_as_red
 def test_a_fetch_that_is_executed_twice_answers_with_the_same_messages(
     sandbox: Sandbox, fetch: Fetching
 ) -> None:
-    """Redis was frozen for longer than the time-out: the first answer was lost, the execution was not."""
+    """Redis was frozen beyond the time-out: the first execution counts, its answer is lost."""
     for number in range(4):
         sandbox.push(message(f"m{number}"))
     lost = fetch(2, token="worker-1/7")
@@ -159,7 +162,7 @@ def test_an_item_that_is_no_message_becomes_a_dead_letter_with_its_bytes(
 
 
 def test_acks_need_no_transaction_which_a_full_redis_refuses(sandbox: Sandbox, fetch: Fetching) -> None:
-    """Redis 6.2 and 7 refuse every command between MULTI and EXEC at full memory; Valkey does not."""
+    """At full memory Redis 6.2 and 7 refuse any command between MULTI and EXEC; Valkey does not."""
     sandbox.push(message("m"))
     [(tag, _)] = fetch(1)
     settings = load(_env_file=None, broker_url=sandbox.url)
@@ -210,7 +213,10 @@ def test_a_key_of_another_application_that_is_no_list_is_left_alone(sandbox: San
 
 
 def test_priorities_of_a_busy_producer_are_not_held_to_a_trickle(sandbox: Sandbox) -> None:
-    """Everything with a priority: a producer may think that it helps. Upkeep looks once a second."""
+    """Everything with a priority: a producer may think that it helps.
+
+    Upkeep looks once a second.
+    """
     for number in range(1000):
         sandbox.push(f"item {number}", f"{names.QUEUE}{names.PRIORITY_SEPARATORS[0]}5")
     settings = load(_env_file=None, broker_url=sandbox.url)
@@ -237,7 +243,7 @@ def test_a_worker_that_fell_silent_soon_after_its_fetch_counts_as_dead(
 def test_after_an_outage_the_messages_of_living_workers_are_no_deaths(
     sandbox: Sandbox, fetch: Fetching
 ) -> None:
-    """Nobody could sweep while Redis was away: neither this worker nor another one has fallen silent by its own doing."""
+    """Nobody could sweep while Redis was away: no worker has fallen silent."""
     now = time.time()
     for name in ("own", "another"):
         sandbox.push(message(name))

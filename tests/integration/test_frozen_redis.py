@@ -1,7 +1,9 @@
-"""Every script executed twice: Redis is frozen for longer than the socket time-out just when a worker sends it.
+"""Every script executed twice.
 
-The client repeats what it got no answer to; when Redis thaws, it executes both. Nothing may be counted twice, and nobody may
-be kept from his call by his own first try.
+Redis is frozen for longer than the socket time-out just when a worker sends it.
+
+The client repeats what it got no answer to; when Redis thaws, it executes both. Nothing may be
+counted twice, and nobody may be kept from his call by his own first try.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""The gateway's client against a server whose every byte is ours: what it sends, and what it makes of each reply."""
+"""The gateway's client against a server whose every byte the test decides."""
 
 import concurrent.futures
 import gzip
@@ -90,7 +90,7 @@ def test_a_connection_that_was_idle_for_long_is_not_used_again() -> None:
 def test_a_connection_that_the_gateway_is_about_to_close_is_not_used_again(
     header: str, connections: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its form and the close would cross on the way, and nobody could know whether the phone rang."""
+    """The form and the close would cross: nobody could know whether the phone rang."""
     with raw_gateway(answer(http(headers=f"Keep-Alive: {header}\r\n"))) as (server, client):
         submit(client)
         later = time.monotonic() + 5 - KEEP_ALIVE_MARGIN_SECONDS
@@ -315,7 +315,7 @@ def test_a_body_may_fill_the_cap_and_not_more(extra: int) -> None:
 
 
 def test_reading_stops_at_the_cap() -> None:
-    """Of a megabyte, one byte more than the cap is sent: whoever waits for the rest waits in vain."""
+    """One byte more than the cap is sent; reading on would wait in vain."""
 
     def handler(server: RawServer, sock: socket.socket) -> None:
         server.receive(sock)

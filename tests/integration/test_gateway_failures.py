@@ -1,4 +1,4 @@
-"""What the network can do instead of replying: never sent, or may have rung; and never later than the deadline."""
+"""What the network does instead of replying: never sent or may have rung, within the deadline."""
 
 import http.client
 import os
@@ -152,7 +152,10 @@ def test_the_whole_attempt_keeps_to_its_deadline(handler: Handler) -> None:
 
 
 def test_a_form_that_nobody_reads_keeps_to_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A big form fills the buffers, and sending blocks. It is made beforehand: making it takes time, too."""
+    """A big form fills the buffers, and sending blocks.
+
+    It is made beforehand: making it takes time, too.
+    """
 
     def handler(server: RawServer, _: socket.socket) -> None:
         server.over.wait(10)
@@ -169,7 +172,7 @@ def test_a_form_that_nobody_reads_keeps_to_the_deadline(monkeypatch: pytest.Monk
 def test_a_form_that_is_made_too_late_is_no_failure_of_the_network(
     host: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Time that a slow machine took before the first lookup: no name failed, and nobody was connected to."""
+    """A slow machine lost time before the first lookup: no name failed."""
     late = threading.Event()
 
     def slow(*_: Any, **__: Any) -> bytes:
@@ -276,7 +279,7 @@ def test_nothing_is_sent_when_the_deadline_has_passed() -> None:
 def test_the_deadline_is_looked_at_once_more_before_the_form_leaves(
     monkeypatch: pytest.MonkeyPatch, used_before: int
 ) -> None:
-    """Time passes unnoticed while the request is being formed, as in a worker that is frozen there."""
+    """Time passes unnoticed while the request is formed, as in a frozen worker."""
     formed = http.client.HTTPConnection.endheaders
 
     def slow(self: http.client.HTTPConnection, *args: Any, **options: Any) -> None:

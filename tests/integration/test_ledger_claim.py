@@ -1,4 +1,4 @@
-"""The ledger's rules for `claim`, `replay` and `refuse`: who may call, and what becomes of what may not."""
+"""The ledger's rules for `claim`, `replay` and `refuse`."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -70,7 +70,7 @@ def test_a_waiting_code_may_be_called_once_its_moment_has_come(driver: LedgerDri
 
 
 def test_executed_twice_with_one_token_a_claim_answers_the_same(driver: LedgerDriver) -> None:
-    """redis-py repeats a command whose answer it lost: the claim must not meet itself and say busy."""
+    """redis-py repeats a command whose answer was lost: a claim must recognise itself."""
     first, again = (driver.claim(token="same") for _ in range(2))
     assert (first.answer, again.answer) == (Answer.CALL, Answer.CALL)
     assert (first.attempt, again.attempt) == (1, 1)

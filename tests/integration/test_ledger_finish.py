@@ -1,4 +1,4 @@
-"""The ledger's rules for `finish`: an outcome is recorded once, by whom it belongs to, and an acceptance always."""
+"""The ledger's rules for `finish`: each outcome is recorded once, an acceptance always."""
 
 import dataclasses
 from collections.abc import Iterator

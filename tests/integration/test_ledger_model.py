@@ -1,4 +1,4 @@
-"""The scripts against a small model in plain Python: whatever happens, in whatever order, both say and hold the same."""
+"""The scripts against a small model in plain Python, in random order."""
 
 import collections
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The ledger's rules for upkeep: nothing due is forgotten, nothing expired is kept waiting, and nothing is called for it twice."""
+"""The ledger's rules for upkeep: nothing due is forgotten, nothing expired is kept."""
 
 import json
 from collections.abc import Iterator

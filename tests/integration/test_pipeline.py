@@ -1,4 +1,4 @@
-"""Scripts of many threads in one round trip: each hears its own answer, whatever becomes of the others'."""
+"""Scripts of many threads in one round trip: each gets its own answer."""
 
 import contextlib
 import os
@@ -132,7 +132,7 @@ def test_an_answer_that_a_bug_left_unread_is_not_taken_for_the_next_ones(
 
 
 def test_a_server_that_refuses_is_left(redis_client: redis.Redis) -> None:
-    """It may have been the master: at its address, or through Sentinel, another one may stand by now."""
+    """The node may have been the master; another one may have its address by now."""
     pipeline = Pipeline(redis_client)
     script = pipeline.register_script(FAIL_ON)
     script(keys=[], args=["loaded"])
@@ -200,7 +200,7 @@ def test_a_server_that_forgot_the_scripts_is_told_them_again(redis_client: redis
 
 
 def test_everybody_hears_of_a_server_that_is_gone_and_nobody_waits_in_turn() -> None:
-    """Twenty threads that wait for a time-out one after the other would be stuck for twenty time-outs."""
+    """Twenty threads in a row would wait for twenty time-outs."""
     with (
         start_server() as server,
         redis.Redis(port=server.port, socket_timeout=SECONDS, retry=Retry(NoBackoff(), 0)) as client,

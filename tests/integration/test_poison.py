@@ -49,7 +49,7 @@ def test_a_message_that_kills_three_workers_before_its_claim_becomes_a_dead_lett
 
 
 def test_a_death_in_mid_call_follows_the_limit_of_ambiguous_attempts(sandbox: Sandbox) -> None:
-    """Claimed once, it is no matter of poison: two deaths are one call and its one allowed repetition."""
+    """Once claimed it is not poison: two deaths are one call and its allowed repetition."""
     key = sandbox.send(key=f"{DIES_IN_CALL}-1")
     for _ in range(2):
         wait_death(start(sandbox))

@@ -1,7 +1,7 @@
-"""A worker that was killed, frozen or cut off: its codes go on, within the lease and two seconds, and it overwrites nothing.
+"""A worker is killed, frozen or cut off: its codes go on within the lease and two seconds.
 
-Times are scaled down by settings: a lease of 1.5 s in place of 15. The bound that is asserted is three times what is promised, for
-busy machines; what was measured is printed (`pytest -s`).
+Times are scaled down by settings: a lease of 1.5 s in place of 15. For busy machines the asserted
+bound is three times the promise; `pytest -s` prints what was measured.
 """
 
 import json
@@ -22,7 +22,7 @@ BOUND_SECONDS = 3 * (float(SHORT_TIMES["lease_seconds"]) + 2)
 def call_in_hand(
     sandbox: Sandbox, *scenarios: str, worker: RunningWorker, idle: RunningWorker | None = None
 ) -> str:
-    """Have `worker`, and not the idle one, be in mid-call with a code; `scenarios` are what its attempts meet."""
+    """Bring `worker`, not the idle one, into mid-call; its attempts meet `scenarios`."""
     sandbox.gateway.script(MOBILE, list(scenarios))
     if idle:
         idle.signal(signal.SIGSTOP)
@@ -83,7 +83,7 @@ def test_messages_that_a_killed_worker_had_fetched_and_not_claimed_come_back(san
 
 
 def frozen_past_its_lease(sandbox: Sandbox, *scenarios: str, state: str) -> tuple[str, RunningWorker]:
-    """Freeze a worker in mid-call until another one has brought the code to `state`, and wake it up."""
+    """Freeze a worker in mid-call until another one has brought the code to `state`; wake it."""
     sleeper, other = two_workers(sandbox)
     key = call_in_hand(sandbox, *scenarios, worker=sleeper, idle=other)
     sleeper.signal(signal.SIGSTOP)
@@ -109,7 +109,7 @@ def test_a_worker_that_wakes_up_late_overwrites_nothing(sandbox: Sandbox) -> Non
 
 
 def test_a_call_that_was_accepted_while_its_worker_slept_is_owned_up_to(sandbox: Sandbox) -> None:
-    """The gateway took both: the one case in which a phone rings twice, and it is counted and told."""
+    """The gateway took both forms: the phone rings twice, and the log and record say so."""
     key, sleeper = frozen_past_its_lease(sandbox, "slow:0.4", "2", state="accepted")
     wait_for(lambda: sleeper.lines("attempt.finished"), LIMIT_SECONDS, "the sleeper's outcome")
     record = sandbox.record(key)
@@ -135,7 +135,8 @@ def test_a_worker_that_was_frozen_between_claim_and_post_sends_nothing_when_it_w
     worker.signal(signal.SIGCONT)
     sandbox.wait_state(key)
     record = sandbox.record(key)
-    # Whichever step saw first that the time was over; the rows of all of them say that no call was placed.
+    # Whichever step saw first that the time was over; the rows of all of them say that no call was
+    # placed.
     assert json.loads(record["attempt:1"])["row"] in {"not_sent", "dns_failed", "connect_timeout"}
     assert (record["attempt"], record.get("ambiguous", "0")) == ("2", "0")
     assert len(sandbox.gateway.submissions()) == 1

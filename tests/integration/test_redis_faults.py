@@ -1,6 +1,7 @@
-"""Redis restarts, runs full, turns read-only: workers go on by themselves, and nothing that a producer was told is lost.
+"""Redis restarts, runs full or turns read-only: workers recover, and nothing enqueued is lost.
 
-The bound that is asserted is three times the promise of 5 s, for busy machines; what was measured is printed (`pytest -s`).
+For busy machines the asserted bound is three times the promise of 5 s; `pytest -s` prints what was
+measured.
 """
 
 import functools
@@ -26,7 +27,7 @@ PATIENT: dict[str, Any] = {"lease_seconds": 4, "hold_seconds": 2, "visibility_ti
 
 @pytest.fixture
 def durable(sandbox_simulator: RunningSimulator, tmp_path: Path) -> Iterator[Sandbox]:
-    """Give a sandbox whose Redis keeps an append-only file, written at each command: what was acknowledged survives `kill -9`."""
+    """Return a sandbox whose Redis writes its append-only file at each command."""
     sandbox_simulator.client.reset()
     with (
         start_server(data_dir=tmp_path / "redis", extra=("--appendfsync", "always")) as server,
@@ -153,7 +154,10 @@ def test_a_master_that_refuses_writes_under_open_connections_is_waited_for(
 def test_a_stock_producer_with_the_documented_options_hears_of_it_within_two_seconds(
     sandbox: Sandbox, trouble: str
 ) -> None:
-    """And a second of grace for a busy machine. By default it hangs for ever when Redis is frozen."""
+    """And a second of grace for a busy machine.
+
+    By default it hangs for ever when Redis is frozen.
+    """
     with (
         Proxy().start(sandbox.server.port) as proxy,
         Celery("web", broker=f"redis://127.0.0.1:{proxy.port}/0") as app,

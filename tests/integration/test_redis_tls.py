@@ -132,7 +132,7 @@ REFUSED = pytest.raises((OperationalError, redis.ConnectionError), match="CERTIF
 
 @pytest.mark.parametrize("reach", [reach_queue, reach_ledger])
 def test_a_certificate_that_nobody_vouches_for_is_refused(trusted: Secured, reach: Any) -> None:
-    """With a plain rediss:// kombu verifies nothing: codes would be fetched from whoever answers."""
+    """With a plain rediss:// kombu verifies nothing: codes could come from anybody."""
     with REFUSED:
         reach(load(_env_file=None, broker_url=trusted.url))
 

@@ -1,4 +1,4 @@
-"""Every row of the table, shown by the simulator, met by a real worker: each ends as the table says."""
+"""Every row of the table, played by the simulator to a real worker, ends as the table says."""
 
 import time
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Every script executed twice with one token: the second time it changes nothing at all in Redis, and says what it said."""
+"""Every script executed twice with one token: the second time it changes nothing."""
 
 import dataclasses
 import json

@@ -1,7 +1,7 @@
-"""No number, code, key or signature in full in anything that we write: a real worker at DEBUG, with every fate and crashes.
+"""Nothing that we write holds a number, code, key or signature in full, even at DEBUG.
 
-What is looked through: all that the process wrote, every Redis key name, the hints, and the events it published. The
-values are distinctive, and each code has a number of its own, so that whatever shows can be traced to its fate.
+The tests search everything that the process wrote, each Redis key's name, the hints, and the events
+it published. Values are distinctive and numbers unique: whatever shows can be traced to its fate.
 """
 
 import base64
@@ -79,7 +79,10 @@ OTHERS: Final[dict[str, Callable[[Service, str, str, str], str]]] = {
     "garbage": lambda service, shown, code, _key: garbage(service, f"call {shown} and say {code}"),
     "no-message": lambda service, shown, code, _key: garbage(service, json.dumps({"body": [shown, code]})),
 }
-"""Fate -> what sends it and returns the key under which its end will stand. (service, number, code, a fresh key)"""
+"""Fate -> what sends it and returns the key under which its end will stand.
+
+(service, number, code, a fresh key)
+"""
 
 
 def bare(shown: str) -> str:
@@ -113,7 +116,7 @@ def send_all(service: Service) -> dict[str, tuple[str, str]]:
 
 
 def hints(service: Service) -> str:
-    """Have upkeep hint the code that waits, while the worker is frozen, and return what then stands on the queue."""
+    """Have upkeep hint the waiting code while the worker is frozen; return the queue's items."""
     service.worker.signal(signal.SIGSTOP)
     driver = LedgerDriver(service.server.url)
     driver.later(230)
@@ -197,7 +200,7 @@ def test_no_key_name_hint_or_event_shows_a_secret(said: Said, part: str) -> None
 
 
 def test_what_was_looked_through_is_what_was_meant(said: Said) -> None:
-    """Each fate left its trace, crashes with their tracebacks and masked texts included: the silence above is not emptiness."""
+    """Each fate left its trace, crashes with masked tracebacks too: the logs were not empty."""
     for event in (
         "attempt.finished",
         "dead_letter.written",

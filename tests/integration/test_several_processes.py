@@ -65,7 +65,7 @@ def test_one_that_was_killed_comes_back_and_delivers_meanwhile(sandbox: Sandbox,
 
 
 def test_no_worker_outlives_its_supervisor(several: Several) -> None:
-    """Killed with -9 it can hand nothing on: its workers see the pipe close, and end as they do at SIGTERM."""
+    """Killed with -9 it can pass nothing on: its workers see the pipe close, and end."""
     several.kill()
     wait_for(lambda: len(several.lines(Event.WORKER_STOPPED)) == 2, LIMIT_SECONDS, "both workers to end")
 

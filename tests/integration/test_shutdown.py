@@ -1,4 +1,4 @@
-"""A worker that is asked to end finishes what it has begun, puts back the rest, and loses nothing when it is pressed."""
+"""A worker asked to end finishes what it has begun and puts back the rest."""
 
 import itertools
 import json
@@ -110,7 +110,7 @@ class Load(threading.Thread):
 
 
 def longest_wait(sandbox: Sandbox, load: Load, keys: list[str]) -> float:
-    """Return the seconds between a code's enqueueing and its call, of the code that waited longest."""
+    """Return the longest wait from enqueueing to call. Seconds."""
     calls = {call.mobile: call.at for call in sandbox.gateway.calls()}
     return max(calls[f"139{int(key.removeprefix('load')):08}"] - load.sent[key] for key in keys)
 

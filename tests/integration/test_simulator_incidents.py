@@ -113,7 +113,7 @@ def test_one_address_is_refused(
 def test_real_workers_come_from_addresses_of_their_own(
     simulator: RunningSimulator, server: Server, tmp_path: Path
 ) -> None:
-    """Two workers with the same gateway, one of which it refuses: told apart by the environment alone."""
+    """The gateway refuses one of two workers; only their environment differs."""
     app = stock_producer(server.url)
     with contextlib.ExitStack() as workers:
         for address in ("10.0.0.1", "10.0.0.2"):

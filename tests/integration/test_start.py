@@ -1,4 +1,4 @@
-"""What a worker refuses to start with: a sentence on stderr, an exit status, and nothing fetched."""
+"""What a worker refuses to start with: one sentence, an exit status, nothing fetched."""
 
 import os
 import subprocess
@@ -82,7 +82,7 @@ def test_an_app_of_ones_own_that_imports_the_tasks_is_told_what_to_start(
 
 @pytest.mark.parametrize("how", ["environment", "option"])
 def test_a_queue_and_a_ledger_in_two_places_are_refused(sandbox: Sandbox, how: str) -> None:
-    """Codes would be called, and no retry would ever happen: the retries stand where nobody reads."""
+    """Codes would be called, but retries would wait where nobody reads."""
     other = "redis://:made-up-password@127.0.0.1:1/0"
     if how == "environment":
         said = start(sandbox, CELERY_BROKER_URL=other)

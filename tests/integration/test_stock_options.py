@@ -1,4 +1,4 @@
-"""What a stock producer may set beside the arguments: each option is obeyed, or refused with a plain reason."""
+"""Each option of a stock producer is obeyed, or refused with a plain reason."""
 
 import datetime as dt
 import time

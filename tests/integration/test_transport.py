@@ -1,4 +1,4 @@
-"""The way from the queue to a thread and to the ack: nothing is lost on it, and stock clients can use both of its ends."""
+"""From the queue to a thread and to the ack: nothing is lost; stock clients fit both ends."""
 
 import json
 import signal
@@ -84,7 +84,7 @@ def test_acks_are_sent_before_the_worker_ends(sandbox: Sandbox) -> None:
 
 
 def test_what_was_fetched_and_not_begun_goes_back_at_once_when_the_worker_stops(sandbox: Sandbox) -> None:
-    """Two slots, twice as many fetched, and a visibility time-out far beyond this test: only giving back brings them back."""
+    """Two slots, four messages fetched, a long visibility time-out: only giving back helps."""
     long: dict[str, Any] = {
         "visibility_timeout_seconds": 120,
         "attempt_deadline_seconds": 3,
@@ -161,7 +161,7 @@ def test_what_a_killed_worker_left_in_unacked_or_in_lists_of_priorities_is_calle
 
 
 def test_an_error_that_is_not_the_messages_own_buries_nothing(sandbox: Sandbox) -> None:
-    """Ten times work cannot be handed to the pool, which keeps it all the same: each code is called once, and none is dead."""
+    """Ten times the pool raises but keeps the work: each code is called once, none is dead."""
     worker = sandbox.worker(app="tests.support.threadless_app", threadless="submit")
     sent = sandbox.send_all(10)
     sandbox.wait_state(sent)

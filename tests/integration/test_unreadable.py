@@ -1,4 +1,4 @@
-"""Whatever stands on the queue ends as a dead letter with its bytes, or is served; the worker lives, and nothing is left lying."""
+"""Anything on the queue is served, or becomes a dead letter with its bytes."""
 
 import base64
 import json
@@ -29,7 +29,7 @@ def sandbox(
 
 
 def bury(sandbox: Sandbox, item: str | bytes) -> tuple[str, bytes]:
-    """Put an item on the queue and return the reason and the kept bytes of the dead letter that it becomes."""
+    """Put an item on the queue; return reason and bytes of the dead letter it becomes."""
     sandbox.redis.delete(names.DEAD)
     sandbox.push(item)
     good = sandbox.send(f"138{time.monotonic_ns() % 100_000_000:08}")
@@ -47,7 +47,10 @@ def bury(sandbox: Sandbox, item: str | bytes) -> tuple[str, bytes]:
 
 
 def spoilt(*without: str, **parts: Any) -> str:
-    """Return a good message of which some parts were replaced or taken out; `body` as bytes is encoded, anything else stands as it is."""
+    """Return a good message with some parts replaced or removed.
+
+    A `body` of bytes is encoded; anything else is used unchanged.
+    """
     if isinstance(parts.get("body"), bytes):
         parts["body"] = parts["body"].decode()
     whole = json.loads(message(f"r{time.monotonic_ns()}"))

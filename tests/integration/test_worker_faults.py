@@ -1,4 +1,4 @@
-"""Faults in and around a real worker: bugs at each step, a kill in mid-call, Redis away at the worst moments."""
+"""Faults in and around a real worker: bugs, a kill in mid-call, Redis away."""
 
 import json
 import signal
@@ -39,7 +39,7 @@ def buggy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     ],
 )
 def test_a_bug_at_any_step_loses_nothing(buggy: Service, step: str, attempts: list[str], calls: int) -> None:
-    """Before the claim nothing has happened; before the first byte it is transient; after it, ambiguous."""
+    """Before the claim nothing happened; before the first byte: transient; after it: ambiguous."""
     key, mobile = new_key(), new_number()
     buggy.send(mobile, CODE, key=key, purpose=f"bug-{step}")
     record = buggy.ended(key)
@@ -74,7 +74,7 @@ def test_a_bug_that_stays_ends_as_its_row_says(
 
 
 def test_a_bug_that_stays_before_the_claim_keeps_the_message(buggy: Service) -> None:
-    """It comes back once in a visibility time-out: neither lost, nor a hot loop, until a worker without the bug takes it."""
+    """It returns once per visibility time-out until a worker without the bug takes it."""
     key = new_key()
     task_id = buggy.send(new_number(), CODE, key=key, purpose="bug-claim-always")
     crashed = wait_for(
@@ -137,7 +137,7 @@ def test_a_code_whose_record_a_failover_took_in_mid_call_is_taken_up_again_from_
 
 
 def test_a_worker_killed_in_mid_call_is_a_lease_that_is_over(buggy: Service) -> None:
-    """Counted ambiguous, called again as often as that allows, and its dead letter shows the death."""
+    """It counts as ambiguous, is called again within the limit, and records the death."""
     key, mobile = new_key(), new_number()
     buggy.simulator.client.script(mobile, ["accepted_then_silent", "4030"])
     buggy.send(mobile, CODE, key=key)
@@ -168,7 +168,7 @@ def test_a_worker_frozen_in_mid_call_past_its_lease_overwrites_nothing(
 
 
 def test_a_mixed_load_is_conserved(tmp_path: Path) -> None:
-    """Each code ends in exactly one way, and no phone rings more often than the ambiguous attempts explain (I1, I2, I4)."""
+    """Each code ends in one way; ambiguous attempts explain every second call (I1, I2, I4)."""
     rates = {
         "0": 0.1,
         "http_503:0.1": 0.05,

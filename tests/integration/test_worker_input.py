@@ -1,4 +1,4 @@
-"""What producers send, through a stock client and a real worker: each message is called once, or is a dead letter that says why."""
+"""What producers send to a real worker: called once, or a dead letter that says why."""
 
 import time
 from typing import Any

@@ -168,7 +168,7 @@ ACCOUNTS: Final = (
     Night(
         name="4050",
         incident="4050 at 20/s",
-        goal="further submissions <= 30; later codes dead within 1 s; after resume and replay all called; one page",
+        goal="further submissions <= 30; later codes dead in 1 s; all called after resume, replay; one page",
         run=_frozen,
         needs="worker.sending",
     ),

@@ -1,4 +1,7 @@
-"""The fleet of a night: Redis, the gateway, real workers, and a producer that logs each code it enqueues."""
+"""The fleet of a night.
+
+Redis, the gateway, real workers, and a producer that logs each code it enqueues.
+"""
 
 import contextlib
 import dataclasses
@@ -109,7 +112,7 @@ class Fleet:
         self._exits.callback(self._web_app.close)
 
     def environment(self, name: str = "operator", **settings: Any) -> dict[str, str]:
-        """Return a worker's environment: default settings, but for those of the pace and the night."""
+        """Return a worker's environment: defaults, except for the pace's and night's settings."""
         given = {**dict.fromkeys(SHORT_TIMES), "dynamic_password": True, "log_format": "json"}
         given |= {**self.pace.settings, "concurrency": SLOTS, **self._settings, **settings}
         given["heartbeat_file"] = str(self.folder / f"{name}.heartbeat")

@@ -39,7 +39,10 @@ def dead_at_most(fates: Sequence[Fate], limit: int) -> Check:
 
 
 def accepted_within(fates: Sequence[Fate], returned_at: float, limit: float) -> Check:
-    """Hold the 95th percentile of the waits against a limit: from the return, or a later enqueue, to acceptance."""
+    """Hold the 95th percentile of the waits against a limit.
+
+    Each runs from the gateway's return, or a later enqueue, to acceptance.
+    """
     waits = [
         fate.record.accepted_at - max(returned_at, fate.code.at)
         for fate in fates

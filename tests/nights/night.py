@@ -1,4 +1,4 @@
-"""What a night is: an incident, the goal that the fleet has to meet in it, and the figures that came out."""
+"""What a night is: an incident, the fleet's goal in it, and the figures that came out."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -12,7 +12,10 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
-    """How fast time goes. Incidents, lives and the workers' own times are scaled by the same factor."""
+    """How fast time goes.
+
+    Incidents, lives and the workers' own times are scaled by the same factor.
+    """
 
     scale: float = 1.0
     slack_seconds: float = 0.0

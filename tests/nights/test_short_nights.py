@@ -1,4 +1,4 @@
-"""The short form of every night: a tenth of each duration, with the workers' own times scaled too."""
+"""The short form of every night: every duration is a tenth, the workers' own times too."""
 
 from pathlib import Path
 

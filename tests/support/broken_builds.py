@@ -1,4 +1,6 @@
-"""Builds that break a promise on purpose, for the tests of the chaos suite: `celery -A tests.support.broken_builds:NAME`.
+"""Builds that break a promise on purpose, for the tests of the chaos suite.
+
+`celery -A tests.support.broken_builds:NAME`.
 
 Importing this module breaks the process that imports it; which way, `VOICECODE_BREAK` says.
 """
@@ -17,7 +19,7 @@ __all__ = ["app"]
 
 
 def _ack_before_finish() -> None:
-    """Forget the message and the moment at which somebody must look again as soon as the claim is there."""
+    """Forget the message and its due moment as soon as it is claimed."""
     claim = Ledger.claim
 
     def claim_and_ack(ledger: Ledger, *args: Any, **kwargs: Any) -> Claim:

@@ -1,4 +1,7 @@
-"""A worker with bugs: `celery -A tests.support.buggy_app worker`. The purpose of a code names the step that fails, once for each key.
+"""A worker with bugs.
+
+`celery -A tests.support.buggy_app worker`. The purpose of a code names the step that fails, once
+for each key.
 
 The exceptions' texts hold the number and the code, as those of a careless library would.
 """
@@ -24,11 +27,15 @@ _current: Final = threading.local()
 
 
 def fail(step: str, purpose: Any, key: str, *values: Any) -> None:
-    """Raise where the code asks for it: `bug-<step>` once for each key, `bug-<step>-always` each time."""
+    """Raise where the code asks for it.
+
+    `bug-<step>` once for each key, `bug-<step>-always` each time.
+    """
     again = purpose == f"bug-{step}-always"
     if again or (purpose == f"bug-{step}" and (step, key) not in _done):
         _done.add((step, key))
-        message = f"bug in {step}: 号码{values[0]}的验证码{values[1]} content={values[1]}&mobile=+86{values[0]} {values!r}"
+        form = f"content={values[1]}&mobile=+86{values[0]}"
+        message = f"bug in {step}: 号码{values[0]}的验证码{values[1]} {form} {values!r}"
         raise RuntimeError(message)
 
 

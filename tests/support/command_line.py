@@ -34,7 +34,10 @@ def in_pipe(
 def at_terminal(
     env: Mapping[str, str], *words: str, answers: str = "", seconds: float = 60
 ) -> tuple[int, str]:
-    """Run `voicecode WORDS` on a terminal, typing `answers` when it asks; return its exit code and what stood on the screen."""
+    """Run `voicecode WORDS` on a terminal, typing `answers` when it asks.
+
+    Returns the exit code and the screen's text.
+    """
     screen, keyboard = pty.openpty()
     plain = {**env, "TERM": "dumb", "COLUMNS": "118", "LINES": "50", "NO_COLOR": "1"}
     with subprocess.Popen(

@@ -1,4 +1,4 @@
-"""CrashRunner: runs crashes, each in a database of its own, with a worker that dies and a healthy one after it."""
+"""Runs crashes, each in its own database: a worker dies, and a healthy one follows."""
 
 import collections
 import dataclasses
@@ -45,7 +45,7 @@ class End:
     dead: list[str]
     log: str
     twice: set[str]
-    """Where Redis was frozen: digests of the scripts, and other commands, that it executed more than once alike."""
+    """With Redis frozen: digests of scripts, and other commands, executed more than once."""
 
     @property
     def record(self) -> Mapping[str, str]:
@@ -69,7 +69,7 @@ class End:
 
 
 class CrashRunner:
-    """Begins with all of them at once, a few at a time; `end` waits for one and returns how it ended."""
+    """Starts all crashes, a few at a time; `end` waits for one and returns how it ended."""
 
     def __init__(
         self, server: Server, simulator: RunningSimulator, fork_server: ForkServer, folder: Path
@@ -187,7 +187,7 @@ class CrashRunner:
 
 
 def _twice(client: Any) -> set[str]:
-    """Return which commands came more than once with the same arguments, by the digest of their script where they have one."""
+    """Return commands that came more than once with the same arguments; scripts by digest."""
     commands = [entry["command"].decode(errors="replace") for entry in client.slowlog_get(100_000)]
     again = [command for command, count in collections.Counter(commands).items() if count > 1]
     return {command.split()[1] if command.startswith("EVALSHA") else command for command in again}

@@ -60,7 +60,7 @@ class Crash:
 
     @property
     def freezes(self) -> bool:
-        """Whether the worker itself is frozen, until another one has brought the code to its end."""
+        """Whether the worker itself is frozen until another one has finished the code."""
         return self.fault.endswith("freeze")
 
     def __str__(self) -> str:

@@ -83,8 +83,10 @@ PRELUDE: Final = scripts.source("ledger/dead_letters")
 
 MIXED = """
 local function fill(prefix, dead, first, count, now, span, total, lives, one_kind)
-  local kinds = { { '4051', 'permanent', 'account', 70 }, { '4030', 'permanent', 'number', 10 }, { 'reset', 'ambiguous', 'none', 8 },
-    { 'connect_refused', 'exhausted', 'host', 7 }, { '405', 'permanent', 'account', 4 }, { '4085', 'permanent', 'number', 1 } }
+  local kinds = { { '4051', 'permanent', 'account', 70 }, { '4030', 'permanent', 'number', 10 },
+    { 'reset', 'ambiguous', 'none', 8 },
+    { 'connect_refused', 'exhausted', 'host', 7 }, { '405', 'permanent', 'account', 4 },
+    { '4085', 'permanent', 'number', 1 } }
   for i = first, first + count - 1 do
     local dice, kind = one_kind and 0 or (i * 7919) % 100, nil
     for _, candidate in ipairs(kinds) do
@@ -95,20 +97,29 @@ local function fill(prefix, dead, first, count, now, span, total, lives, one_kin
     local died_at = now - span * (total - i) / total
     local mobile = string.format('13%09d', (i * 48271) % 500000000)
     local key = string.format('login:%08d', i)
-    local entry = cjson.encode({ token = string.format('%016x', i), started_at = stamp(died_at - 0.05), ended_at = stamp(died_at), elapsed_seconds = 0.0483,
-      row = kind[1], kind = 'permanent', reply_code = 4051, reply_message = '剩余条数不足', http_status = 200, ambiguous = false, worker = 'celery@worker-1' })
-    redis.call('HSET', prefix .. key, 'v', 1, 'state', 'dead', 'mobile', mobile, 'code', '004200', 'digest', string.format('%032x', i),
-      'purpose', 'login', 'task_id', string.format('%036d', i), 'first_seen', stamp(died_at - 0.1), 'died_at', stamp(died_at),
-      'expires_at', stamp(i >= total - lives and now + 3000 or math.min(died_at + 200, now - 1)), 'attempt', 1, 'life', 0, 'token', string.format('%016x', i), 'attempt:1', entry,
-      'row', kind[1], 'scope', kind[3], 'reply_code', '4051', 'reply_message', '剩余条数不足', 'reason', kind[2],
+    local entry = cjson.encode({ token = string.format('%016x', i), started_at = stamp(died_at - 0.05),
+      ended_at = stamp(died_at), elapsed_seconds = 0.0483, row = kind[1], kind = 'permanent',
+      reply_code = 4051, reply_message = '剩余条数不足', http_status = 200, ambiguous = false,
+      worker = 'celery@worker-1' })
+    redis.call('HSET', prefix .. key, 'v', 1, 'state', 'dead', 'mobile', mobile,
+      'code', '004200', 'digest', string.format('%032x', i), 'purpose', 'login',
+      'task_id', string.format('%036d', i), 'first_seen', stamp(died_at - 0.1), 'died_at', stamp(died_at),
+      'expires_at', stamp(i >= total - lives and now + 3000 or math.min(died_at + 200, now - 1)),
+      'attempt', 1, 'life', 0, 'token', string.format('%016x', i), 'attempt:1', entry,
+      'row', kind[1], 'scope', kind[3], 'reply_code', '4051', 'reply_message', '剩余条数不足',
+      'reason', kind[2],
       'ambiguous_total', kind[2] == 'ambiguous' and 1 or 0)
     index(prefix .. key, key, dead, tonumber(stamp(died_at)))
   end
 end
-fill(ARGV[1], KEYS[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]), ARGV[8] == '1')
+fill(ARGV[1], KEYS[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]),
+  tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]), ARGV[8] == '1')
 return redis.status_reply('OK')
 """
-"""Dead letters of every kind, numbered from `first`, which died evenly over `span` seconds; the youngest `lives` can still be sent."""
+"""Dead letters of every kind, numbered from `first`, that died evenly over `span` seconds.
+
+The youngest `lives` can still be sent.
+"""
 
 
 def load_mixed(  # noqa: PLR0913 - one argument per property of the night
@@ -120,7 +131,7 @@ def load_mixed(  # noqa: PLR0913 - one argument per property of the night
     sendable: int,
     only_4051: bool = False,
 ) -> None:
-    """Fill the failure queue within the server, through the functions by which the scripts index."""
+    """Fill the failure queue within the server, through the scripts' own index functions."""
     fill = client.register_script(PRELUDE + MIXED)
     for first in range(0, count, 2000):
         pipe = client.pipeline(transaction=False)

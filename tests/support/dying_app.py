@@ -1,4 +1,7 @@
-"""The worker's app, with messages that are its death, or its sleep: `celery -A tests.support.dying_app worker`."""
+"""The worker's app, with messages that are its death, or its sleep.
+
+`celery -A tests.support.dying_app worker`.
+"""
 
 import os
 import signal

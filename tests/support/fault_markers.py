@@ -1,4 +1,7 @@
-"""What workers with faults and the tests that start them say to each other. Apart from those workers: importing one puts its faults in place."""
+"""What workers with faults and the tests that start them say to each other.
+
+Apart from those workers: importing one puts its faults in place.
+"""
 
 from typing import Final
 

@@ -1,16 +1,21 @@
-"""The worker's app with faults: `celery -A tests.support.faulty_app worker` ends, freezes or raises at a named point.
+"""The worker's app with faults.
 
-`FAULT` holds points by commas, each `step:moment:nth[:action]`, e.g. `finish:after:1` or `claim:before:2:raise`.
+`celery -A tests.support.faulty_app worker` ends, freezes or raises at a named point.
 
-Steps and moments: each script (`claim`, `resume`, which is a hint's claim, `finish`, `refuse`, `upkeep`, `sweep`, `give_back`),
-`ack` (a batch) and `submit` (the whole POST) have `before` and `after`; `form` has `before` (the last look at the time is
-done) and `after` (the form has left, no reply was read); `fetch` has `before`, `sent` (it is on its way to Redis, nobody has
-seen an answer) and `after` (an answer that holds messages was read). `upkeep:after` and `sweep:after` count only those that
-found something to do.
+`FAULT` holds points by commas, each `step:moment:nth[:action]`, e.g. `finish:after:1` or
+`claim:before:2:raise`.
 
-Actions: `exit` (the default: the process is gone, as if killed), `freeze` (SIGSTOP), `raise` (a bug), `lose` (the connection to
-Redis breaks; with `after` the script was executed, and nobody heard its answer), `stall` (Redis itself, `FAULT_REDIS_PID`, is
-frozen until the test thaws it) and `stop` (a warm shutdown).
+Steps and moments: each script (`claim`, `resume`, which is a hint's claim, `finish`, `refuse`,
+`upkeep`, `sweep`, `give_back`), `ack` (a batch) and `submit` (the whole POST) have `before` and
+`after`; `form` has `before` (the last look at the time is done) and `after` (the form has left, no
+reply was read); `fetch` has `before`, `sent` (it is on its way to Redis, nobody has seen an answer)
+and `after` (an answer that holds messages was read). `upkeep:after` and `sweep:after` count only
+those that found something to do.
+
+Actions: `exit` (the default: the process is gone, as if killed), `freeze` (SIGSTOP), `raise` (a
+bug), `lose` (the connection to Redis breaks; with `after` the script was executed, and nobody heard
+its answer), `stall` (Redis itself, `FAULT_REDIS_PID`, is frozen until the test thaws it) and `stop`
+(a warm shutdown).
 
 `FAULT_SOCKET_SECONDS` makes the time-outs of every socket to Redis that short.
 """
@@ -44,8 +49,11 @@ _DIGEST: Final = Parameters.of("ledger/claim").names.index("digest")
 """A hint's claim has none."""
 _FROM_UPKEEP: Final = ("upkeep", "sweep")
 _upkeep_script: Final = threading.Lock()
-"""Held by upkeep's thread until the script's `after` has passed. Until then this process claims nothing
-that the script has just put on the queue: it may be about to end, and would leave a call in hand."""
+"""Held by upkeep's thread until the script's `after` has passed.
+
+Until then this process claims nothing that the script has just put on the queue: it may be about to
+end, and would leave a call in hand.
+"""
 
 
 class InjectedError(Exception):

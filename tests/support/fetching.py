@@ -15,7 +15,8 @@ def fetch(
 ) -> list[Any]:
     """Fetch up to `room` messages and return the script's answer: tag, message, tag, message ...
 
-    `repeated`: the token may have been executed before. `clock_offset`: seconds added to the server's clock.
+    `repeated`: the token may have been executed before. `clock_offset`: seconds added to the
+    server's clock.
     """
     answer: list[Any] = Script(client, "transport/fetch")(
         keys.FETCH,

@@ -1,7 +1,7 @@
-"""ForkServer: worker processes forked from one that has imported everything, so that a test can afford a hundred of them.
+"""Worker processes forked from one that has imported everything: a hundred of them are cheap.
 
-A child runs Celery's own command line with an environment and a log file of its own; only the import of the libraries is
-shared. It dies with the fork_server, and the fork_server with its starter.
+A forked worker runs Celery's command line with its own environment and log file; only the imported
+libraries are shared. It dies with the fork server, and the fork server with its starter.
 """
 
 import contextlib
@@ -83,7 +83,7 @@ class ForkedWorker:
         return self._status < 0
 
     def ended(self, seconds: float = LIMIT_SECONDS) -> int:
-        """Wait for its end and return its exit status, 128 + the signal's number where one ended it."""
+        """Wait for its end; return its exit status, 128 + the signal's number if one ended it."""
         try:
             wait_for(lambda: not self.running, seconds, "the end of a worker")
         except AssertionError as error:

@@ -1,4 +1,4 @@
-"""Compare: everything that stands in Redis, against the model of the ledger and against the rules."""
+"""Compares everything in Redis with the ledger's model and rules."""
 
 import collections
 import json

@@ -30,7 +30,7 @@ MOBILE: Final = "13800138000"
 def replay(
     client: redis.Redis, settings: Settings, key: str, run: str, *, clock_offset: float = 0.0, **choice: Any
 ) -> str:
-    """Replay one dead letter as an operator does, without the audit lines of the run; return its status."""
+    """Replay one dead letter as an operator does, without audit lines; return its status."""
     queue = FailureQueue(client, settings, operator="ops", clock_offset=clock_offset)
     with mock.patch.object(queue, "new_run", return_value=run):
         steps = queue.replay([key], Choice(**choice), note=lambda *_: None)
@@ -40,7 +40,10 @@ def replay(
 
 
 class LedgerDriver:
-    """One ledger, and codes that take one step at a time. Every try has a token of its own unless one is given."""
+    """One ledger, and codes that take one step at a time.
+
+    Every try has a token of its own unless one is given.
+    """
 
     def __init__(self, url: str, **values: Any) -> None:
         self.settings = Settings(_env_file=None, broker_url=url, **values)

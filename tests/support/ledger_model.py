@@ -1,4 +1,7 @@
-"""Model: what the ledger's scripts promise, in plain Python, with a clock of whole seconds that stands still between steps."""
+"""What the ledger's scripts promise, in plain Python, with a clock of whole seconds.
+
+The clock stands still between steps.
+"""
 
 import collections
 import dataclasses
@@ -136,7 +139,10 @@ class Model:
     def finish(  # noqa: C901, PLR0911 - one return for each word
         self, key: str, token: str, attempt: int, outcome: Mapping[str, Any]
     ) -> str:
-        """Return the script's word. `outcome`: word, row, scope, kind, delay, reason, spends, digest."""
+        """Return the script's word.
+
+        `outcome`: word, row, scope, kind, delay, reason, spends, digest.
+        """
         code = self.codes.get(key)
         if code and code.told.get(attempt) == token:
             return "done"

@@ -1,7 +1,9 @@
-"""RandomWalk: random steps on the ledger and on its model, compared after each; run by `tests/integration/test_ledger_model.py`.
+"""Random steps on the ledger and on its model, compared after each.
 
-The clock is moved by an offset in steps of ten seconds; every duration is a multiple of ten as well, so that each comparison
-of a moment with the clock is either equal or seconds apart.
+`tests/integration/test_ledger_model.py` runs it.
+
+An offset moves the clock in steps of ten seconds, and every duration is a multiple of ten: compared
+with the clock, a moment is either equal or seconds apart.
 """
 
 import collections
@@ -61,7 +63,10 @@ class FixedAvailability(RedisAvailability):
 
 
 class RandomWalk:
-    """One walk of `length` steps, told by its seed. `client`: of a server of its own, which is emptied."""
+    """One walk of `length` steps, told by its seed.
+
+    `client`: of a server of its own, which is emptied.
+    """
 
     def __init__(self, client: Any, seed: int) -> None:
         client.flushall()
@@ -83,7 +88,7 @@ class RandomWalk:
         """Each step, for a reader."""
 
     def go(self, length: int) -> None:
-        """Take the steps; after each, compare everything that stands in Redis with the model, and hold both to the rules."""
+        """Take the steps; compare Redis with the model and the rules after each."""
         for step in self.random.choices(list(WEIGHTS), list(WEIGHTS.values()), k=length):
             getattr(self, step)()
             compare(self.client, self.model, self.base)
@@ -142,7 +147,8 @@ class RandomWalk:
         """Look at a message."""
         key, code = self.one(*KEYS), self.one(*["0001"] * 9, "0002")
         life, wait = self.one(None, None, None, 20, 60), self.one(0, 0, 0, 0, 30)
-        # A little before the moment in whole seconds, so that rounding never makes it later than the clock.
+        # A little before the moment in whole seconds, so that rounding never makes it later than
+        # the clock.
         start = math.floor(self.base * 1000) / 1000 + self.model.now - 0.002
         voice_code = VoiceCode(
             key=key,
@@ -174,7 +180,7 @@ class RandomWalk:
     # -- ends of attempts
 
     def finish(self) -> None:
-        """End an attempt: the latest, an earlier one whose claim was lost, or one that was finished before."""
+        """End an attempt: the latest, one whose claim was lost, or one that was finished before."""
         if not self.calls:
             return
         claim: Claim = self.latest(self.calls)

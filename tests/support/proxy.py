@@ -14,8 +14,9 @@ _RESET: Final = struct.pack("ii", 1, 0)
 class Proxy:
     """Listens on `.port` of 127.0.0.1 and passes bytes on to a port there. A context manager.
 
-    `cut`: connections are reset, new ones are refused. `freeze`: no byte passes, connections stay up and new ones are
-    taken. `delay`: each piece waits so many seconds. `heal` ends all three. All may be called from any thread.
+    `cut`: connections are reset, new ones are refused. `freeze`: no byte passes, connections stay
+    up and new ones are taken. `delay`: each piece waits so many seconds. `heal` ends all three. All
+    may be called from any thread.
     """
 
     def __init__(self) -> None:

@@ -108,13 +108,14 @@ def http(
 ) -> bytes:
     """Write a reply; `headers`: whole lines, each with its line end."""
     return (
-        f"HTTP/1.1 {status}\r\nContent-Length: {len(body) if length is None else length}\r\n{headers}\r\n".encode()
+        f"HTTP/1.1 {status}\r\n"
+        f"Content-Length: {len(body) if length is None else length}\r\n{headers}\r\n".encode()
         + body
     )
 
 
 def answer(*replies: bytes) -> Handler:
-    """Answer each request with the next reply, the last one again and again, on a connection that stays open."""
+    """Answer each request with the next reply, then with the last, on one open connection."""
     left = list(replies)
 
     def handler(server: RawServer, sock: socket.socket) -> None:

@@ -1,4 +1,4 @@
-"""A sandbox for tests of faults: a Redis, a gateway, and any number of workers between them, each of which may die."""
+"""A sandbox for tests of faults: Redis, a gateway, and workers, any of which may die."""
 
 import contextlib
 import itertools
@@ -48,7 +48,7 @@ class Sandbox:
     def worker(
         self, *, ready: bool = True, app: str = "worker", options: tuple[str, ...] = (), **values: Any
     ) -> RunningWorker:
-        """Start a worker; `values` are settings, `broker_url` and `gateway_url` among them where they differ."""
+        """Start a worker; `values` are settings, `broker_url` and `gateway_url` included."""
         name = f"worker{len(self.workers) + 1}"
         given = {
             "broker_url": self.url,
@@ -126,7 +126,7 @@ class Sandbox:
         return time.monotonic() - started
 
     def standing(self) -> dict[str, int]:
-        """Return how many messages stand in the queue, the lists beside it, and `unacked`; nothing where they are empty."""
+        """Return message counts: queue, lists beside it, `unacked`; without empty ones."""
         found = {name: self.redis.llen(name) for name in LISTS}
         found |= {
             names.UNACKED: self.redis.hlen(names.UNACKED),

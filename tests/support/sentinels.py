@@ -25,7 +25,7 @@ sentinel failover-timeout {name} 3000
 
 
 class Sentinels:
-    """Three processes that watch a master and make its replica the master when it is gone for a second.
+    """Three sentinels: they promote the replica once the master is gone for a second.
 
     `password`: what they ask their clients for.
     """
@@ -118,7 +118,8 @@ class Sentinels:
 
     def _state(self, number: int = 0) -> dict[str, Any]:
         with self._ask(number) as client:
-            # `sentinel_master` hands its parser an argument that this one does not take in redis-py 6.4.
+            # `sentinel_master` hands its parser an argument that this one does not take in redis-py
+            # 6.4.
             return dict(client.execute_command("SENTINEL MASTER", MASTER))
 
     def _complete(self) -> bool:

@@ -1,4 +1,4 @@
-"""A running service: a Redis server, a simulator and one real worker process, and what tests do with the three."""
+"""A running service for tests: a Redis server, a simulator and one real worker process."""
 
 import itertools
 import time
@@ -53,7 +53,7 @@ class Service:
         self.redis: redis.Redis = server.client(decode_responses=True)
 
     def send(self, /, *args: Any, headers: dict[str, Any] | None = None, **kwargs: Any) -> str:
-        """Enqueue as a web app does and return the task id; `headers`: further arguments of `send_task`."""
+        """Enqueue as a web app does; return the task id. `headers`: arguments of `send_task`."""
         sent = self.producer.send_task(
             names.SEND_TASK, args=args, kwargs=kwargs, queue=names.QUEUE, **(headers or {})
         )
@@ -111,7 +111,10 @@ class Service:
 def running_service(
     folder: Path, *, app: str = "worker", options: tuple[str, ...] = (), data: bool = False, **values: Any
 ) -> Iterator[Service]:
-    """Start a service. `data`: the server keeps what it has over a restart. `values`: settings of the worker."""
+    """Start a service.
+
+    `data`: the server keeps what it has over a restart. `values`: settings of the worker.
+    """
     with ExitStack() as stack:
         server = stack.enter_context(start_server(data_dir=folder / "redis" if data else None))
         simulator = stack.enter_context(

@@ -1,4 +1,4 @@
-"""The simulator for tests: a process of its own, with the gateway's limits for one number off unless asked for."""
+"""The simulator for tests: its own process, without limits per number unless asked for."""
 
 import hashlib
 import time
@@ -22,7 +22,10 @@ def start_simulator(  # noqa: PLR0913 - one argument per option
     strict: bool = False,
     extra: Sequence[str] = (),
 ) -> RunningSimulator:
-    """Start a simulator; `.url` is the setting `gateway_url`, `.client` its control API. A context manager."""
+    """Start a simulator; `.url` is the setting `gateway_url`, `.client` its control API.
+
+    A context manager.
+    """
     return start(
         account=account, apikey=apikey, journal=journal, latency_seconds=latency, strict=strict, extra=extra
     )

@@ -1,4 +1,6 @@
-"""A stock Celery worker on our queue, with nothing of ours: `celery -A tests.support.stock_app worker`.
+"""A stock Celery worker on our queue, with nothing of ours.
+
+`celery -A tests.support.stock_app worker`.
 
 It notes what it is given in the Redis list SEEN, as `[mobile, code, named arguments]`.
 """

@@ -1,7 +1,7 @@
 """A worker in which threads cannot be started: `celery -A tests.support.threadless_app worker`.
 
-`VOICECODE_THREADLESS` says where: `start`, no thread of the pool beyond the third, or `submit`, ten times when work is handed over;
-as in Python's own pool, the work is kept all the same.
+`VOICECODE_THREADLESS` says where: `start`, no thread of the pool beyond the third, or `submit`, ten
+times when work is handed over; as in Python's own pool, the work is kept all the same.
 """
 
 import concurrent.futures

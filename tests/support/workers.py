@@ -1,4 +1,7 @@
-"""Real worker processes for tests: `celery -A worker worker`, as in production, with short times by settings."""
+"""Real worker processes for tests.
+
+`celery -A worker worker`, as in production, with short times by settings.
+"""
 
 import json
 import os
@@ -40,7 +43,7 @@ SHORT_TIMES: Final[Mapping[str, Any]] = {
 
 
 def environment(*, broker_url: str, gateway_url: str, **values: Any) -> dict[str, str]:
-    """Return the environment of a worker process; `values` are settings by their names in lower case."""
+    """Return a worker's environment; `values` are settings by their lower-case names."""
     given = {
         "broker_url": broker_url,
         "gateway_url": gateway_url,
@@ -54,7 +57,8 @@ def environment(*, broker_url: str, gateway_url: str, **values: Any) -> dict[str
         for name, v in given.items()
         if v is not None
     }
-    # Names first, then each by itself: pytest changes a variable of its own between tests, while threads of ours get here.
+    # Names first, then each by itself: pytest changes a variable of its own between tests, while
+    # threads of ours get here.
     names = [name for name in list(os.environ) if not name.startswith(("VOICECODE_", "PYTEST_"))]
     theirs = {name: value for name in names if (value := os.environ.get(name)) is not None}
     return {**theirs, **ours, "PYTHONPATH": str(ROOT)}
@@ -154,7 +158,7 @@ def enqueue(app: Celery, mobile: Any, code: Any, **more: Any) -> str:
 
 
 def wait_for(condition: Callable[[], Any], seconds: float, what: str) -> Any:
-    """Wait until a condition holds, and return its value; an AssertionError names what did not come."""
+    """Wait until a condition holds; return its value. AssertionError names what did not come."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         value = condition()

@@ -1,4 +1,4 @@
-"""Keeping to one core: every rule with values, and processes on a machine that is a table of shares."""
+"""Keeping to one core: each rule with values, and processes on a simulated machine."""
 
 import math
 import os
@@ -98,7 +98,7 @@ def test_it_is_drawn_among_all_better_cores_and_no_other() -> None:
 
 
 class Machine:
-    """Busy processes, each kept to one core, which share it evenly; one after the other looks, in a random order."""
+    """Busy processes, each kept to one core, look one after the other in random order."""
 
     def __init__(self, cores: int, homes: list[int], seed: int) -> None:
         self.cores = cores

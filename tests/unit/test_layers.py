@@ -25,7 +25,10 @@ FLOORS: Final[tuple[tuple[str, ...], ...]] = (
     ("diagnosis", "producer"),
     ("cli", "demo"),
 )
-"""Rooms of `worker/`, from the ground up. A room knows those on lower floors; the values on the ground floor know each other."""
+"""Rooms of `worker/`, from the ground up.
+
+A room knows those on lower floors; the values on the ground floor know each other.
+"""
 APART: Final = ("embedded", "process", "simulator")
 """Rooms that know no other room, and that every room above the ground floor may use."""
 LAZY: Final = "worker/__init__.py"
@@ -116,14 +119,14 @@ def test_a_module_fits_in_one_head(path: Path) -> None:
 
 @pytest.mark.parametrize("path", sorted((ROOT / "benchmarks").glob("*.py")), ids=lambda path: path.name)
 def test_benchmarks_stand_above_the_layers(path: Path) -> None:
-    """They may use everything but the tasks and the tests themselves, and no module of theirs is longer than ours."""
+    """They may use everything but tasks and tests; their modules keep to the same length."""
     used = [name for name in imported(path) if name.split(".")[0] in {"tasks", "tests"}]
     assert [name for name in used if not name.startswith("tests.support.")] == []
     assert len(path.read_text().splitlines()) <= MAX_LINES
 
 
 def test_the_top_level_is_the_promised_one() -> None:
-    """The layout is a promise to those who look for things: nothing of it missing, no other package beside the three."""
+    """The layout is a promise to readers: nothing is missing, and there is no other package."""
     names = {path.name for path in ROOT.iterdir()}
     promised = {
         "pyproject.toml",

@@ -1,4 +1,4 @@
-"""The chain of processors, through the real `logging` and the real renderer: one masked JSON object a line."""
+"""The processors, through real `logging` and rendering: one masked JSON object a line."""
 
 import io
 import json
@@ -28,7 +28,7 @@ class Chain:
         self._stream = io.StringIO()
 
     def configure(self, **values: Any) -> Self:
-        """Call this in the test itself: pytest changes stderr and the handlers between fixture and test."""
+        """Call this in the test itself: pytest changes stderr and handlers after fixtures."""
         self._monkeypatch.setattr(sys, "stderr", self._stream)
         given = {"apikey": APIKEY, "broker_url": "redis://:hush-%40password@h/0", "log_format": "json"}
         logs.configure(

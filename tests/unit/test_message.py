@@ -193,7 +193,7 @@ def test_a_key_of_the_right_form_is_taken_as_it_is(key: str) -> None:
     "identity", ["f2a1c0de-0000-4000-8000-a13800138000", "F2A1C0DE-0000-4000-8000-13800138000A"]
 )
 def test_a_uuid_that_looks_as_if_it_held_a_number_is_a_key(identity: str) -> None:
-    """One UUID in some thousands does; a web app whose session ids are UUIDs must not lose a code to it."""
+    """One UUID in thousands does: web apps with UUIDs as session ids must not lose codes."""
     for key in (identity, f"login:{identity}:1", identity.replace("-", "")):
         assert parsed("13800138000", "0042", key=key).key == key
     assert parsed("13800138000", "0042", task_id=identity).key == identity
@@ -272,7 +272,7 @@ NAMES = st.sampled_from(["mobile", "code", "key", "expires_at", "purpose"]) | st
 
 @given(args=st.lists(JSON_VALUES, max_size=3), kwargs=st.dictionaries(NAMES, JSON_VALUES, max_size=4))
 def test_whatever_arrives_is_a_voice_code_or_bad_input(args: list[Any], kwargs: dict[str, Any]) -> None:
-    """Never another exception; what is refused can be described, within bounds, under a key that shows no number."""
+    """No other exception is raised; a refusal can be described without showing a number."""
     try:
         code = parse(args, kwargs, task_id="task-1", now=NOW, settings=SETTINGS)
     except BadInput as error:

@@ -11,7 +11,10 @@ from config.replies import Symptom
 from worker.gateway.parser import BALANCE_RESULT, MESSAGE_CAP, SUBMIT_RESULT, parse, retry_after
 from worker.reply import Reply
 
-XML = '<?xml version="1.0" encoding="utf-8"?>\n<SubmitResult{}>\n<code>2</code>\n<msg>提交成功</msg>\n<voiceid>60495654</voiceid>\n</SubmitResult>'
+XML = (
+    '<?xml version="1.0" encoding="utf-8"?>\n<SubmitResult{}>\n<code>2</code>\n'
+    "<msg>提交成功</msg>\n<voiceid>60495654</voiceid>\n</SubmitResult>"
+)
 NAMESPACES = ["http://106.ihuyi.com/", "http://106.ihuyi.cn/", "http://121.199.16.178/"]
 ACCEPTED = Reply(code=2, message="提交成功", voice_id="60495654")
 

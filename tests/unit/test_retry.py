@@ -1,4 +1,4 @@
-"""What follows from one try: the policy's arithmetic, with the default numbers where nothing else is said."""
+"""What follows from one try: the policy's arithmetic, with default numbers."""
 
 import dataclasses
 from collections.abc import Callable

@@ -43,7 +43,8 @@ def shell(text: str, folder: Path) -> list[str]:
 
 
 def steps(copy: Path, *, last: str = "pass") -> list[list[str]]:
-    make = f"os.makedirs('.venv/bin'); os.symlink({sys.executable!r}, '.venv/bin/python'); open('made', 'a').write('x')"
+    link = f"os.symlink({sys.executable!r}, '.venv/bin/python')"
+    make = f"os.makedirs('.venv/bin'); {link}; open('made', 'a').write('x')"
     return [shell(make, copy), shell(last, copy)]
 
 

@@ -1,4 +1,7 @@
-"""The supervisor with programs of a line each in place of workers, in a process of its own: signals go to the main thread."""
+"""The supervisor with one-line programs as workers.
+
+It runs in its own process, since signals go to the main thread.
+"""
 
 import os
 import signal
@@ -25,7 +28,8 @@ from worker.process.supervisor import Supervisor
 folder, program = pathlib.Path(sys.argv[1]), sys.argv[2]
 command = (sys.executable, "-S", "-c", program)
 os.chdir(folder)
-supervisor = Supervisor(2, heartbeat_file=folder / "beat", environment=os.environ, command=command, pause_seconds=0.05)
+options = {"environment": os.environ, "command": command, "pause_seconds": 0.05}
+supervisor = Supervisor(2, heartbeat_file=folder / "beat", **options)
 sys.exit(supervisor.run())
 """
 
