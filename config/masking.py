@@ -50,8 +50,8 @@ _PLAIN_NAME: Final = re.compile(r"[a-z][a-z_.-]{0,31}")
 def spell_out_controls(text: str, *, keep: str = "") -> str:
     r"""Return `text` with control, format and surrogate characters spelled out: `\x1b`, `\u202e`.
 
-    Escape sequences could rewrite a terminal. Bidirectional marks could show a number or a command in
-    another order. Spaces of any width become a space. `keep`: characters that stay.
+    Escape sequences could rewrite a terminal. Bidirectional marks could show a number or a command
+    in another order. Spaces of any width become a space. `keep`: characters that stay.
     """
     if text.isprintable():
         return text

@@ -1,4 +1,4 @@
-"""Redis access: its address, what TLS verifies, and the sentinels' password, for queue and ledger from one place."""
+"""How queue and ledger reach Redis: addresses, what TLS verifies, the sentinels' password."""
 
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -46,7 +46,7 @@ def sentinel_options(settings: Settings) -> dict[str, Any]:
 
 
 def split(url: str) -> tuple[str, dict[str, Any]]:
-    """Return an address, or several with `;` between them, without `ssl_` parameters, and those parameters."""
+    """Return an address, or several joined by `;`, and apart from it its `ssl_` parameters."""
     parts: list[str] = []
     options: dict[str, Any] = {}
     for part in url.split(";"):

@@ -1,10 +1,10 @@
 """THE table: what each reply code and each network symptom means, and what follows. One row each.
 
-Retry, dead letters, alerts, the simulator, `docs/replies.md` and the tests all read this table and nothing else. To
+Retry, dead letters, alerts, the simulator, `docs/replies.md` and the tests read only this table. To
 change the fate of a reply, change its row here, or override it with `VOICECODE_REPLY_OVERRIDES`.
 
-Source of the reply codes: the provider's interface document; rows marked `seen` come from the provider's sibling
-products and from public client code, and are promised by nobody.
+Source of the reply codes: the provider's interface document. Rows marked `seen` come from the
+provider's sibling products and from public client code; nobody promises them.
 """
 
 import dataclasses
@@ -67,7 +67,7 @@ class Alert(enum.Enum):
 
 
 class Spends(enum.Enum):
-    """What a failed try has used up, so what bounds the next one. `worker/retry.py` has the numbers."""
+    """What a failed try has used up, which bounds the next one. Numbers: `worker/retry.py`."""
 
     NOTHING = "nothing"
     """The form never left: only the code's life bounds such tries."""
@@ -87,7 +87,7 @@ class Mends(enum.Enum):
     TIME = "time"
     """Time or a top-up: codes are parked until they can be called."""
     PERSON = "person"
-    """A person must act: codes become dead letters at once, so that the web app can offer another way."""
+    """A person must act: codes become dead letters at once, and the web app can offer SMS."""
 
 
 class Symptom(enum.Enum):
@@ -120,14 +120,14 @@ class Symptom(enum.Enum):
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One row. Exactly one of `code` and `symptom` is set, save in the row for unknown codes, which has neither."""
+    """One row. It has either `code` or `symptom`; the row for unknown codes has neither."""
 
     name: str
-    """Unique: the reply code, with `/…` behind it where the text decides; or the symptom; or `unknown`."""
+    """Unique: the reply code, with `/…` if the text decides; or the symptom; or `unknown`."""
     code: int | None = None
     symptom: Symptom | None = None
     text: str | None = None
-    """A regular expression that the reply's message must contain for this row. Such a row is tried before the plain one."""
+    """A regular expression that the reply's message must match. Tried before the plain row."""
     message: str = ""
     """The gateway's own text for a code (the simulator sends it)."""
     meaning: str
@@ -141,7 +141,7 @@ class Row:
     blocks_seconds: float = 0.0
     """For so long no further form leaves for the same number."""
     times: int | None = None
-    """How often in one life this row may lead to another try; None: as often as the attempts allow."""
+    """How often in one life this row may lead to another try; None: no limit of its own."""
     alert: Alert
     runbook: str
     """Anchor in docs/operating.md."""
@@ -279,7 +279,7 @@ _HTTP_CLASS: Final = {3: Symptom.HTTP_3XX, 4: Symptom.HTTP_4XX}
 
 
 def symptom_of_http(status: int) -> Symptom | None:
-    """Return the symptom of an HTTP status, or None for 2xx. Anything outside 2xx-4xx counts as a 5xx (may have rung)."""
+    """Return the symptom of an HTTP status, None for 2xx. Others than 2xx-4xx count as 5xx."""
     if 200 <= status < 300:  # noqa: PLR2004 - the HTTP status classes
         return None
     return _HTTP_EXACT.get(status) or _HTTP_CLASS.get(status // 100, Symptom.HTTP_5XX)
@@ -303,8 +303,9 @@ _OVERRIDABLE: Final[dict[str, type[enum.Enum] | None]] = {
 class Replies:
     """The table with a setting's overrides applied.
 
-    `overrides` maps a row's name to the columns to change, e.g. `{"4085": {"kind": "transient", "action": "wait",
-    "delay_seconds": 60, "times": 1}}`; a reply code that has no row yet gets one, made from the `unknown` row.
+    `overrides` maps a row's name to the columns to change, e.g. `{"4085": {"kind": "transient",
+    "action": "wait", "delay_seconds": 60, "times": 1}}`. A reply code that has no row yet gets one,
+    made from the `unknown` row.
     Raises ValueError with one sentence that names the row and the column.
     """
 
@@ -321,7 +322,7 @@ class Replies:
         ]
 
     def of_code(self, code: int, message: str) -> Row:
-        """Return the row of a reply code; a row whose text is found in `message` comes before the plain one."""
+        """Return the row of a reply code; one whose text is in `message` goes first."""
         for wanted, pattern, row in self._by_text:
             if wanted == code and pattern.search(message):
                 return row

@@ -58,7 +58,8 @@ class Settings(BaseSettings):
     )
     sentinel_tls: bool = Field(
         default=False,
-        description="With `sentinel://`: TLS to the sentinels and to the master. Their certificates must name the addresses that the sentinels tell.",
+        description="With `sentinel://`: TLS to the sentinels and to the master."
+        " Their certificates must name the addresses that the sentinels tell.",
     )
     redis_ca_bundle: Path | None = Field(
         None,
@@ -105,11 +106,13 @@ class Settings(BaseSettings):
     )
     heartbeat_file: Path = Field(
         Path(health.HEARTBEAT_FILE),
-        description="The consuming loop touches this file and one beside it; `voicecode-health` checks their age.",
+        description="The consuming loop touches this file and one beside it;"
+        " `voicecode-health` checks their age.",
     )
     heartbeat_max_age_seconds: Seconds = Field(
         health.HEARTBEAT_MAX_AGE_SECONDS,
-        description="`voicecode-health --ready` fails if the heartbeat is older; `--live` after four times this.",
+        description="`voicecode-health --ready` fails if the heartbeat is older;"
+        " `--live` after four times this.",
     )
     hold_seconds: Seconds = Field(15.0, description="At most one hint for a key within this time.")
     visibility_timeout_seconds: Seconds = Field(
@@ -315,7 +318,7 @@ class Settings(BaseSettings):
 
     @property
     def dedup_horizon_seconds(self) -> float:
-        """How long a late duplicate of a message may still arrive; its record must stay for as long."""
+        """How long a duplicate of a message may still arrive: its record must stay so long."""
         return self.code_ttl_seconds + 10 * self.visibility_timeout_seconds
 
     def require_gateway(self) -> tuple[str, SecretStr]:

@@ -169,7 +169,7 @@ class Delivery:
         return row, decision
 
     def _without_judgement(self, reply: Reply) -> tuple[Row, Decision]:
-        """Judge despite a bug of ours: an acceptance stays; any other call may have rung the phone."""
+        """Judge despite a bug of ours: an acceptance stays; any other call may have rung."""
         if reply.code == ACCEPTED:
             return self._replies.of_code(ACCEPTED, ""), Done()
         return self._replies.of_symptom(Symptom.CRASH_AFTER_SEND), GiveUp(Reason.AMBIGUOUS)

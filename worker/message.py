@@ -29,8 +29,9 @@ def send_voice_code(
 ) -> None:
     """Have a code read out to a number: the arguments that a producer may send.
 
-    `mobile`: a mainland mobile number. `code`: 4-6 digits, a string. `key`: idempotency key (default:
-    the task id). `expires_at`: epoch seconds after which no call starts. `purpose`: such as `login`.
+    `mobile`: a mainland mobile number. `code`: 4-6 digits, a string. `key`: idempotency key
+    (default: the task id). `expires_at`: epoch seconds after which no call starts. `purpose`: such
+    as `login`.
     """
 
 
@@ -85,7 +86,7 @@ def is_key(value: str) -> bool:
 
 
 def has_key_form(value: str) -> bool:
-    """Tell whether a text has the form of a key: what a record is already known by is not judged again."""
+    """Tell whether a text has the form of a key. Keys of existing records are not judged again."""
     return bool(_KEY.fullmatch(value))
 
 
@@ -99,7 +100,7 @@ def parse(
     try:
         given = SIGNATURE.bind(*args, **kwargs)
     except TypeError as error:
-        # Python's text names arguments, never values. An unexpected name is the producer's: hide it.
+        # Python's text names arguments, never values; hide unexpected names, the producer's own.
         text = str(error)
         reason = "an unexpected keyword argument" if "unexpected keyword" in text else text
         message = f"wrong arguments: {reason}; expected {SIGNATURE}"

@@ -1,4 +1,4 @@
-"""RetryPolicy: numbers that turn a row of the table into a decision. Somebody else carries it out."""
+"""RetryPolicy: numbers that turn a row of the table into a decision, which others carry out."""
 
 import dataclasses
 import enum
@@ -75,7 +75,7 @@ class Tries:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Backoff:
-    """The wait before the next try: drawn between `low` and 1 of min(cap, base x factor^n), plus `gap`. Seconds."""
+    """The wait before the next try: [low, 1] of min(cap, base x factor^n), plus gap. Seconds."""
 
     base: float
     factor: float
@@ -84,7 +84,7 @@ class Backoff:
     gap: float = 0.0
 
     def bounds(self, in_a_row: int) -> tuple[float, float]:
-        """Return the shortest and the longest wait. `in_a_row`: earlier tries of the same kind in a row."""
+        """Return the shortest and longest wait. `in_a_row`: earlier tries of this kind."""
         longest = min(self.cap, self.base * self.factor ** min(in_a_row, _LARGEST_EXPONENT))
         return self.gap + self.low * longest, self.gap + longest
 

@@ -42,7 +42,7 @@ class Upkeep(Periodic):
     def _look(self) -> bool:
         """Do one round. Return True if expired codes remain.
 
-        A step that fails does not stop the others: when Redis refuses one, another may free its memory.
+        A step that fails does not stop the others: if Redis refuses one, another may free memory.
         """
         more, trouble = False, ""
         steps: tuple[Callable[[], bool], ...] = (self._tidy, self._sweep)

@@ -1,4 +1,4 @@
-"""What somebody on call sees: the fleet on one screen, and what would fail at night with its cure."""
+"""What somebody on call sees: the fleet on one screen, and what would fail, with its cure."""
 
 import datetime as dt
 import email.utils

@@ -61,7 +61,7 @@ def test_a_worker_is_healthy_while_it_consumes_and_only_then(sandbox: Sandbox) -
 def test_a_worker_that_waits_for_redis_is_live_and_not_ready_and_one_that_hangs_is_neither(
     sandbox: Sandbox,
 ) -> None:
-    """An outage outlasts the age at which a worker counts as dead; to restart it then would lose outcomes."""
+    """An outage outlasts the age limit of heartbeats; a restart then would lose outcomes."""
 
     def live() -> bool:
         return healthy(sandbox, 1, option="--live")  # 4 s

@@ -203,7 +203,7 @@ def test_newer_records_are_reported_when_they_stay_and_then_seldom(
 
 
 def test_after_a_rollback_newer_records_neither_loop_nor_grow(sandbox: Sandbox) -> None:
-    """Records of the next version, their hints, and messages for them, under workers of this version."""
+    """Records of the next version, their hints and messages, under workers of this one."""
     driver = LedgerDriver(sandbox.url)
     keys = [f"newer{number}" for number in range(10)]
     for key in keys:

@@ -151,7 +151,7 @@ def test_the_page_of_tests_names_every_program() -> None:
     ids=lambda path: str(path.relative_to(ROOT)),
 )
 def test_prose_is_at_most_a_hundred_columns_wide(path: Path) -> None:
-    """A diff of one long line tells nobody what changed. Tables, fences, pictures and bare links may be longer."""
+    """A diff of one long line shows nothing. Tables, fences, pictures, links may be longer."""
     generated_or_fence = r"^<!-- figures.*?end of figures -->$|^```.*?^```$"
     prose = re.sub(generated_or_fence, "", path.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
     lines = [line for line in prose.splitlines() if not line.startswith(("|", "!["))]

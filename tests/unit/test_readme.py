@@ -1,4 +1,4 @@
-"""README.md in both languages: commands, settings, links and versions are one and the same, and true."""
+"""README.md in both languages: the same commands, settings, links and versions, all true."""
 
 import ast
 import re
@@ -42,7 +42,7 @@ def code(markdown: str) -> list[str]:
 
 
 def test_the_chinese_readme_says_what_the_english_one_says() -> None:
-    """Commands, snippets, links and settings are the same and in the same order; only the prose is translated."""
+    """Commands, snippets, links and settings agree, in order; only prose is translated."""
     english, chinese = text("README.md"), text("README.zh-CN.md")
     other = {"README.zh-CN.md": "README.md"}
     assert shell(chinese) == shell(english) != []

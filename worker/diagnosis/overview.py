@@ -56,7 +56,7 @@ class Overview:
 
     sending: Sending
     queue: Backlog
-    """Messages that no worker has fetched yet, without hints. They do not say when they were sent."""
+    """Messages that no worker has fetched, without hints. They do not say when they were sent."""
     oldest_expires_in: float | None
     """Seconds until the oldest message on the queue expires, if its producer sent `expires_at`."""
     unacked: Backlog

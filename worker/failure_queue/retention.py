@@ -35,7 +35,7 @@ _DAY: Final = 86_400.0
 def check_spill_dir(settings: Settings) -> None:
     """Try to write to the spill directory.
 
-    Raises SettingsError, also if the directory does not answer: a worker must find out when it starts.
+    Raises SettingsError, also if the directory does not answer: workers must see it at the start.
     """
     if settings.spill_dir is None:
         return

@@ -123,7 +123,7 @@ class Ledger:
         return Refusal(scripts.text(answer)), scripts.text(key)
 
     def upkeep(self, *, token: str, hints: bool = True) -> Tidied:
-        """Bury a batch of expired codes; with `hints`, hint a batch, too. Raises RedisUnavailable."""
+        """Bury a batch of expired codes; with `hints`, hint a batch. Raises RedisUnavailable."""
         s = self._settings
         answer = self._run(
             self._upkeep,

@@ -54,7 +54,7 @@ class Reading:
 def allowed_cores() -> list[int]:
     """Return the cores that this process may choose from, if the system lets it and has figures.
 
-    Some containers number the cores in /proc/stat afresh, so its figures are not those of the allowed ones.
+    Some containers renumber the cores in /proc/stat: its figures are then of other cores.
     """
     if not hasattr(os, "sched_setaffinity"):
         return []

@@ -19,7 +19,7 @@ _EVERY_SECONDS: Final = 1.0
 
 
 class Heartbeat:
-    """Call it on each sign of life. It touches the file, `when` that holds, at most once a second."""
+    """Call it on each sign of life. While `when` holds it touches the file once a second."""
 
     def __init__(self, file: Path, *, when: Callable[[], bool] = lambda: True) -> None:
         self._file = file

@@ -16,7 +16,7 @@ _JITTER: Final = 0.2
 
 
 class Periodic(threading.Thread):
-    """Calls `step` every `interval_seconds` until `stop`. A step that returns True is repeated at once.
+    """Calls `step` every `interval_seconds` until `stop`; at once again if it returns True.
 
     Each pause is up to a fifth shorter or longer: workers must not march in step.
     """

@@ -11,9 +11,13 @@ _SECRETS: Final = re.compile(r"(?<=://)[^/@;]*@|\?[^;]*")
 _CELERYS_OWN: Final = "celery."
 OTHER_APP: Final = (
     "{app} imports tasks.voice, and its worker would not be one for voice codes:"
-    " start that by `celery -A worker worker`, and send codes by their task's name without importing anything."
+    " start that by `celery -A worker worker`,"
+    " and send codes by their task's name without importing anything."
 )
-NO_THREADS: Final = "{count} threads cannot be started ({cause}): lower VOICECODE_CONCURRENCY or raise the limit of processes."
+NO_THREADS: Final = (
+    "{count} threads cannot be started ({cause}):"
+    " lower VOICECODE_CONCURRENCY or raise the limit of processes."
+)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,8 +93,8 @@ def _brokers(asked: Asked) -> str | None:
         return None
     return (
         f"The queue would be in {masked(others[0])} (CELERY_BROKER_URL, CELERY_BROKER_READ_URL or -b)"
-        f" and the ledger in {masked(asked.ledger_url)} (VOICECODE_BROKER_URL), and both must be in one Redis:"
-        " set VOICECODE_BROKER_URL only."
+        f" and the ledger in {masked(asked.ledger_url)} (VOICECODE_BROKER_URL),"
+        " and both must be in one Redis: set VOICECODE_BROKER_URL only."
     )
 
 

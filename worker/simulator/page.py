@@ -74,7 +74,7 @@ line, after so many seconds; it may be given several times:
 | incident | request | body |
 | --- | --- | --- |
 | the account runs dry, and is topped up | `account` | `{{"balance": 0}}`, `{{"top_up": 500}}` |
-| the account is frozen, and mended by a person | `account` | `{{"scenario": "4050"}}`, `{{"scenario": null}}` |
+| a person mends the frozen account | `account` | `{{"scenario": "4050"}}`, `{{"scenario": null}}` |
 | it freezes by itself (408) | none | `--per-minute 10`, `--wrong-keys 3` |
 | the key is rotated | `account` | `{{"apikeys": ["new", "old"]}}` |
 | GetNum disagrees with Submit | `account` | `{{"getnum_balance": 500, "getnum_scenario": "405"}}` |

@@ -44,7 +44,7 @@ class Pipeline:
         self._process = 0
 
     def register_script(self, source: str) -> Callable[..., Any]:
-        """Return a function of `keys` and `args` that runs the script; it raises redis-py's errors."""
+        """Return a function of `keys` and `args` that runs the script. Raises redis-py's errors."""
         sha = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
 
         def run(*, keys: Sequence[str], args: Sequence[Any]) -> Any:
@@ -148,7 +148,7 @@ class Pipeline:
         return [next(following) if isinstance(command, bytes) else command for command in packed]
 
     def _kept(self) -> Any:
-        """Return the one connection; one thread sends at a time. redis-py's pipeline costs double."""
+        """Return the one connection; one thread sends at a time. redis-py's costs double."""
         if self._connection is None or self._process != os.getpid():
             pool = self._client.connection_pool
             self._connection, self._process = pool.get_connection(), os.getpid()

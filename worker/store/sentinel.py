@@ -36,8 +36,8 @@ class _FollowingTLSConnection(_FollowingConnection, SentinelManagedSSLConnection
 def connect(url: str, master: str, options: dict[str, Any], sentinel_options: dict[str, Any]) -> redis.Redis:
     """Return a client of the master.
 
-    `url`: `sentinel://host:port;sentinel://host:port/db`. `options`, `sentinel_options`: redis-py's,
-    for the master and for the sentinels.
+    `url`: `sentinel://host:port;sentinel://host:port/db`. `options`, `sentinel_options`:
+    redis-py's, for the master and for the sentinels.
     """
     addresses = [urlsplit(part if "://" in part else f"sentinel://{part}") for part in url.split(";")]
     first = addresses[0]

@@ -1,4 +1,4 @@
-"""Server check: is this Redis fit for queue and ledger? Asked once per process, as soon as Redis answers."""
+"""Is this Redis fit for queue and ledger? Asked once per process, as soon as Redis answers."""
 
 import dataclasses
 import os
@@ -56,7 +56,7 @@ class Facts:
 
 
 class ServerCheck(threading.Thread):
-    """Looks until Redis has answered once. Run it as a thread only if the first `look` found nobody."""
+    """Looks until Redis has answered once. Run it as a thread if the first `look` found nobody."""
 
     def __init__(self, client: redis.Redis) -> None:
         super().__init__(name="voicecode-server-check", daemon=True)
@@ -64,7 +64,7 @@ class ServerCheck(threading.Thread):
         self.done = False
 
     def look(self) -> str | None:
-        """Warn of each risk, and return why this Redis cannot be used. Without an answer it is not `done`."""
+        """Warn of each risk; return why this Redis cannot be used. No answer: not `done`."""
         try:
             facts = self._ask()
         except redis.ResponseError:

@@ -23,7 +23,7 @@ class Tasks(CeleryTasks):
 
 
 class Liveness(bootsteps.StartStopStep):
-    """Lets the event loop show that it turns. A lost connection clears its timers, so start again."""
+    """Lets the event loop show that it turns. Start it again after a lost connection."""
 
     requires = (Tasks,)
 
@@ -47,7 +47,7 @@ class Consumer(CeleryConsumer):
         ]
 
     def ensure_connected(self, conn: Any) -> Any:
-        """Try at least once a second; Celery's own pauses grow to half a minute. A try is a sign of life."""
+        """Try at least once a second: Celery's own pauses grow to half a minute."""
         ensure, live = conn.ensure_connection, self.app.components.live
 
         def beat_and_ensure(*args: Any, callback: Callable[[], None], **options: Any) -> Any:
@@ -64,7 +64,7 @@ class Consumer(CeleryConsumer):
         return super().ensure_connected(conn)
 
     def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Any], None]:
-        """Guard Celery's handler: errors do not end the worker, and only undecodable messages die."""
+        """Guard Celery's handler: errors do not end the worker, only the undecodable dies."""
         handle = super().create_task_handler(*args, **kwargs)
 
         def on_task_received(message: Any) -> None:
