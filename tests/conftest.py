@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 import redis
 
@@ -12,6 +13,10 @@ from tests.support.sandbox import Sandbox
 from tests.support.simulator import start_simulator
 from worker.embedded.server import Server, start_server
 from worker.simulator.process import RunningSimulator
+
+# No deadline for one example: a busy machine may stop a test for longer than that.
+hypothesis.settings.register_profile("busy", deadline=None)
+hypothesis.settings.load_profile("busy")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -30,7 +30,17 @@ from worker.ledger.claim import Answer, Claim
 from worker.ledger.finish import Outcome, Recorded
 from worker.ledger.outcome_writer import OutcomeWriter
 from worker.ledger.refuse import Refusal
-from worker.message import RAW_CAP_BYTES, BadInput, Refused, VoiceCode, has_key_form, parse, refuse, safe_id
+from worker.message import (
+    RAW_CAP_BYTES,
+    BadInput,
+    Refused,
+    VoiceCode,
+    has_key_form,
+    parse,
+    refuse,
+    safe_id,
+    too_far,
+)
 from worker.reply import Reply
 from worker.retry import Decision, Done, GiveUp, Reason, RetryPolicy
 from worker.store.availability import RedisUnavailable
@@ -86,8 +96,8 @@ class Delivery:
         if envelope.expires is not None and kwargs.get("expires_at") is None:
             kwargs = {**kwargs, "expires_at": envelope.expires}
         try:
-            _check(envelope, time.time() + self._settings.max_ttl_seconds)
-            code = parse(args, kwargs, task_id=task_id, now=time.time(), settings=self._settings)
+            _check(envelope)
+            code = parse(args, kwargs, task_id=task_id, settings=self._settings)
             code = dataclasses.replace(code, not_before=envelope.eta)
         except BadInput as error:
             refused = refuse(args, kwargs, task_id=task_id, reason=str(error))
@@ -104,6 +114,11 @@ class Delivery:
             reason = "the key is known with another number or code: every code needs a key of its own"
             refused = refuse(args, {**kwargs, "key": own_id}, task_id=task_id, reason=reason)
             self._refuse(refused, Reason.KEY_CONFLICT, own_id)
+            return
+        if claim.answer is Answer.TOO_FAR:
+            reason = too_far(claim.reason, self._settings)
+            refused = refuse(args, kwargs, task_id=task_id, reason=reason)
+            self._refuse(refused, Reason.BAD_INPUT, own_id)
             return
         self._follow(claim, started)
 
@@ -214,11 +229,8 @@ class Delivery:
         raise AssertionError
 
 
-def _check(envelope: Envelope, latest: float) -> None:
-    """Raise BadInput for what a voice code cannot have. `latest`: epoch seconds."""
-    if envelope.eta is not None and envelope.eta > latest:
-        message = "eta is more than VOICECODE_MAX_TTL_SECONDS away"
-        raise BadInput(message)
+def _check(envelope: Envelope) -> None:
+    """Raise BadInput for what a voice code cannot have."""
     if envelope.extras:
         message = f"the message asks for {', '.join(envelope.extras)}: a voice code has no result to pass on"
         raise BadInput(message)

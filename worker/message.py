@@ -91,11 +91,16 @@ def has_key_form(value: str) -> bool:
 
 
 def parse(
-    args: Sequence[Any], kwargs: Mapping[str, Any], *, task_id: str, now: float, settings: Settings
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    *,
+    task_id: str,
+    settings: Settings,
+    now: float | None = None,
 ) -> VoiceCode:
     """Bind the arguments to the task's signature, check and normalise each. Raises BadInput.
 
-    `now`: epoch seconds.
+    `now`: epoch seconds, to judge `expires_at`; None: the ledger judges it by Redis' clock.
     """
     try:
         given = SIGNATURE.bind(*args, **kwargs)
@@ -127,9 +132,7 @@ def normalise_mobile(value: Any) -> str:
         raise BadInput(message)
     found = _MOBILE.fullmatch(re.sub(r"[\s-]", "", value))
     if found is None:
-        message = (
-            "mobile is no mainland mobile number: 11 digits that begin with 13 to 19; +86 may precede them"
-        )
+        message = "mobile is no mainland mobile number: 11 digits that begin with 13 to 19; +86 is allowed"
         raise BadInput(message)
     return found[1]
 
@@ -163,7 +166,7 @@ def _key(value: Any, task_id: str, mobile: str) -> str:
     return value
 
 
-def _expires_at(value: Any, now: float, settings: Settings) -> float | None:
+def _expires_at(value: Any, now: float | None, settings: Settings) -> float | None:
     if value is None:
         if settings.require_expires_at:
             message = "expires_at is missing, and VOICECODE_REQUIRE_EXPIRES_AT asks for it"
@@ -178,10 +181,14 @@ def _expires_at(value: Any, now: float, settings: Settings) -> float | None:
     if value >= _MILLISECONDS:
         message = "expires_at is in milliseconds: it must be epoch seconds"
         raise BadInput(message)
-    if value > now + settings.max_ttl_seconds:
-        message = f"expires_at is more than VOICECODE_MAX_TTL_SECONDS ({settings.max_ttl_seconds:g}) away"
-        raise BadInput(message)
+    if now is not None and value > now + settings.max_ttl_seconds:
+        raise BadInput(too_far("expires_at", settings))
     return float(value)
+
+
+def too_far(field: str, settings: Settings) -> str:
+    """Return the sentence about a moment that lies too far ahead."""
+    return f"{field} is more than VOICECODE_MAX_TTL_SECONDS ({settings.max_ttl_seconds:g}) away"
 
 
 def _purpose(value: Any) -> str | None:

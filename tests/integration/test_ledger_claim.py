@@ -1,5 +1,6 @@
 """The ledger's rules for `claim`, `replay` and `refuse`."""
 
+import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
@@ -321,3 +322,19 @@ def test_a_refused_message_never_touches_the_record_of_another_code(driver: Ledg
         "calling",
         "dead",
     )
+
+
+@pytest.mark.parametrize("field", ["expires_at", "not_before"])
+def test_what_lies_too_far_ahead_by_the_servers_clock_leaves_no_trace(
+    driver: LedgerDriver, field: str
+) -> None:
+    """The message can then be refused under its own key."""
+    moment: dict[str, Any] = {field: driver.now + 3700}
+    far = dataclasses.replace(driver.code(), **moment)
+    claim = driver.claim(code=far)
+    assert (claim.answer, claim.reason) == (Answer.TOO_FAR, {"not_before": "eta"}.get(field, field))
+    assert driver.client.keys("*") == []
+    driver.later(200)
+    assert driver.claim(code=far).answer in {Answer.CALL, Answer.EARLY}
+    driver.later(-200)
+    assert driver.claim(code=far).answer in {Answer.BUSY, Answer.EARLY}

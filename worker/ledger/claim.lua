@@ -5,7 +5,7 @@
 --          the latest tries in a row as `kind:count`, seconds left to live, seconds since first seen, mobile, code, purpose,
 --          task id, rows spent, replays},
 --      or {'buried', reason, mobile, task id}, {'early'}, {'busy'}, {'accepted'}, {'dead'}, {'conflict'}, {'missing'},
---         {'newer'}.
+--         {'newer'}, {'too_far', 'expires_at' or 'eta'}.
 -- Executed twice with one token it answers the same.
 local clock_offset = ARGV[1]
 local version = ARGV[2]
@@ -27,6 +27,7 @@ local expires_at = ARGV[16] -- or ''
 local default_life_seconds = tonumber(ARGV[17])
 local not_before = ARGV[18] -- epoch seconds, or ''
 local newest_seconds = ARGV[19] -- how long the number remembers that this is its newest code
+local max_life_seconds = tonumber(ARGV[20]) -- the furthest off that expires_at and not_before may lie
 
 local record, due, expiry, dead, fetched = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local is_message = digest ~= ''
@@ -36,6 +37,12 @@ if not is_message and redis.call('EXISTS', record) == 0 then
   redis.call('ZREM', due, key)
   redis.call('ZREM', expiry, key)
   return { 'missing' }
+end
+-- Redis' clock judges: a worker's may be an hour off. Nothing is written, so the message can be refused.
+local latest = now + max_life_seconds
+if is_message and math.max(number(expires_at), number(not_before)) > latest
+  and redis.call('EXISTS', record) == 0 then
+  return { 'too_far', number(expires_at) > latest and 'expires_at' or 'eta' }
 end
 -- The first write needs memory: when Redis is full the script fails here, and no call starts.
 redis.call('HSETNX', record, 'v', version)

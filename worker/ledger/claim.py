@@ -29,6 +29,8 @@ class Answer(enum.Enum):
     """The hint names a key that has no record."""
     NEWER = "newer"
     """The record was written by a later version of this program."""
+    TOO_FAR = "too_far"
+    """Its `expires_at` or `eta` lies too far ahead, by Redis' clock; nothing was recorded."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +60,7 @@ class Claim:
     task_id: str = ""
     replays: int = 0
     reason: str = ""
-    """With BURIED: why."""
+    """With BURIED: why. With TOO_FAR: `expires_at` or `eta`."""
     mobile: str = dataclasses.field(default="", repr=False)
     """With BURIED: for the log, which masks it."""
 
@@ -79,6 +81,8 @@ def read(answer: list[str], *, key: str, token: str) -> Claim:
     kind = Answer(answer[0])
     if kind is Answer.BURIED:
         return Claim(answer=kind, key=key, token=token, reason=answer[1], mobile=answer[2], task_id=answer[3])
+    if kind is Answer.TOO_FAR:
+        return Claim(answer=kind, key=key, token=token, reason=answer[1])
     if kind is not Answer.CALL:
         return Claim(answer=kind, key=key, token=token)
     (

@@ -89,6 +89,7 @@ class Ledger:
             max_attempts=s.max_attempts,
             default_life_seconds=s.code_ttl_seconds,
             newest_seconds=math.ceil(s.max_ttl_seconds),
+            max_life_seconds=s.max_ttl_seconds,
             **message,
         )
         return claims.read([scripts.text(part) for part in answer], key=key, token=token)
