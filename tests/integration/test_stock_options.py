@@ -141,7 +141,7 @@ def test_a_serializer_that_we_do_not_accept_makes_a_dead_letter(sandbox: Sandbox
     sandbox.wait_empty()
     record = sandbox.record(key)
     assert record["reason"] == "unreadable"
-    assert "ContentDisallowed" in record["detail"]
+    assert "its content type is not accepted" in record["detail"]
 
 
 @pytest.mark.parametrize("compression", ["zlib", "bzip2", "lzma"])
