@@ -13,10 +13,12 @@ from typing import Final
 
 from tests.chaos.cluster import Cluster
 from tests.chaos.plan import Fault
+from worker.simulator.control import REFUSE
 
 Injection = Callable[[Cluster, Fault], None]
 _STOP_SECONDS: Final = 15.0
 _START_SECONDS: Final = 60.0
+_CALLS: Final = 1_000_000
 
 
 def _restart(cluster: Cluster, fault: Fault) -> None:
@@ -82,6 +84,12 @@ def _gateway_outage(scenario: str) -> Injection:
     return inject
 
 
+def _empty_account(cluster: Cluster, fault: Fault) -> None:
+    cluster.gateway.client.balance(0)
+    time.sleep(fault.seconds)
+    cluster.gateway.client.top_up(_CALLS)
+
+
 def _link(side: str, how: str) -> Injection:
     def inject(cluster: Cluster, fault: Fault) -> None:
         links = {
@@ -111,6 +119,11 @@ INJECTIONS: Final[dict[str, Injection]] = {
     "gateway.lose": _gateway_outage("accepted_then_reset"),
     "gateway.slow": _gateway_outage("slow:0.6"),
     "gateway.hang": _gateway_outage("accepted_then_silent:60"),
+    "gateway.away": _gateway_outage(REFUSE),
+    "gateway.zeros": _gateway_outage("0"),
+    "gateway.broken": _gateway_outage("http_502"),
+    "gateway.web_page": _gateway_outage("html"),
+    "gateway.account_empty": _empty_account,
     **{
         f"{side}_link.{how}": _link(side, how)
         for side in ("redis", "gateway", "producer")

@@ -7,6 +7,7 @@ I2  The gateway placed at most 1 call + one for each attempt recorded as ambiguo
     began after the code was known to be accepted.
 I3  Nothing was submitted after the code's end.
 I4  A permanent reply that arrived was not followed by another submission in the same life.
+F3  A code whose attempts all never left did not use up its submissions or its possible rings.
 """
 
 import bisect
@@ -16,10 +17,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
 
-from config.replies import ROWS, Kind
+from config.replies import ROWS, Kind, Spends
 from tests.chaos.evidence import History
+from worker.retry import Reason
 
 _PERMANENT: Final = frozenset(row.name for row in ROWS if row.kind is Kind.PERMANENT)
+_NEVER_LEFT: Final = frozenset(row.name for row in ROWS if row.spends is Spends.NOTHING)
+_USED_UP: Final = frozenset({Reason.EXHAUSTED.value, Reason.AMBIGUOUS.value})
 _ACCEPTED: Final = "accepted"
 _DEAD: Final = "dead"
 _CLOCK_SECONDS: Final = 0.01
@@ -58,6 +62,7 @@ def judge(
         lambda history: _called_after_accepted(history, deadline_seconds),
         lambda history: _called_after_its_end(history, deadline_seconds),
         _repeated_what_was_permanent,
+        _died_of_what_never_left,
     )
     found = [(sentence, history) for history in everything for rule in rules if (sentence := rule(history))]
     return Verdict(
@@ -162,6 +167,16 @@ def _repeated_what_was_permanent(history: History) -> str | None:
         replayed = any((attempt.ended_at or 0) <= moment for moment in history.replayed_at)
         if attempt.row in _PERMANENT and not replayed:
             return f"attempt {following.number} after the permanent reply {attempt.row}"
+    return None
+
+
+def _died_of_what_never_left(history: History) -> str | None:
+    record = history.record
+    if record is None or record.state != _DEAD or record.reason not in _USED_UP:
+        return None
+    life = [a for a in record.attempts if (a.started_at or 0) >= max(history.replayed_at, default=0.0)]
+    if life and all(attempt.row in _NEVER_LEFT for attempt in life):
+        return f"dead, {record.reason}, though none of {len(life)} attempts left"
     return None
 
 

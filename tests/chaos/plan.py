@@ -39,6 +39,11 @@ KINDS: Final[Mapping[str, tuple[int, float, float]]] = {
     "gateway.lose": (2, 0.3, 1.5),
     "gateway.slow": (1, 0.5, 2.0),
     "gateway.hang": (1, 0.3, 1.5),
+    "gateway.away": (2, 0.5, 4.0),
+    "gateway.zeros": (1, 0.5, 3.0),
+    "gateway.broken": (1, 0.3, 1.5),
+    "gateway.web_page": (1, 0.3, 1.5),
+    "gateway.account_empty": (1, 0.3, 1.5),
 }
 """kind -> weight, shortest and longest time that it lasts.
 

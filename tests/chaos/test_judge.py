@@ -212,3 +212,28 @@ def test_a_seed_gives_the_same_faults_again() -> None:
     draw: Callable[[int], Any] = lambda seed: Options(seconds=600, seed=seed).schedule()  # noqa: E731
     assert draw(7) == draw(7) != draw(8)
     assert len(draw(7)) > 200
+
+
+@pytest.mark.parametrize(
+    ("reason", "rows", "replayed_at", "expected"),
+    [
+        (
+            "exhausted",
+            ("connect_refused", "dns_failed"),
+            (),
+            ["dead, exhausted, though none of 2 attempts left"],
+        ),
+        ("exhausted", ("connect_refused", "0"), (), []),
+        ("expired", ("connect_refused", "dns_failed"), (), []),
+        # What rang before a replay does not excuse the life after it.
+        ("ambiguous", ("reset", "not_sent"), (101.8,), ["dead, ambiguous, though none of 1 attempts left"]),
+    ],
+)
+def test_what_never_left_spends_nothing(
+    reason: str, rows: tuple[str, ...], replayed_at: tuple[float, ...], expected: list[str]
+) -> None:
+    attempts = tuple(attempt(number, "transient", row=row) for number, row in enumerate(rows, start=1))
+    submissions = tuple(submitted(101.2, called=False) for row in rows if row == "0")
+    record = dataclasses.replace(DEAD, reason=reason, attempts=attempts)
+    history = with_record(BURIED, record, submissions=submissions, replayed_at=replayed_at)
+    assert sentences(history) == expected

@@ -81,7 +81,7 @@ def _frozen(fleet: Fleet) -> list[Check]:
         judge.pages(fleet),
     ]
     fleet.gateway.account(None)
-    fleet.voicecode("account", "resume")
+    fleet.voicecode("account", "resume", "--yes")
     fleet.voicecode("dead", "replay", "--sendable", "--yes")
     fleet.wait_ended(fleet.pace.limit(60))
     fates = fleet.fates()
