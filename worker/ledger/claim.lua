@@ -1,12 +1,13 @@
 -- @include ledger/dead_letters
 -- claim: may a call be placed for this key now? One worker is told yes, for the length of a lease.
 -- KEYS  1 record  2 due  3 expiry  4 dead  5 fetched
--- Returns {'call', attempt, submissions of this life, this one included, tries that may have rung, tries that were turned away,
---          the latest tries in a row as `kind:count`, seconds left to live, seconds since first seen, mobile, code, purpose,
---          task id, rows spent, replays},
---      or {'buried', reason, mobile, task id}, {'early'}, {'busy'}, {'accepted'}, {'dead'}, {'conflict'}, {'missing'},
---         {'newer'}, {'too_far', 'expires_at' or 'eta'}.
--- Executed twice with one token it answers the same.
+-- Returns {'call', attempt, submissions of this life with this one, tries that may have rung,
+--          tries that were turned away, the latest tries in a row as `kind:count`,
+--          seconds left to live, seconds since first seen, mobile, code, purpose, task id,
+--          rows spent, replays},
+--      or {'buried', reason, mobile, task id}, {'early'}, {'busy'}, {'accepted'}, {'dead'},
+--         {'conflict'}, {'missing'}, {'newer'}, {'too_far', 'expires_at' or 'eta'}.
+-- Run twice with one token, it gives the same answer.
 local clock_offset = ARGV[1]
 local version = ARGV[2]
 local key = ARGV[3]
@@ -38,7 +39,7 @@ if not is_message and redis.call('EXISTS', record) == 0 then
   redis.call('ZREM', expiry, key)
   return { 'missing' }
 end
--- Redis' clock judges: a worker's may be an hour off. Nothing is written, so the message can be refused.
+-- Redis' clock judges: a worker's may be an hour off. Nothing is written yet.
 local latest = now + max_life_seconds
 if is_message and math.max(number(expires_at), number(not_before)) > latest
   and redis.call('EXISTS', record) == 0 then
@@ -49,9 +50,9 @@ redis.call('HSETNX', record, 'v', version)
 -- From here on the code is safe in the ledger, and its message is only a hint.
 if tag ~= '' then redis.call('HDEL', fetched, tag) end
 
-local r = read(record, 'v', 'state', 'digest', 'mobile', 'code', 'purpose', 'task_id', 'first_seen', 'expires_at',
-  'token', 'attempt', 'life', 'ambiguous', 'ambiguous_from', 'turned_away', 'streak', 'lease_until', 'until', 'spent',
-  'replays', 'reason')
+local r = read(record, 'v', 'state', 'digest', 'mobile', 'code', 'purpose', 'task_id', 'first_seen',
+  'expires_at', 'token', 'attempt', 'life', 'ambiguous', 'ambiguous_from', 'turned_away', 'streak',
+  'lease_until', 'until', 'spent', 'replays', 'reason')
 if tonumber(r.v) > tonumber(version) then return { 'newer' } end
 
 if not r.state then
@@ -75,9 +76,10 @@ elseif is_message and r.digest ~= digest then
 end
 
 local function call()
-  return { 'call', number(r.attempt), number(r.attempt) - number(r.life), number(r.ambiguous), number(r.turned_away),
-    r.streak or '', stamp(number(r.expires_at) - now), stamp(now - number(r.first_seen)), r.mobile, r.code, r.purpose or '', r.task_id or '', r.spent or '',
-    number(r.replays) }
+  local left, age = stamp(number(r.expires_at) - now), stamp(now - number(r.first_seen))
+  return { 'call', number(r.attempt), number(r.attempt) - number(r.life), number(r.ambiguous),
+    number(r.turned_away), r.streak or '', left, age, r.mobile, r.code, r.purpose or '', r.task_id or '',
+    r.spent or '', number(r.replays) }
 end
 
 if r.state == 'accepted' then return { 'accepted' } end

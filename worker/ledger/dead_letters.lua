@@ -83,8 +83,9 @@ local function count_death(record, r)
   r.ambiguous = number(r.ambiguous) + 1
   r.ambiguous_from = r.ambiguous_from or r.attempt
   r.streak = streak_after(r.streak, 'ring')
-  redis.call('HSET', record, name, cjson.encode(entry), 'ambiguous', r.ambiguous, 'ambiguous_from', r.ambiguous_from,
-    'row', 'lease_over', 'scope', 'none', 'reply_code', '', 'reply_message', '', 'streak', r.streak)
+  redis.call('HSET', record, name, cjson.encode(entry), 'ambiguous', r.ambiguous,
+    'ambiguous_from', r.ambiguous_from, 'row', 'lease_over', 'scope', 'none', 'reply_code', '',
+    'reply_message', '', 'streak', r.streak)
   redis.call('HINCRBY', record, 'ambiguous_total', 1)
   redis.call('HINCRBY', record, 'deaths', 1)
 end

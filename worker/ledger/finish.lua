@@ -60,7 +60,8 @@ redis.call('HSET', record, entry, attempt_json)
 if r.state == 'accepted' then return { 'appended' } end
 if r.state ~= 'calling' or r.token ~= token then return { 'fenced', r.state } end
 
-redis.call('HSET', record, 'row', row, 'scope', scope, 'reply_code', reply_code, 'reply_message', reply_message)
+redis.call('HSET', record, 'row', row, 'scope', scope, 'reply_code', reply_code,
+  'reply_message', reply_message)
 redis.call('HSET', record, 'streak', streak_after(r.streak, kind))
 if kind == 'ring' then
   redis.call('HINCRBY', record, 'ambiguous', 1)

@@ -23,13 +23,13 @@ local buried, missing, newer = {}, {}, 0
 -- At most this many records are read in a round; the ones behind them wait.
 local READS = 2000
 
--- This write changes nothing, but it fails when Redis is full. The removal after it does not, and from
--- then on Redis allows every write of this script.
+-- This write changes nothing, but it fails when Redis is full. The removal after it does not, and
+-- from then on Redis allows every write of this script.
 local full = type(redis.pcall('ZADD', due, 'XX', 0, '')) == 'table'
 redis.call('ZREM', due, '')
 
--- Returns up to `limit` keys whose moment in `set` has come, with the named fields of their records;
--- and whether there may be more. Passes over newer records, which stay in front.
+-- Returns up to `limit` keys whose time in `set` has come, with the named fields of their records,
+-- and whether there may be more. Passes over newer records; they stay in front.
 local function come(set, limit, ...)
   local found, offset = {}, 0
   while #found < limit and offset < READS do

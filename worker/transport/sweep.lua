@@ -45,7 +45,8 @@ for _, tag in ipairs(late) do
     local message = stored_message(value)
     if died(owner) and redis.call('HINCRBY', returns, tag, 1) >= poison_after then
       redis.call('HDEL', returns, tag)
-      local detail = 'fetched ' .. poison_after .. ' times, and each time its worker died before it claimed the code'
+      local detail = 'fetched ' .. poison_after .. ' times, and each time its worker died before'
+        .. ' it claimed the code'
       local key = bury_raw(prefix, message, due, expiry, dead, now, 'poison', detail, version, raw_cap)
       poison[#poison + 1] = key
     else
