@@ -10,7 +10,7 @@ from tests.support.sandbox import CODE, MOBILE, Sandbox
 from tests.support.workers import LIMIT_SECONDS, wait_for
 
 
-@pytest.mark.parametrize("offset", [-3300, 3300])
+@pytest.mark.parametrize("offset", [-3500, 3500])
 def test_a_worker_whose_clock_is_wrong_calls_what_is_valid(
     sandbox: Sandbox, offset: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
