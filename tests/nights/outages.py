@@ -11,6 +11,9 @@ from tests.support.workers import LIMIT_SECONDS, wait_for
 
 _IN_FLIGHT: Final = 30
 _BUSY_RATE: Final = 20.0
+_SHARE: Final = 0.95
+_SHORT_SHARE: Final = 0.8
+"""Twenty tries show a worker that nobody answers: their number does not shrink with the night."""
 
 
 def _away(fleet: Fleet, seconds: float, p95_seconds: float | None) -> list[Check]:
@@ -62,7 +65,7 @@ def _answers_nonsense(fleet: Fleet, scenario: str, seconds: float) -> list[Check
     fleet.wait_ended(fleet.pace.limit(LIFE_SECONDS))
     fates = fleet.fates()
     return [
-        judge.share_accepted(fates, 0.95),
+        judge.share_accepted(fates, _SHARE if fleet.pace.scale == 1 else _SHORT_SHARE),
         judge.second_calls_excused(fates, 60),
         judge.calls_excused(fates),
     ]
