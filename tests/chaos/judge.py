@@ -6,7 +6,8 @@ I2  The gateway placed at most 1 call + one for each attempt recorded as ambiguo
     and in each of them. It got at most one submission an attempt, and none from an attempt that
     began after the code was known to be accepted.
 I3  Nothing was submitted after the code's end.
-I4  A permanent reply that arrived was not followed by another submission in the same life.
+I4  A permanent reply that arrived was not followed by another submission in the same life, unless
+    it said that the account is empty.
 F3  A code whose attempts all never left did not use up its submissions or its possible rings.
 """
 
@@ -21,7 +22,9 @@ from config.replies import ROWS, Kind, Spends
 from tests.chaos.evidence import History
 from worker.retry import Reason
 
-_PERMANENT: Final = frozenset(row.name for row in ROWS if row.kind is Kind.PERMANENT)
+_TOPPED_UP: Final = "4051"
+"""A top-up ends it, and codes may wait for that."""
+_PERMANENT: Final = frozenset(row.name for row in ROWS if row.kind is Kind.PERMANENT) - {_TOPPED_UP}
 _NEVER_LEFT: Final = frozenset(row.name for row in ROWS if row.spends is Spends.NOTHING)
 _USED_UP: Final = frozenset({Reason.EXHAUSTED.value, Reason.AMBIGUOUS.value})
 _ACCEPTED: Final = "accepted"

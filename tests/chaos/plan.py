@@ -14,8 +14,7 @@ SCENARIOS: Final = {
     "accepted_then_504": 0.01,
     "truncated": 0.01,
     "slow:0.6": 0.02,
-    "4030": 0.02,
-    "4050": 0.01,
+    "4030": 0.03,
 }
 
 KINDS: Final[Mapping[str, tuple[int, float, float]]] = {
