@@ -51,6 +51,8 @@ class Action(enum.Enum):
     """Try again after an exponential backoff with full jitter."""
     WAIT = "wait"
     """Try again after the row's own delay."""
+    PARK = "park"
+    """Wait until the fleet can send again."""
     BURY = "bury"
     """Make it a dead letter."""
 
@@ -148,6 +150,11 @@ class Row:
     seen: bool = False
     """Seen in the wild, not promised by the provider."""
 
+    @property
+    def is_incident(self) -> bool:
+        """Whether it refuses everybody who shares the account or the host."""
+        return self.mends is Mends.PERSON or self.action is Action.PARK
+
 
 _A, _T, _B, _P = Kind.ACCEPTED, Kind.TRANSIENT, Kind.AMBIGUOUS, Kind.PERMANENT
 
@@ -218,7 +225,7 @@ ROWS: Final[tuple[Row, ...]] = (
     _code(404, "语音内容不能为空", "no code arrived", _P, _MSG, _WARN, "message-refused"),
     _code(405, "用户名或密码不正确", "wrong APIID or APIKEY", _P, _ACC, _PAGE, "wrong-credentials"),
     _code(4050, "账号被冻结", "the account is frozen", _P, _ACC, _PAGE, "account-frozen"),
-    _code(4051, "剩余条数不足", "the account has no calls left", _P, _ACC, _PAGE, "account-empty", mends=Mends.TIME),
+    _code(4051, "剩余条数不足", "the account has no calls left", _P, _ACC, _PAGE, "account-empty", action=Action.PARK, spends=Spends.PLACE, mends=Mends.TIME),
     _code(4052, "访问ip与备案ip不符", "this machine's address is not the registered one", _P, _HOST, _PAGE, "address-refused"),
     _code(406, "手机格式不正确", "the number is malformed", _P, _MSG, _WARN, "message-refused"),
     _code(407, "短信内容含有敏感字符", "the content was refused", _P, _MSG, _WARN, "message-refused"),
@@ -377,7 +384,7 @@ _ACTIONS: Final = {
     Kind.ACCEPTED: {Action.RECORD},
     Kind.TRANSIENT: {Action.BACKOFF, Action.WAIT, Action.BURY},
     Kind.AMBIGUOUS: {Action.BACKOFF, Action.WAIT, Action.BURY},
-    Kind.PERMANENT: {Action.BURY},
+    Kind.PERMANENT: {Action.BURY, Action.PARK},
 }
 
 

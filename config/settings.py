@@ -179,6 +179,67 @@ class Settings(BaseSettings):
         description="Further tries after one that may have rung the phone. 0: never call twice.",
     )
 
+    number_per_minute: int = Field(
+        5,
+        ge=0,
+        le=60,
+        description="Submissions to one number in a minute, over all codes and workers. About ten freeze "
+        "the account. 0: no limit.",
+    )
+    number_per_day: int = Field(
+        0, ge=0, description="Calls of one number in a day that were accepted or may have rung. 0: no limit."
+    )
+    latest_wins: bool = Field(
+        default=True,
+        description="Do not call a waiting code if a newer one for its number and purpose was asked for.",
+    )
+    calls_per_hour: int = Field(
+        0,
+        ge=0,
+        description="Calls of the whole fleet in an hour. Beyond it sending stops until a person resumes it. "
+        "0: no limit.",
+    )
+    calls_per_day: int = Field(0, ge=0, description="The same for a day. 0: no limit.")
+    digest_key: SecretStr | None = Field(
+        None,
+        min_length=16,
+        description="Secret for the digests of numbers. Unset: the first worker leaves one in Redis.",
+    )
+    stop_sending: bool = Field(
+        default=True,
+        description="Stop the whole fleet when no worker can send: codes are parked, or become dead letters "
+        "at once if a person must act. Off: each code is submitted, whatever became of the one before.",
+    )
+    unfit_after: int = Field(
+        20,
+        ge=0,
+        le=1000,
+        description="Tries in a row without a reply after which a worker leaves codes to others. 0: never.",
+    )
+    standby: bool = Field(
+        default=False,
+        description="A worker of a second account: it fetches only while no worker of the first can send.",
+    )
+    host_name: str | None = Field(
+        None,
+        min_length=1,
+        max_length=64,
+        description="Name of the machine whose address the gateway sees. Default: the system's host name.",
+    )
+    probe_seconds: Seconds = Field(
+        15.0,
+        description="How often the balance is asked for while the account is empty. An unfit worker asks "
+        "five times as often.",
+    )
+    balance_reserve: int = Field(
+        0, ge=0, description="An empty account counts as topped up when its balance is above this."
+    )
+    balance_warn: str = Field(
+        "1000,100,10",
+        pattern=r"^(\d+(,\d+)*)?$",
+        description="A balance below each of these is warned of once. Empty: never.",
+    )
+
     code_ttl_seconds: Seconds = Field(
         300.0,
         description="Life of a code without `expires_at`, from when a worker first sees it.",

@@ -59,6 +59,7 @@ class DeliveryStep(bootsteps.StartStopStep):
             sys.stderr.write(start.NO_THREADS.format(count=parent.pool.limit, cause=error) + "\n")
             sys.exit(1)
         components.start()
+        parent.timer.call_repeatedly(1, components.beat_while_paused)
         if not self._server_check.done:
             self._server_check.start()
         s = components.settings

@@ -4,6 +4,7 @@ import os
 import secrets
 import socket
 import time
+from importlib.metadata import version
 from typing import Any
 
 from config import health
@@ -19,6 +20,9 @@ from worker.ledger.outcome_writer import OutcomeWriter
 from worker.process.affinity import CpuAffinity
 from worker.process.heartbeat import Heartbeat
 from worker.process.periodic import Periodic
+from worker.sending.fleet import Fleet
+from worker.sending.prober import Prober
+from worker.sending.state import Sender
 from worker.store.availability import RedisAvailability
 from worker.store.client import connect
 from worker.transport import Acks, Credit, Unacked, Unreadable
@@ -34,12 +38,26 @@ class Components:
         self.availability = RedisAvailability(settings.reconnect_grace_seconds, time.monotonic)
         self.client = connect(settings)
         self.availability.reconnect = lambda: self.client.connection_pool.disconnect(inuse_connections=False)
-        self.ledger = Ledger(self.client, settings, self.availability)
         self.outcome_writer = OutcomeWriter(settings.shutdown_grace_seconds)
+        self.credit = Credit()
         self.instance = f"{socket.gethostname()}.{os.getpid()}.{secrets.token_hex(4)}"
+        self.fleet = Fleet(
+            self.client,
+            settings,
+            self.availability,
+            self.credit,
+            instance=self.instance,
+            host=settings.host_name or socket.gethostname(),
+            facts={"worker": worker, "version": version("voicecode"), "slots": settings.concurrency},
+        )
+        sender = self.fleet.sender if settings.stop_sending else Sender
+        self.ledger = Ledger(self.client, settings, self.availability, sender=sender)
+        report_seconds = min(1.0, settings.upkeep_interval_seconds)
+        self.reporter = Periodic("reporter", self.fleet.report_or_wait, report_seconds)
+        self.prober = Prober(self.fleet, self.gateway, self.client, settings, self.availability)
         unacked = Unacked(self.client, settings, self.availability, self.instance)
         self.acks = Acks(unacked)
-        self.credit = Credit()
+        self.credit.give_back = self.acks.give_back
         self.unreadable = Unreadable(self.ledger, self.acks)
         self.affinity = CpuAffinity()
         self.heartbeat = Heartbeat(settings.heartbeat_file, when=lambda: not self.availability.away)
@@ -50,6 +68,7 @@ class Components:
             replies=Replies(settings.reply_overrides),
             outcome_writer=self.outcome_writer,
             worker=worker,
+            fleet=self.fleet if settings.stop_sending else None,
         )
         check_spill_dir(settings)
         retention = Retention(FailureQueue(self.client, settings, operator=f"upkeep@{worker}"))
@@ -57,6 +76,7 @@ class Components:
         self.retention = Periodic("retention", retention.look, RETENTION_SECONDS)
         interval = settings.upkeep_interval_seconds
         self.upkeep = Upkeep(self.ledger, unacked, interval, retention=self.retention)
+        self.fleet.wake = self.upkeep.hurry
         self.live = Heartbeat(health.live_file(settings.heartbeat_file), when=self._threads_turn)
 
     def _threads_turn(self) -> bool:
@@ -75,17 +95,29 @@ class Components:
             "instance": self.instance,
         }
 
+    def beat_while_paused(self) -> None:
+        """Keep the heartbeat: a worker that fetches nothing while others send is healthy."""
+        if self.credit.paused:
+            self.heartbeat()
+
     def start(self) -> None:
         """Start the threads."""
         self.acks.start()
         self.upkeep.start()
         self.retention.start()
+        if self.settings.stop_sending:
+            self.reporter.start()
+            self.prober.start()
         if self.settings.keep_to_one_core:
             self.affinity.start()
 
     def close(self) -> None:
         """Send the last acks, end the threads and close the connections."""
         self.affinity.stop()
+        if self.settings.stop_sending:
+            self.prober.stop(1)
+            self.reporter.stop(3)
+            self.fleet.leave()
         self.upkeep.stop(self.settings.upkeep_interval_seconds + 6)
         self.retention.stop(1)
         self.acks.stop()

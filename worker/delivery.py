@@ -43,6 +43,8 @@ from worker.message import (
 )
 from worker.reply import Reply
 from worker.retry import Decision, Done, GiveUp, Reason, RetryPolicy
+from worker.sending.listener import Alone, HearsOfTries
+from worker.sending.state import SPENDING_CAP
 from worker.store.availability import RedisUnavailable
 
 T = TypeVar("T")
@@ -81,6 +83,7 @@ class Delivery:
         replies: Replies,
         outcome_writer: OutcomeWriter,
         worker: str,
+        fleet: HearsOfTries | None = None,
     ) -> None:
         self._settings = settings
         self._ledger = ledger
@@ -89,6 +92,7 @@ class Delivery:
         self._policy = RetryPolicy.of(settings)
         self._outcome_writer = outcome_writer
         self._worker = worker
+        self._fleet: HearsOfTries = fleet or Alone()
 
     def send(self, args: Sequence[Any], kwargs: Mapping[str, Any], envelope: Envelope) -> None:
         """Deliver a producer's message. Raises Unfinished."""
@@ -96,7 +100,7 @@ class Delivery:
         if envelope.expires is not None and kwargs.get("expires_at") is None:
             kwargs = {**kwargs, "expires_at": envelope.expires}
         try:
-            _check(envelope)
+            envelope.check()
             code = parse(args, kwargs, task_id=task_id, settings=self._settings)
             code = dataclasses.replace(code, not_before=envelope.eta)
         except BadInput as error:
@@ -147,6 +151,11 @@ class Delivery:
             self._attempt(claim, started)
         elif claim.answer is Answer.BURIED:
             report.buried(claim.key, claim.reason, claim.mobile, claim.task_id)
+            if claim.transition:
+                self._fleet.moved(claim.transition, SPENDING_CAP)
+        elif claim.answer is Answer.ELSEWHERE:
+            self._fleet.stand_aside()
+            raise Unfinished(claim.answer.value, soon=True)
         elif claim.answer is Answer.MISSING:
             log.error(Event.RECORD_MISSING, key=claim.key, alert="warn", runbook="record-missing")
         else:
@@ -159,9 +168,20 @@ class Delivery:
         except Exception:
             log.exception(Event.ATTEMPT_CRASHED, key=claim.key, alert="page", runbook="worker-bug")
             row, decision = self._without_judgement(reply)
-        outcome = Outcome(claim=claim, reply=reply, row=row, decision=decision, worker=self._worker)
-        recorded = self._outcome_writer.until_written(lambda: self._ledger.finish(outcome), outcome)
+        outcome = Outcome(
+            claim=claim,
+            reply=reply,
+            row=row,
+            decision=decision,
+            worker=self._worker,
+            in_fleet=self._settings.stop_sending,
+        )
+        recorded, transition = self._outcome_writer.until_written(
+            lambda: self._ledger.finish(outcome), outcome
+        )
         report.attempt(outcome, recorded)
+        code = claim.voice_code
+        self._fleet.heard(row, code.mobile if code else "", transition)
         if recorded is Recorded.GONE:
             log.error(
                 Event.RECORD_MISSING,
@@ -227,10 +247,3 @@ class Delivery:
                     raise Unfinished(str(error), soon=error.lost) from error
                 time.sleep(pause_seconds)
         raise AssertionError
-
-
-def _check(envelope: Envelope) -> None:
-    """Raise BadInput for what a voice code cannot have."""
-    if envelope.extras:
-        message = f"the message asks for {', '.join(envelope.extras)}: a voice code has no result to pass on"
-        raise BadInput(message)

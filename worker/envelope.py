@@ -2,6 +2,8 @@
 
 import dataclasses
 
+from worker.message import BadInput
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Envelope:
@@ -16,3 +18,9 @@ class Envelope:
     """Epoch seconds; used if the arguments have no `expires_at`."""
     extras: tuple[str, ...] = ()
     """What else the message asks for (callbacks, chain ...): it is refused for these."""
+
+    def check(self) -> None:
+        """Raise BadInput for what a voice code cannot have."""
+        if self.extras:
+            message = f"the message asks for {', '.join(self.extras)}: a voice code has no result to pass on"
+            raise BadInput(message)

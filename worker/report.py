@@ -40,7 +40,7 @@ def attempt(outcome: Outcome, recorded: Recorded) -> None:
         facts["retry_in_seconds"] = round(outcome.decision.seconds, 2)
     if claim.replays:
         facts["replays"] = claim.replays
-    _say(Event.ATTEMPT_FINISHED, row, facts)
+    _say(Event.ATTEMPT_FINISHED, row, facts, in_fleet=outcome.in_fleet)
     if recorded is Recorded.DOUBLED:
         log.error(
             Event.DOUBLE_CALL, key=claim.key, attempt=claim.attempt, alert="page", runbook="double-call"
@@ -53,7 +53,13 @@ def attempt(outcome: Outcome, recorded: Recorded) -> None:
         # DONE: the script's first answer was lost, so nothing has been logged yet.
         mobile = claim.voice_code.mobile if claim.voice_code else ""
         _dead_letter(
-            claim.key, outcome.decision.reason.value, mobile, claim.task_id, row, attempts=claim.attempt
+            claim.key,
+            outcome.decision.reason.value,
+            mobile,
+            claim.task_id,
+            row,
+            in_fleet=outcome.in_fleet,
+            attempts=claim.attempt,
         )
 
 
@@ -75,7 +81,9 @@ def refused(key: str, message: Refused, reason: str, task_id: str) -> None:
     level(Event.DEAD_LETTER_WRITTEN, **facts, alert="warn", runbook="bad-input")
 
 
-def _dead_letter(key: str, reason: str, mobile: str, task_id: str, row: Row | None, **more: Any) -> None:
+def _dead_letter(  # noqa: PLR0913 - the facts of one line
+    key: str, reason: str, mobile: str, task_id: str, row: Row | None, *, in_fleet: bool = False, **more: Any
+) -> None:
     facts = {"key": key, "reason": reason, "mobile": mask_mobile(mobile), "task_id": task_id, **more}
     if row is None:
         log.warning(Event.DEAD_LETTER_WRITTEN, **facts, alert="warn", runbook=reason)
@@ -85,11 +93,16 @@ def _dead_letter(key: str, reason: str, mobile: str, task_id: str, row: Row | No
             row,
             {**facts, "row": row.name, "scope": row.scope.value},
             at_least="warning",
+            in_fleet=in_fleet,
         )
 
 
-def _say(event: str, row: Row, facts: dict[str, Any], at_least: str = "info") -> None:
-    if row.alert is not Alert.NONE:
-        facts |= {"alert": row.alert.value, "runbook": row.runbook}
-    level = at_least if row.alert is Alert.NONE else _LEVELS[row.alert]
+def _say(
+    event: str, row: Row, facts: dict[str, Any], at_least: str = "info", *, in_fleet: bool = False
+) -> None:
+    # An incident of the account or of a host pages once, when it stops somebody.
+    alert = Alert.WARN if in_fleet and row.alert is Alert.PAGE and row.is_incident else row.alert
+    if alert is not Alert.NONE:
+        facts |= {"alert": alert.value, "runbook": row.runbook}
+    level = at_least if alert is Alert.NONE else _LEVELS[alert]
     getattr(log, level)(event, **{name: value for name, value in facts.items() if value is not None})

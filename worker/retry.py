@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable, Mapping
 from typing import Final, Self
 
-from config.replies import Action, Kind, Row, Spends
+from config.replies import Action, Kind, Row, Scope, Spends
 from config.settings import Settings
 
 
@@ -29,6 +29,10 @@ class Reason(enum.Enum):
     """The item on the queue is no message that Celery can read."""
     UNKNOWN_TASK = "unknown_task"
     """The message asks for a task that this version does not know."""
+    SUPERSEDED = "superseded"
+    """A newer code for the same number and purpose was asked for while it waited."""
+    RATE_LIMITED = "rate_limited"
+    """Its number was called too often, and may not be called again within the code's life."""
     POISON = "poison"
     """The workers that fetched it died, again and again, before they could claim it."""
 
@@ -107,6 +111,8 @@ TURNED_AWAY_AT_MOST: Final = 10
 LAST_TRY_SECONDS: Final = 10.0
 """Where `Retry-After` reaches past the code's end, one last try is made so long before it."""
 LAST_TRY: Final = "last_try"
+OTHER_HOST: Final = "other_host"
+"""Counted like a row: a code that a host row met was handed to another worker."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +124,8 @@ class RetryPolicy:
     """No submission sooner than this after the previous one's end."""
     max_submissions: int
     max_rings: int
+    parks: bool = False
+    """The fleet stops, parks codes and hands them to other hosts; else a refusal is the end."""
     uniform: Callable[[float, float], float] = random.uniform
 
     @classmethod
@@ -132,6 +140,7 @@ class RetryPolicy:
             gap_seconds=settings.retry_gap_seconds,
             max_submissions=settings.max_attempts,
             max_rings=1 + settings.ambiguous_retries,
+            parks=settings.stop_sending,
         )
 
     def decide(
@@ -140,16 +149,19 @@ class RetryPolicy:
         """Return what follows from one try. `seconds_left`: until the code expires."""
         if row.action is Action.RECORD:
             return Done()
-        if row.kind is Kind.PERMANENT:
+        refused = row.kind is Kind.PERMANENT and not (self.parks and row.action is Action.PARK)
+        spent = self._is_spent(row, tries)
+        handed_on = OTHER_HOST in tries.rows or not self.parks
+        if (refused or spent) and row.scope is Scope.HOST and not handed_on:
+            return RetryIn(self.gap_seconds, spends=OTHER_HOST)
+        if refused:
             return GiveUp(Reason.PERMANENT)
-        if tries.rings >= self.max_rings or (tries.rings and self._is_spent(row, tries)):
+        if tries.rings >= self.max_rings or (tries.rings and spent):
             return GiveUp(Reason.AMBIGUOUS)
-        if self._is_spent(row, tries):
+        if spent:
             return GiveUp(Reason.EXHAUSTED)
         retry = self._retry(row, tries, retry_after_seconds, seconds_left)
-        if retry is None:
-            return GiveUp(Reason.AMBIGUOUS if tries.rings else Reason.EXPIRED)
-        return retry
+        return retry or GiveUp(Reason.AMBIGUOUS if tries.rings else Reason.EXPIRED)
 
     def _is_spent(self, row: Row, tries: Tries) -> bool:
         if row.action is Action.BURY or (row.times is not None and tries.rows.count(row.name) >= row.times):
@@ -164,7 +176,7 @@ class RetryPolicy:
         """Return when to try again, or None where no further try fits into the code's life."""
         counts = "" if row.times is None else row.name
         gap = 0.0 if row.spends is Spends.NOTHING else self.gap_seconds
-        if row.action is Action.WAIT:
+        if row.action in {Action.WAIT, Action.PARK}:
             delay = max(gap, row.delay_seconds or 0.0)
             return RetryIn(delay, spends=counts) if delay < seconds_left else None
         shortest, longest = self.backoffs[row.spends].bounds(tries.in_a_row)

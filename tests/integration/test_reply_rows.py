@@ -1,13 +1,15 @@
 """Every row of the table, played by the simulator to a real worker, ends as the table says."""
 
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
-from config.replies import ROWS, Alert, Kind, Row, Spends, Symptom
+from config.replies import ROWS, Alert, Kind, Mends, Row, Spends, Symptom
 from tests.support.service import TIMES, Service, new_key, new_number, running_service
+from tests.support.workers import LIMIT_SECONDS, wait_for
 from worker.ledger.record import Record
 from worker.retry import TURNED_AWAY_AT_MOST
 from worker.simulator.scenarios import SCENARIOS, Scenario, magic_number
@@ -41,7 +43,7 @@ def shown(service: Service) -> dict[str, str]:
 
 
 def attempts_expected(row: Row) -> int:
-    if row.spends is Spends.PLACE:
+    if row.spends is Spends.PLACE and row.kind is Kind.TRANSIENT:
         return TURNED_AWAY_AT_MOST
     if row.kind is Kind.TRANSIENT:
         return TIMES["max_attempts"] if row.times is None else 1 + row.times
@@ -66,6 +68,40 @@ def check(record: Record, row: Row) -> None:
     if row.kind is not Kind.ACCEPTED:
         assert record.scope == row.scope.value
         assert record.sendable
+
+
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """Give a worker that stops sending when it meets a refusal of all."""
+    with running_service(tmp_path_factory.mktemp("fleet"), stop_sending=True) as service:
+        yield service
+
+
+INCIDENTS: Final = [scenario for scenario in SCENARIOS.values() if ROW[scenario.row].is_incident]
+
+
+@pytest.mark.parametrize("scenario", INCIDENTS, ids=lambda scenario: scenario.name)
+def test_a_refusal_of_all_stops_the_fleet_and_pages_once(fleet: Service, scenario: Scenario) -> None:
+    """The code dies of its row, or is parked for a top-up; the next one is not submitted."""
+    row, keys, numbers = ROW[scenario.row], [new_key(), new_key()], [new_number(), new_number()]
+    before = len(fleet.lines("sending.stopped", row=row.name))
+    fleet.simulator.client.outage(scenario.name)
+    try:
+        fleet.send(numbers[0], "0042", key=keys[0])
+        (stopped,) = fleet.wait_lines("sending.stopped", before + 1, row=row.name)[before:]
+        assert (stopped["alert"], stopped["runbook"]) == ("page", row.runbook)
+        fleet.send(numbers[1], "0042", key=keys[1])
+        if row.mends is Mends.TIME:
+            wait_for(lambda: all(map(fleet.parked, keys)), LIMIT_SECONDS, "both codes to be parked")
+        else:
+            for key in keys:
+                record = fleet.ended(key)
+                assert (record.state, record.reason, record.row) == ("dead", "permanent", row.name)
+        # A clock that is off is believed at its second refusal.
+        assert [fleet.submissions(number) for number in numbers] == [1 if row.times is None else 2, 0]
+        assert len(fleet.lines("sending.stopped", row=row.name)) == before + 1
+    finally:
+        fleet.forget_incident()
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from tests.support.ledger_compare import DUMP
 from tests.support.ledger_driver import replay as replayed
 from worker.embedded.server import Server
 from worker.failure_queue.removal import Removal
-from worker.ledger.finish import Outcome, Recorded
+from worker.ledger.finish import Finished, Outcome, Recorded
 from worker.message import Refused
 from worker.retry import Decision, Done, GiveUp, Reason, RetryIn
 from worker.store.availability import RedisAvailability
@@ -213,7 +213,7 @@ def test_a_script_that_is_executed_twice_changes_nothing_the_second_time(
     assert (once == before) == (which == "claim of what is done")
     again = call()
     assert stored(database) == once
-    assert again == (Recorded.DONE if which.startswith("finish") else answer)
+    assert again == (Finished(Recorded.DONE) if which.startswith("finish") else answer)
 
 
 def test_a_message_that_was_given_back_and_fetched_again_is_not_lost_by_a_second_giving_back(

@@ -32,6 +32,8 @@ TIMES: Final[Mapping[str, Any]] = {
     "visibility_timeout_seconds": 1.5,
     "upkeep_interval_seconds": 0.1,
     "reconnect_grace_seconds": 0.2,
+    "number_per_minute": 0,
+    "stop_sending": False,
     "concurrency": 2,
     "log_level": "INFO",
 }
@@ -131,7 +133,7 @@ def outcome(claim: Claim, reply_code: int, decision: Decision) -> Outcome:
 
 
 def _replayed(database: Database) -> str:
-    database.finish(database.claim(), 4030, GiveUp(Reason.PERMANENT))
+    database.finish(database.claim(), 407, GiveUp(Reason.PERMANENT))
     replay(database.redis, settings_for(database.url), "k", "run")
     return "k"
 
@@ -168,7 +170,7 @@ def _duplicate_of_accepted(database: Database) -> str:
 
 
 def _duplicate_of_dead(database: Database) -> str:
-    database.finish(database.claim(), 4030, GiveUp(Reason.PERMANENT))
+    database.finish(database.claim(), 407, GiveUp(Reason.PERMANENT))
     return _new(database)
 
 

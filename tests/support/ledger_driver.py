@@ -46,7 +46,7 @@ class LedgerDriver:
     """
 
     def __init__(self, url: str, **values: Any) -> None:
-        self.settings = Settings(_env_file=None, broker_url=url, **values)
+        self.settings = Settings(**{"_env_file": None, "broker_url": url, "number_per_minute": 0, **values})
         self.monotonic = 0.0
         self.availability = RedisAvailability(self.settings.reconnect_grace_seconds, lambda: self.monotonic)
         self.client: redis.Redis = connect(self.settings)
@@ -84,7 +84,7 @@ class LedgerDriver:
 
     def finish(self, claim: Claim, reply: Reply, decision: Decision) -> str:
         outcome = Outcome(claim=claim, reply=reply, row=reply.row(REPLIES), decision=decision, worker="w1")
-        return self.ledger.finish(outcome).value
+        return self.ledger.finish(outcome).recorded.value
 
     def accept(self, claim: Claim) -> str:
         return self.finish(claim, Reply(code=2, message="提交成功", voice_id="16842079209571524017"), Done())

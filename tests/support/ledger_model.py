@@ -130,7 +130,9 @@ class Model:
             if message["expires_at"] is None
             else message["expires_at"],
         )
-        self.newest[code.mobile, code.purpose] = key
+        before = self.codes.get(self.newest.get((code.mobile, code.purpose), ""))
+        if before is None or before.expires_at <= code.expires_at:
+            self.newest[code.mobile, code.purpose] = key
         if message["not_before"] is not None and message["not_before"] > self.now:
             code.until = self.due[key] = message["not_before"]
             self.expiry[key] = code.expires_at

@@ -39,7 +39,7 @@ BUSY: Final = REPLIES.of_symptom(Symptom.HTTP_503)
 ROWS: Final = {
     "accepted": REPLIES.of_code(2, ""),
     "retry": REPLIES.of_code(0, ""),
-    "dead": REPLIES.of_code(4030, ""),
+    "dead": REPLIES.of_code(406, ""),
 }
 SETTINGS: Final = load(
     _env_file=None,
@@ -49,6 +49,7 @@ SETTINGS: Final = load(
     visibility_timeout_seconds=LEASE + 10,
     max_attempts=MAX_ATTEMPTS,
     ambiguous_retries=AMBIGUOUS_RETRIES,
+    number_per_minute=0,
 )
 
 
@@ -207,7 +208,7 @@ class RandomWalk:
         )
         answer = self.ledger.finish(
             Outcome(claim=claim, reply=reply, row=row, decision=decisions[word], worker="w")
-        ).value
+        ).recorded.value
         outcome = {
             "word": word,
             "row": row.name,

@@ -88,6 +88,32 @@ class Service:
         (line, *_) = wait_for(lambda: self.lines(event, **facts), LIMIT_SECONDS, f"the line {event}")
         return dict(line)
 
+    def wait_lines(self, event: str, count: int, **facts: Any) -> list[dict[str, Any]]:
+        """Wait for so many log lines of one event with these facts, and return all of them."""
+        found = wait_for(
+            lambda: len(self.lines(event, **facts)) >= count and self.lines(event, **facts),
+            LIMIT_SECONDS,
+            f"{count} lines {event}",
+        )
+        return list(found)
+
+    def parked(self, key: str) -> bool:
+        """Whether a code waits for the fleet to send again."""
+        return self.redis.hmget(names.RECORD_PREFIX + key, "state", "parked")[0] == "waiting"
+
+    def forget_incident(self) -> None:
+        """Let the gateway answer again, and the fleet send as if nothing had been."""
+        self.simulator.client.outage(None)
+        fleet = f"{names.SENDING}:fleet"
+        wait_for(
+            lambda: not any('"unfit"' in str(said) for said in self.redis.hvals(fleet)),
+            LIMIT_SECONDS,
+            "a fit worker",
+        )
+        for name in list(self.redis.scan_iter(f"{names.SENDING}*")):
+            if name != fleet:
+                self.redis.delete(name)
+
     def wait_idle(self, seconds: float = LIMIT_SECONDS) -> None:
         """Wait until nothing is left to do: neither on the queue, nor in `unacked`, nor due."""
         wait_for(lambda: not self.left(), seconds, "an idle worker")

@@ -15,7 +15,8 @@ MAX_FILES_IN_WORKER = 12
 FLOORS: Final[tuple[tuple[str, ...], ...]] = (
     ("envelope", "message", "reply", "retry"),
     ("store",),
-    ("gateway", "ledger", "sending"),
+    ("gateway", "sending"),
+    ("ledger",),
     ("failure_queue", "report"),
     ("delivery",),
     ("transport",),

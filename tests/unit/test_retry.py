@@ -12,6 +12,7 @@ from config.replies import ROWS, Action, Kind, Replies, Row, Spends, Symptom
 from config.settings import Settings
 from worker.retry import (
     LAST_TRY,
+    OTHER_HOST,
     TURNED_AWAY_AT_MOST,
     Decision,
     Done,
@@ -23,7 +24,7 @@ from worker.retry import (
 )
 
 REPLIES: Final = Replies()
-DEFAULT: Final = RetryPolicy.of(Settings(_env_file=None))
+DEFAULT: Final = RetryPolicy.of(Settings(_env_file=None, stop_sending=False))
 FAILED: Final = REPLIES.of_code(0, "")
 RESET: Final = REPLIES.of_symptom(Symptom.RESET)
 BUSY: Final = REPLIES.of_symptom(Symptom.HTTP_503)
@@ -89,7 +90,25 @@ def test_the_first_try_is_followed_by_what_the_row_says(row: Row) -> None:
     left=st.floats(-10, 3600),
 )
 def test_a_permanent_reply_is_never_tried_again(row: Row, submissions: int, rings: int, left: float) -> None:
-    assert decide(row, submissions=submissions, rings=rings, seconds_left=left) == GiveUp(Reason.PERMANENT)
+    decision = decide(row, submissions=submissions, rings=rings, seconds_left=left, rows=(OTHER_HOST,))
+    assert decision == GiveUp(Reason.PERMANENT)
+
+
+@pytest.mark.parametrize("code", [400, 4052])
+def test_a_host_that_is_refused_hands_the_code_to_one_other_host(code: int) -> None:
+    row = REPLIES.of_code(code, "")
+    assert decide(row, by=policy(parks=True)) == RetryIn(1.5, spends=OTHER_HOST)
+    assert decide(row, by=policy(parks=True), rows=(OTHER_HOST,)) == GiveUp(Reason.PERMANENT)
+    assert decide(row) == GiveUp(Reason.PERMANENT)
+
+
+def test_an_empty_account_parks_the_code() -> None:
+    """It was refused unread: no submission is spent, and it waits for the top-up."""
+    empty = REPLIES.of_code(4051, "")
+    by = policy(parks=True)
+    assert decide(empty, by=by) == RetryIn(1.5)
+    assert decide(empty, by=by, turned_away=TURNED_AWAY_AT_MOST) == GiveUp(Reason.EXHAUSTED)
+    assert decide(empty) == GiveUp(Reason.PERMANENT)
 
 
 @given(submissions=st.integers(1, 20), rings=st.integers(0, 4), left=st.floats(-10, 3600))
@@ -218,7 +237,8 @@ def test_with_a_budget_of_none_a_lost_reply_is_never_followed_by_a_call() -> Non
 @pytest.mark.parametrize(("row", "seconds"), [(SKEW, 1.5), (TOO_OFTEN, 60.0)], ids=["40501", "4080"])
 def test_a_row_with_a_delay_of_its_own_is_tried_again_so_many_times(row: Row, seconds: float) -> None:
     assert decide(row) == RetryIn(seconds, spends=row.name)
-    assert decide(row, rows=(row.name,), submissions=2) == GiveUp(Reason.EXHAUSTED)
+    used_up = decide(row, rows=(row.name,), submissions=2)
+    assert used_up == GiveUp(Reason.EXHAUSTED)
     assert decide(row, rows=("other",), submissions=2) == RetryIn(seconds, spends=row.name)
 
 

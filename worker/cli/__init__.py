@@ -8,10 +8,12 @@ reached.
 
 import click
 
+from worker.cli.account import account
 from worker.cli.balance import balance
 from worker.cli.check import check
 from worker.cli.common import ErrorBoundary
 from worker.cli.dead import dead
+from worker.cli.number import number
 from worker.cli.send import send
 from worker.cli.settings import settings
 from worker.cli.status import status
@@ -34,7 +36,7 @@ def voicecode() -> None:
     """
 
 
-for command in (send, status, check, dead, balance, settings, worker):
+for command in (send, status, check, account, number, dead, balance, settings, worker):
     voicecode.add_command(command)
 
 

@@ -10,6 +10,7 @@ from worker.store import keys
 
 _AT_FAULT: Final = (Scope.ACCOUNT.value, Scope.HOST.value)
 _LOOK: Final = 200
+_FIELDS: Final = ("state", "attempt", "life", "began", "row", "scope", "unsubmitted", "parked")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -48,13 +49,16 @@ class Canary:
             chunk = watched[start : start + _LOOK]
             pipe = self._client.pipeline(transaction=False)
             for key in chunk:
-                pipe.hmget(keys.record(key), "state", "attempt", "life", "began", "row", "scope")
-            for key, (state, attempt, life, began, row, scope) in zip(chunk, pipe.execute(), strict=True):
+                pipe.hmget(keys.record(key), _FIELDS)
+            for key, values in zip(chunk, pipe.execute(), strict=True):
+                state, attempt, life, began, row, scope, unsubmitted, parked = values
                 # `life` moves on with tries that never left. A replay by 0.1.0 writes no `began`.
                 tried = int(attempt or 0) > int(began or life or 0)
+                if state == "waiting" and parked and not tried:
+                    return Fault(key, "no submission, since sending has stopped", Scope.ACCOUNT.value)
                 if state == "calling" or (state == "waiting" and not tried):
                     continue
                 del self._waiting[key]
-                if state != "accepted" and tried and scope in _AT_FAULT:
+                if state != "accepted" and (tried or unsubmitted) and scope in _AT_FAULT:
                     return Fault(key, row or "", scope)
         return None

@@ -1,12 +1,17 @@
 -- @include ledger/dead_letters
+-- @include ledger/numbers
+-- @include sending/state
 -- claim: may a call be placed for this key now? One worker is told yes, for the length of a lease.
--- KEYS  1 record  2 due  3 expiry  4 dead  5 fetched
+-- KEYS  1 record  2 due  3 expiry  4 dead  5 fetched  6 sending
 -- Returns {'call', attempt, submissions of this life with this one, tries that may have rung,
 --          tries that were turned away, the latest tries in a row as `kind:count`,
 --          seconds left to live, seconds since first seen, mobile, code, purpose, task id,
 --          rows spent, replays},
 --      or {'buried', reason, mobile, task id}, {'early'}, {'busy'}, {'accepted'}, {'dead'},
---         {'conflict'}, {'missing'}, {'newer'}, {'too_far', 'expires_at' or 'eta'}.
+--         {'conflict'}, {'missing'}, {'newer'}, {'too_far', 'expires_at' or 'eta'}, {'parked'},
+--         {'elsewhere'}, {'limited', epoch seconds},
+--         {'unnamed', mobile} if the record is older than the digests: ask again with the number's.
+--      A last element of 'buried', if any, is a transition of the fleet that this claim made.
 -- Run twice with one token, it gives the same answer.
 local clock_offset = ARGV[1]
 local version = ARGV[2]
@@ -29,8 +34,20 @@ local default_life_seconds = tonumber(ARGV[17])
 local not_before = ARGV[18] -- epoch seconds, or ''
 local newest_seconds = ARGV[19] -- how long the number remembers that this is its newest code
 local max_life_seconds = tonumber(ARGV[20]) -- the furthest off that expires_at and not_before may lie
+local number_digest = ARGV[21] -- or '' with a hint
+local per_minute = tonumber(ARGV[22]) -- submissions to one number; 0: no limit
+local per_day = tonumber(ARGV[23]) -- calls of one number; 0: no limit
+local gap_seconds = tonumber(ARGV[24]) -- between two submissions to one number
+local window_seconds = tonumber(ARGV[25]) -- a minute, and the time that a form may take to leave
+local calls_per_hour = tonumber(ARGV[26]) -- of the whole fleet; 0: no limit
+local calls_per_day = tonumber(ARGV[27])
+local latest_wins = ARGV[28] -- '1' or '0'
+local config = ARGV[29] -- of the worker; '' outside of a fleet
+local fit = ARGV[30] -- '1' or '0': the worker
 
-local record, due, expiry, dead, fetched = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local record, due, expiry, dead, fetched, sending = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local numbers = string.gsub(sending, 'sending$', 'number:')
+local purse = string.gsub(sending, 'sending$', 'purse:')
 local is_message = digest ~= ''
 local now = clock(clock_offset)
 
@@ -52,8 +69,9 @@ if tag ~= '' then redis.call('HDEL', fetched, tag) end
 
 local r = read(record, 'v', 'state', 'digest', 'mobile', 'code', 'purpose', 'task_id', 'first_seen',
   'expires_at', 'token', 'attempt', 'life', 'ambiguous', 'ambiguous_from', 'turned_away', 'streak',
-  'lease_until', 'until', 'spent', 'replays', 'reason')
+  'lease_until', 'until', 'spent', 'replays', 'reason', 'number', 'insisted')
 if tonumber(r.v) > tonumber(version) then return { 'newer' } end
+local waited = r.state == 'waiting'
 
 if not r.state then
   r.digest, r.mobile, r.code, r.purpose, r.task_id = digest, mobile, code, purpose, task_id
@@ -61,9 +79,16 @@ if not r.state then
   r.expires_at = expires_at ~= '' and expires_at or stamp(begins + default_life_seconds)
   r.first_seen, r.attempt, r.life = stamp(now), 0, 0
   redis.call('HSET', record, 'state', 'waiting', 'digest', digest, 'mobile', mobile, 'code', code,
-    'purpose', purpose, 'task_id', task_id, 'expires_at', r.expires_at, 'first_seen', r.first_seen,
-    'attempt', 0, 'life', 0)
-  redis.call('SET', newest_name(dead, mobile, purpose), key, 'EX', newest_seconds)
+    'purpose', purpose,
+    'task_id', task_id, 'expires_at', r.expires_at, 'first_seen', r.first_seen, 'attempt', 0, 'life', 0,
+    'number', number_digest)
+  r.number = number_digest
+  local newest = redis.call('GET', newest_name(dead, mobile, purpose))
+  local newest_end = newest and redis.call('HGET', string.sub(record, 1, #record - #key) .. newest,
+    'expires_at')
+  if number(newest_end) <= number(r.expires_at) then
+    redis.call('SET', newest_name(dead, mobile, purpose), key, 'EX', newest_seconds)
+  end
   r.state = 'waiting'
   if number(not_before) > now then
     r['until'] = stamp(number(not_before))
@@ -73,6 +98,13 @@ if not r.state then
   end
 elseif is_message and r.digest ~= digest then
   return { 'conflict' }
+end
+
+if not r.number then
+  -- A record of version 0.1.0: its number's digest is made in Python.
+  if number_digest == '' then return { 'unnamed', r.mobile or '' } end
+  r.number = number_digest
+  redis.call('HSET', record, 'number', number_digest)
 end
 
 local function call()
@@ -91,20 +123,84 @@ if r.state == 'calling' then
   if r.token == token then return call() end
   if now < number(r.lease_until) + lenience_seconds then return { 'busy' } end
   count_death(record, r)
+  if per_day > 0 then count_within(numbers .. r.number .. ':day', DAY_SECONDS, 1) end
 elseif r.state == 'waiting' and now < number(r['until']) then
   return { 'early' }
 end
 
-local reason = spent_reason(r, now, ambiguous_retries, max_attempts)
-if reason then
+local function buried(reason, news)
   bury(record, key, due, expiry, dead, now, reason, token)
-  return { 'buried', reason, r.mobile or '', r.task_id or '' }
+  return { 'buried', reason, r.mobile or '', r.task_id or '', news }
 end
 
-r.attempt = number(r.attempt) + 1
+local function wait(moment)
+  redis.call('HSET', record, 'state', 'waiting', 'until', stamp(moment))
+  redis.call('HDEL', record, 'lease_until')
+  redis.call('ZADD', due, stamp(moment), key)
+  redis.call('ZADD', expiry, r.expires_at, key)
+end
+
+local function park(s)
+  wait(now)
+  if redis.call('HSET', record, 'parked', s.generation or '0') == 1 then
+    redis.call('HINCRBY', sending, 'parked', 1)
+  end
+  return { 'parked' }
+end
+
+-- Nobody can be called before a person acts: the code is a dead letter at once, and was not
+-- submitted.
+local function refuse(s, news)
+  redis.call('HSET', record, 'row', s.row, 'scope', s.scope or 'account', 'unsubmitted', '1')
+  redis.call('HINCRBY', sending, 'refused', 1)
+  return buried('permanent', news)
+end
+
+local function superseded()
+  if not (latest_wins == '1' and waited and r.purpose and r.purpose ~= '' and not r.insisted) then
+    return false
+  end
+  local newest = redis.call('GET', newest_name(dead, r.mobile, r.purpose))
+  if not newest or newest == key then return false end
+  local n = read(string.sub(record, 1, #record - #key) .. newest, 'state', 'expires_at')
+  return n.state and n.state ~= 'dead' and number(n.expires_at) > number(r.expires_at)
+end
+
+local reason = spent_reason(r, now, ambiguous_retries, max_attempts) or (superseded() and 'superseded')
+if reason then return buried(reason) end
+
+local s = sending_state(sending)
+local way = gate(sending, s, config, fit == '1')
+if way == 'refuse' then return refuse(s) end
+if way == 'park' then return park(s) end
+if way == 'elsewhere' then return { 'elsewhere' } end
+
+local free_at, blocking_row = number_free_at(numbers, r.number, now, per_minute, gap_seconds,
+  window_seconds, per_day)
+if free_at then
+  redis.call('HSET', record, 'retry_at', stamp(free_at))
+  if free_at < number(r.expires_at) then
+    wait(free_at)
+    return { 'limited', stamp(free_at) }
+  end
+  if blocking_row ~= '' then redis.call('HSET', record, 'row', blocking_row, 'scope', 'number') end
+  return buried('rate_limited')
+end
+if purse_is_empty(purse, calls_per_hour, calls_per_day) then
+  stop(sending, now, s, { row = 'spending_cap', mends = 'person', cap = 0, scope = 'account' })
+  return refuse(s, 'stopped')
+end
 local lease_until = stamp(now + lease_seconds)
-redis.call('HSET', record, 'state', 'calling', 'token', token, 'attempt', r.attempt,
-  'lease_until', lease_until, 'attempt:' .. r.attempt, cjson.encode({ started_at = now, worker = worker }))
+if way == 'trial' and not enter_trial(sending, now, s, token, lease_until) then
+  if calls_per_hour + calls_per_day > 0 then give_call_back(purse) end
+  return park(s)
+end
+if per_minute > 0 then take_place(numbers, r.number, now, token, window_seconds) end
+
+r.attempt = number(r.attempt) + 1
+redis.call('HSET', record, 'state', 'calling', 'token', token, 'generation', s.generation or '0',
+  'attempt', r.attempt, 'lease_until', lease_until,
+  'attempt:' .. r.attempt, cjson.encode({ started_at = now, worker = worker }))
 redis.call('ZADD', due, lease_until, key)
 redis.call('ZADD', expiry, r.expires_at, key)
 return call()

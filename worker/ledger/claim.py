@@ -27,6 +27,14 @@ class Answer(enum.Enum):
     """The key belongs to another number or code."""
     MISSING = "missing"
     """The hint names a key that has no record."""
+    PARKED = "parked"
+    """The fleet does not send; it waits until the fleet does."""
+    ELSEWHERE = "elsewhere"
+    """This worker cannot send, another one can: the message goes back."""
+    LIMITED = "limited"
+    """Its number was called too often lately; it waits until it may be called."""
+    UNNAMED = "unnamed"
+    """A record of version 0.1.0, which does not name its number's digest: ask again with it."""
     NEWER = "newer"
     """The record was written by a later version of this program."""
     TOO_FAR = "too_far"
@@ -62,7 +70,9 @@ class Claim:
     reason: str = ""
     """With BURIED: why. With TOO_FAR: `expires_at` or `eta`."""
     mobile: str = dataclasses.field(default="", repr=False)
-    """With BURIED: for the log, which masks it."""
+    """With BURIED: for the log, to be masked; with UNNAMED: the number itself."""
+    transition: str = ""
+    """With BURIED: what this claim did to the fleet."""
 
     def tries(self, row: Row) -> Tries:
         """Return what the code has spent in this life once this try has met `row`."""
@@ -80,9 +90,20 @@ def read(answer: list[str], *, key: str, token: str) -> Claim:
     """Return the script's answer as a Claim."""
     kind = Answer(answer[0])
     if kind is Answer.BURIED:
-        return Claim(answer=kind, key=key, token=token, reason=answer[1], mobile=answer[2], task_id=answer[3])
+        reason, mobile, task_id, *transition = answer[1:]
+        return Claim(
+            answer=kind,
+            key=key,
+            token=token,
+            reason=reason,
+            mobile=mobile,
+            task_id=task_id,
+            transition=transition[0] if transition else "",
+        )
     if kind is Answer.TOO_FAR:
         return Claim(answer=kind, key=key, token=token, reason=answer[1])
+    if kind is Answer.UNNAMED:
+        return Claim(answer=kind, key=key, token=token, mobile=answer[1])
     if kind is not Answer.CALL:
         return Claim(answer=kind, key=key, token=token)
     (

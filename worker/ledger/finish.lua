@@ -1,11 +1,15 @@
 -- @include ledger/dead_letters
+-- @include ledger/numbers
+-- @include sending/state
 -- finish: record how an attempt ended.
--- KEYS  1 record  2 due  3 expiry  4 dead
--- Returns {'accepted'}, {'doubled', calls}, {'waiting'} or {'dead'};
+-- KEYS  1 record  2 due  3 expiry  4 dead  5 sending
+-- Returns {'accepted'}, {'doubled'}, {'waiting'} or {'dead'};
 --      {'done'} if this token has already finished;
 --      {'appended'} if another attempt was accepted before;
---      {'fenced', state} if the claim was lost;
+--      {'fenced'} if the claim was lost;
 --      {'gone'} if there is no record: a failover lost it, and only the message can make it again.
+--      A last element, if any, is what this result did to the fleet: a new state, 'widened' or
+--      'blocked'.
 -- Its first write frees memory; Redis then allows the rest, also when it is full.
 local clock_offset = ARGV[1]
 local version = ARGV[2]
@@ -25,8 +29,17 @@ local voice_id = ARGV[15]
 local spends = ARGV[16] -- row to count as spent, or ''
 local accepted_ttl_seconds = tonumber(ARGV[17])
 local digest = ARGV[18]
+local number_digest = ARGV[19]
+local blocks_seconds = tonumber(ARGV[20]) -- for which the number is not called any more
+local per_day = tonumber(ARGV[21]) -- calls of one number; 0: not counted
+local has_purse = ARGV[22] -- '1' or '0'
+local config = ARGV[23] -- of the worker
+local effect = ARGV[24] -- on the fleet: 'good', 'neutral', 'fails' or 'blocks'
+local why = ARGV[25] -- what the scripts keep of the row, as JSON
 
-local record, due, expiry, dead = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local record, due, expiry, dead, sending = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local numbers = string.gsub(sending, 'sending$', 'number:')
+local purse = string.gsub(sending, 'sending$', 'purse:')
 local now = clock(clock_offset)
 
 redis.call('ZREM', due, '')
@@ -34,7 +47,19 @@ redis.call('ZREM', due, '')
 local entry = 'attempt:' .. attempt
 local written = redis.call('HGET', record, entry)
 if written and string.find(written, token, 1, true) then return { 'done' } end
-local r = read(record, 'state', 'token', 'ambiguous_from', 'spent', 'streak')
+local r = read(record, 'state', 'token', 'ambiguous_from', 'spent', 'streak', 'generation')
+
+-- What the number, the purse and the fleet learn of this try.
+if outcome == 'accepted' or kind == 'ring' then
+  if per_day > 0 then count_within(numbers .. number_digest .. ':day', DAY_SECONDS, 1) end
+elseif has_purse == '1' then
+  give_call_back(purse)
+end
+if outcome ~= 'accepted' and kind == 'nothing' then give_place_back(numbers, number_digest, token) end
+if blocks_seconds > 0 then block_number(numbers, number_digest, row, blocks_seconds) end
+local generation = r.token == token and number(r.generation) or -1
+local news = settle(sending, now, sending_state(sending), generation, token, config, effect,
+  cjson.decode(why))
 
 -- An acceptance always counts: whatever was decided meanwhile, the phone is being called.
 if outcome == 'accepted' then
@@ -51,14 +76,14 @@ if outcome == 'accepted' then
   redis.call('HDEL', record, 'code', 'lease_until', 'until', 'reason', 'died_at')
   redis.call('PEXPIRE', record, math.floor(accepted_ttl_seconds * 1000))
   local calls = redis.call('HINCRBY', record, 'calls', 1)
-  if calls > 1 then return { 'doubled', calls } end
-  return { 'accepted' }
+  if calls > 1 then return { 'doubled', news } end
+  return { 'accepted', news }
 end
 
-if not r.state then return { 'gone' } end
+if not r.state then return { 'gone', news } end
 redis.call('HSET', record, entry, attempt_json)
-if r.state == 'accepted' then return { 'appended' } end
-if r.state ~= 'calling' or r.token ~= token then return { 'fenced', r.state } end
+if r.state == 'accepted' then return { 'appended', news } end
+if r.state ~= 'calling' or r.token ~= token then return { 'fenced', news } end
 
 redis.call('HSET', record, 'row', row, 'scope', scope, 'reply_code', reply_code,
   'reply_message', reply_message)
@@ -77,10 +102,10 @@ if spends ~= '' then redis.call('HSET', record, 'spent', (r.spent and r.spent ..
 
 if outcome == 'dead' then
   bury(record, key, due, expiry, dead, now, reason, token)
-  return { 'dead' }
+  return { 'dead', news }
 end
 local moment = stamp(now + delay_seconds)
 redis.call('HSET', record, 'state', 'waiting', 'until', moment)
 redis.call('HDEL', record, 'lease_until')
 redis.call('ZADD', due, moment, key)
-return { 'waiting' }
+return { 'waiting', news }

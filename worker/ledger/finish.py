@@ -4,12 +4,13 @@ import dataclasses
 import enum
 import json
 import time
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from config.replies import Kind, Row
 from worker.ledger.claim import Claim
 from worker.reply import Reply
 from worker.retry import Decision, Done, GiveUp, RetryIn
+from worker.sending.state import effect_of, why
 
 _ENCODER: Final = json.JSONEncoder(ensure_ascii=False)
 
@@ -37,6 +38,14 @@ class Recorded(enum.Enum):
     """The process ended before Redis came back."""
 
 
+class Finished(NamedTuple):
+    """The answer of `finish.lua`."""
+
+    recorded: Recorded
+    transition: str = ""
+    """What the result did to the fleet: a new state, `widened`, `blocked`, or nothing."""
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """The end of one attempt: its claim, the reply and its row, and the decision."""
@@ -48,6 +57,9 @@ class Outcome:
     worker: str
     ended_at: float = dataclasses.field(default_factory=time.time)
     """Epoch seconds by the worker's clock. For people only: nothing is decided by it."""
+
+    in_fleet: bool = False
+    """The fleet pages for its incidents, so this line need not."""
 
     @property
     def key(self) -> str:
@@ -65,7 +77,7 @@ class Outcome:
         return self.row.kind is Kind.AMBIGUOUS
 
     def arguments(self, accepted_ttl_seconds: float) -> dict[str, Any]:
-        """Return the arguments of `finish.lua`."""
+        """Return what `finish.lua` takes of the outcome itself."""
         code = self.claim.voice_code
         return {
             "key": self.key,
@@ -84,6 +96,9 @@ class Outcome:
             "spends": self.decision.spends if isinstance(self.decision, RetryIn) else "",
             "accepted_ttl_seconds": accepted_ttl_seconds,
             "digest": code.digest if code else "",
+            "blocks_seconds": self.row.blocks_seconds,
+            "effect": effect_of(self.row).value,
+            "why": _ENCODER.encode(why(self.row)),
         }
 
     def _entry(self) -> str:

@@ -1,6 +1,7 @@
 """Ledger: every step that a code can take in Redis, each in one round trip."""
 
 import math
+from collections.abc import Callable
 from typing import Any, Final
 
 import redis
@@ -8,20 +9,22 @@ import redis
 from config import names
 from config.settings import Settings
 from worker.ledger import claim as claims
-from worker.ledger.claim import Claim
-from worker.ledger.finish import Outcome, Recorded
+from worker.ledger.claim import Answer, Claim
+from worker.ledger.finish import Finished, Outcome, Recorded
 from worker.ledger.record import Record
 from worker.ledger.refuse import Refusal
 from worker.ledger.upkeep import Tidied
 from worker.ledger.upkeep import read as read_tidied
 from worker.message import Refused, VoiceCode
+from worker.sending.state import Sender
 from worker.store import keys, scripts
 from worker.store.availability import RedisAvailability, reaching
+from worker.store.digests import Digests
 from worker.store.pipeline import Pipeline
 from worker.store.scripts import Script
 
 _HINT: Final = dict.fromkeys(
-    ("digest", "mobile", "code", "purpose", "task_id", "expires_at", "not_before"), ""
+    ("digest", "mobile", "code", "purpose", "task_id", "expires_at", "not_before", "number_digest"), ""
 )
 """A message carries these, a hint does not."""
 
@@ -40,11 +43,14 @@ class Ledger:
         availability: RedisAvailability,
         *,
         clock_offset: float = 0.0,
+        sender: Callable[[], Sender] = Sender,
     ) -> None:
         self.client = client
         self.clock_offset = clock_offset
         self._settings = settings
         self._availability = availability
+        self._sender = sender
+        self._digests = Digests(client, settings)
         together = Pipeline(client)
         self._claim = Script(together, "ledger/claim")
         self._finish = Script(together, "ledger/finish")
@@ -68,14 +74,23 @@ class Ledger:
             task_id=task_id,
             expires_at="" if code.expires_at is None else f"{code.expires_at:.3f}",
             not_before="" if code.not_before is None else f"{code.not_before:.3f}",
+            number_digest=self._number(code.mobile),
         )
 
     def resume(self, key: str, *, token: str, worker: str, tag: str = "") -> Claim:
         """Ask the same for a hint, which carries only the key. Raises RedisUnavailable."""
-        return self._ask(key, token, worker, tag, **_HINT)
+        claim = self._ask(key, token, worker, tag, **_HINT)
+        if claim.answer is Answer.UNNAMED:
+            named = {**_HINT, "number_digest": self._number(claim.mobile)}
+            claim = self._ask(key, token, worker, tag, **named)
+        return claim
+
+    def _number(self, mobile: str) -> str:
+        with reaching(self._availability):
+            return self._digests.number(mobile)
 
     def _ask(self, key: str, token: str, worker: str, tag: str, **message: str) -> Claim:
-        s = self._settings
+        s, sender = self._settings, self._sender()
         answer = self._run(
             self._claim,
             keys.claim(key),
@@ -90,15 +105,33 @@ class Ledger:
             default_life_seconds=s.code_ttl_seconds,
             newest_seconds=math.ceil(s.max_ttl_seconds),
             max_life_seconds=s.max_ttl_seconds,
+            per_minute=s.number_per_minute,
+            per_day=s.number_per_day,
+            gap_seconds=s.retry_gap_seconds,
+            window_seconds=60 + s.attempt_deadline_seconds,
+            calls_per_hour=s.calls_per_hour,
+            calls_per_day=s.calls_per_day,
+            latest_wins="1" if s.latest_wins else "0",
+            config=sender.config,
+            fit="1" if sender.fit else "0",
             **message,
         )
         return claims.read([scripts.text(part) for part in answer], key=key, token=token)
 
-    def finish(self, outcome: Outcome) -> Recorded:
+    def finish(self, outcome: Outcome) -> Finished:
         """Record how an attempt ended. Raises RedisUnavailable."""
-        arguments = outcome.arguments(self._settings.accepted_ttl_seconds)
-        answer = self._run(self._finish, keys.life(outcome.key), **arguments)
-        return Recorded(scripts.text(answer[0]))
+        s, code = self._settings, outcome.claim.voice_code
+        answer = self._run(
+            self._finish,
+            keys.finish(outcome.key),
+            **outcome.arguments(s.accepted_ttl_seconds),
+            number_digest=self._number(code.mobile) if code else "",
+            per_day=s.number_per_day,
+            has_purse="1" if s.calls_per_hour or s.calls_per_day else "0",
+            config=self._sender().config,
+        )
+        recorded, *transition = (scripts.text(part) for part in answer)
+        return Finished(Recorded(recorded), *transition)
 
     def refuse(self, refused: Refused, *, own_id: str, task_id: str, reason: str) -> tuple[Refusal, str]:
         """Make a dead letter of a message that cannot be called. Raises RedisUnavailable.
@@ -128,7 +161,7 @@ class Ledger:
         s = self._settings
         answer = self._run(
             self._upkeep,
-            [names.DUE, names.EXPIRY, names.DEAD, names.QUEUE, names.HINTS],
+            [names.DUE, names.EXPIRY, names.DEAD, names.QUEUE, names.HINTS, names.SENDING],
             token=token,
             prefix=names.RECORD_PREFIX,
             hold_seconds=s.hold_seconds,

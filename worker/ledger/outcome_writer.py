@@ -8,7 +8,7 @@ from typing import Final
 import structlog
 
 from config.names import Event
-from worker.ledger.finish import Outcome, Recorded
+from worker.ledger.finish import Finished, Outcome, Recorded
 from worker.store.availability import RedisUnavailable
 
 log = structlog.get_logger("voicecode.ledger")
@@ -31,13 +31,13 @@ class OutcomeWriter:
             self._stop_at = time.monotonic() + self._grace
             self._stopping.set()
 
-    def until_written(self, write: Callable[[], Recorded], outcome: Outcome) -> Recorded:
+    def until_written(self, write: Callable[[], Finished], outcome: Outcome) -> Finished:
         """Return the ledger's answer; UNWRITTEN: the process ends, and the log has the outcome."""
         pause = _FIRST_PAUSE_SECONDS
         tries = 0
         while True:
             try:
-                recorded = write()
+                finished = write()
             except RedisUnavailable as error:
                 tries += 1
                 cause = str(error)
@@ -50,7 +50,7 @@ class OutcomeWriter:
                         runbook="redis-away",
                     )
             else:
-                return recorded
+                return finished
             if self._stop_at is not None and time.monotonic() >= self._stop_at:
                 log.error(
                     Event.OUTCOME_UNWRITTEN,
@@ -63,6 +63,6 @@ class OutcomeWriter:
                     alert="page",
                     runbook="outcome-unwritten",
                 )
-                return Recorded.UNWRITTEN
+                return Finished(Recorded.UNWRITTEN)
             self._stopping.wait(pause) if self._stop_at is None else time.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)

@@ -1,8 +1,9 @@
 -- @include ledger/dead_letters
+-- @include sending/state
 -- upkeep: bury what has expired, and put hints of what is due on the queue.
 -- A key leaves `due` only when it is buried or has no record. A record of a newer version is left
 -- alone: a worker of that version sees to it.
--- KEYS  1 due  2 expiry  3 dead  4 queue  5 list of hints
+-- KEYS  1 due  2 expiry  3 dead  4 queue  5 list of hints  6 sending
 -- Returns {hinted, {buried key, reason, mobile, task id, ...}, {key without a record, ...},
 --          1 if more is left to bury, else 0, newer records that are due or expired}.
 -- When Redis is full it still buries, and hints nothing: no worker could claim the code.
@@ -17,7 +18,7 @@ local task = ARGV[8] -- of a hint
 local backlog = tonumber(ARGV[9]) -- with this many hints on the list, no more are added
 local hint_limit = tonumber(ARGV[10])
 
-local due, expiry, dead, queue, hints = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local due, expiry, dead, queue, hints, sending = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local now = clock(clock_offset)
 local buried, missing, newer = {}, {}, 0
 -- At most this many records are read in a round; the ones behind them wait.
@@ -79,6 +80,22 @@ for _, found in ipairs(expired) do
   end
 end
 
+-- How many may be hinted while the fleet does not send as usual. None while codes are parked; all
+-- while a claim refuses them; one try's worth in a trial; and after it, for the fleet as a whole,
+-- 20 a second, doubled each second.
+local RETURN_SECONDS = 12
+local function allowance(s)
+  if s.state == 'held' or (s.state == 'stopped' and s.mends == 'time') then return 0 end
+  if s.state == 'trial' then
+    return math.max(0, number(s.width) - redis.call('ZCARD', sending .. ':trial'))
+  end
+  local seconds = now - number(s.since)
+  if s.state == 'sending' and s.since and seconds < RETURN_SECONDS then
+    return 20 * 2 ^ seconds - number(s.returned)
+  end
+  return math.huge
+end
+
 -- A hint is a message in kombu's format; its plain body holds only the key. Keys need no escaping.
 local HINT = '{"body":"[[\\"%s\\"],{},{}]","content-encoding":"utf-8","content-type":"application/json",'
   .. '"headers":{"lang":"py","task":"%s","id":"%s","root_id":"%s","parent_id":null,"group":null,'
@@ -87,7 +104,9 @@ local HINT = '{"body":"[[\\"%s\\"],{},{}]","content-encoding":"utf-8","content-t
   .. '"delivery_info":{"exchange":"","routing_key":"%s"},"priority":0,"delivery_tag":"%s"}}'
 
 local hinted = 0
-local room = full and 0 or math.max(0, math.min(hint_limit, backlog - redis.call('LLEN', hints)))
+local s = sending_state(sending)
+local room = full and 0
+  or math.floor(math.max(0, math.min(hint_limit, backlog - redis.call('LLEN', hints), allowance(s))))
 for i, found in ipairs((come(due, room))) do
   local key, r = found[1], found[2]
   if not r.state then
@@ -100,6 +119,9 @@ for i, found in ipairs((come(due, room))) do
     redis.call('LPUSH', hints, string.format(HINT, key, task, id, id, version, id, queue, id))
     hinted = hinted + 1
   end
+end
+if hinted > 0 and s.state == 'sending' and s.since and now - number(s.since) < RETURN_SECONDS then
+  redis.call('HINCRBY', sending, 'returned', hinted)
 end
 -- Idle workers wait for the queue alone; one hint there wakes them for the other hints.
 if redis.call('EXISTS', queue) == 0 and redis.call('EXISTS', hints) == 1 then

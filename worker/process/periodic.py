@@ -26,12 +26,13 @@ class Periodic(threading.Thread):
         self._step = step
         self._interval = interval_seconds
         self._stopped = threading.Event()
+        self._wake = threading.Event()
         self._began: float | None = None
 
     def run(self) -> None:
         """Repeat the step."""
         pause = self._pause()
-        while not self._stopped.wait(pause):
+        while not self._ends(pause):
             pause = self._pause()
             self._began = time.monotonic()
             try:
@@ -41,9 +42,20 @@ class Periodic(threading.Thread):
                 log.exception(Event.UPKEEP_FAILED, thread=self.name, alert="page", runbook="worker-bug")
             self._began = None
 
+    def hurry(self) -> None:
+        """Take the next step without waiting for the interval's end."""
+        self._wake.set()
+
+    def _ends(self, pause: float) -> bool:
+        """Wait for the next step; True if the thread is to end."""
+        self._wake.wait(pause)
+        self._wake.clear()
+        return self._stopped.is_set()
+
     def stop(self, wait_seconds: float) -> None:
         """End the thread after its current step, and wait for that for some seconds."""
         self._stopped.set()
+        self._wake.set()
         if self.is_alive():
             self.join(timeout=wait_seconds)
 

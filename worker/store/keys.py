@@ -9,13 +9,18 @@ def record(key: str) -> str:
 
 
 def life(key: str) -> list[str]:
-    """Return the keys of `finish`: record, due, expiry, dead."""
+    """Return the keys of a code's life: record, due, expiry, dead."""
     return [record(key), names.DUE, names.EXPIRY, names.DEAD]
 
 
+def finish(key: str) -> list[str]:
+    """Return the keys of `finish`: those of `life`, and the fleet's record."""
+    return [*life(key), names.SENDING]
+
+
 def claim(key: str) -> list[str]:
-    """Return the keys of `claim`: those of `life`, and fetched."""
-    return [*life(key), names.FETCHED]
+    """Return the keys of `claim`: those of `life`, fetched, and the fleet's record."""
+    return [*life(key), names.FETCHED, names.SENDING]
 
 
 FETCH = [

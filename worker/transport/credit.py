@@ -13,6 +13,9 @@ class Credit:
         self._taken: set[str] = set()
         self._begun: set[str] = set()
         self._starved = False
+        self._paused = False
+        self.give_back: Callable[[list[str]], None] = lambda _tags: None
+        """Called with the tags of messages that nobody has begun with, when fetching is paused."""
         self.wake: Callable[[], None] = lambda: None
         """Called by a thread that frees a slot while the event loop waits for one."""
 
@@ -20,10 +23,27 @@ class Credit:
         """Return how many of `limit` slots are free. If none is, the next one wakes the loop."""
         # Set before counting: a slot freed in between wakes the loop in vain, but is not missed.
         self._starved = True
-        free = limit - len(self._taken)
+        free = 0 if self._paused else limit - len(self._taken)
         if free > 0:
             self._starved = False
         return free
+
+    @property
+    def paused(self) -> bool:
+        """Whether nothing is fetched though slots are free."""
+        return self._paused
+
+    def pause(self) -> None:
+        """Fetch nothing more, and give back what no thread has begun with."""
+        if not self._paused:
+            self._paused = True
+            self.give_back(self.release_waiting())
+
+    def unpause(self) -> None:
+        """Fetch again."""
+        if self._paused:
+            self._paused = False
+            self.wake()
 
     def take(self, tag: str) -> None:
         """Note that a message was fetched."""

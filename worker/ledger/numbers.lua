@@ -1,0 +1,64 @@
+-- @include store/prelude
+-- How often one number is called, over all keys and workers, and how often anybody is.
+-- `numbers` .. digest: a short zset of claims, token -> moment; `:block`: the row that keeps the
+-- number from being called;
+-- `:day`: calls that were accepted or may have rung. `purse` .. 'hour' and 'day': the same for the
+-- whole fleet.
+
+local DAY_SECONDS, HOUR_SECONDS = 86400, 3600
+
+-- The moment from which a form for this number may leave, and the row that says so; nil where it
+-- may leave now.
+local function number_free_at(numbers, digest, now, per_minute, gap_seconds, window_seconds, per_day)
+  local stamps = numbers .. digest
+  local block = redis.call('GET', stamps .. ':block')
+  if block then return now + redis.call('PTTL', stamps .. ':block') / 1000, block end
+  if per_day > 0 and number(redis.call('GET', stamps .. ':day')) >= per_day then
+    return now + math.max(redis.call('PTTL', stamps .. ':day') / 1000, 1), ''
+  end
+  if per_minute == 0 then return nil end
+  local claims = redis.call('ZRANGEBYSCORE', stamps, '(' .. stamp(now - window_seconds), stamp(now + 1),
+    'WITHSCORES')
+  local count = #claims / 2
+  local free_at = 0
+  if count >= per_minute then free_at = tonumber(claims[2 * (count - per_minute + 1)]) + window_seconds end
+  if count > 0 then free_at = math.max(free_at, tonumber(claims[#claims]) + gap_seconds) end
+  if free_at > now then return free_at, '' end
+  return nil
+end
+
+local function take_place(numbers, digest, now, token, window_seconds)
+  local stamps = numbers .. digest
+  redis.call('ZREMRANGEBYSCORE', stamps, '-inf', stamp(now - window_seconds))
+  -- A fail-over to a server whose clock is behind leaves claims in the future.
+  redis.call('ZREMRANGEBYSCORE', stamps, stamp(now + 1), '+inf')
+  redis.call('ZADD', stamps, stamp(now), token)
+  redis.call('PEXPIRE', stamps, math.ceil(window_seconds * 1000))
+end
+
+local function give_place_back(numbers, digest, token)
+  redis.call('ZREM', numbers .. digest, token)
+end
+
+local function block_number(numbers, digest, row, seconds)
+  redis.call('SET', numbers .. digest .. ':block', row, 'PX', math.ceil(seconds * 1000))
+end
+
+local function count_within(name, seconds, step)
+  if redis.call('INCRBY', name, step) == step then redis.call('EXPIRE', name, seconds) end
+end
+
+-- Whether the purse is empty; else takes one call out of it.
+local function purse_is_empty(purse, per_hour, per_day)
+  if per_hour > 0 and number(redis.call('GET', purse .. 'hour')) >= per_hour then return true end
+  if per_day > 0 and number(redis.call('GET', purse .. 'day')) >= per_day then return true end
+  if per_hour > 0 then count_within(purse .. 'hour', HOUR_SECONDS, 1) end
+  if per_day > 0 then count_within(purse .. 'day', DAY_SECONDS, 1) end
+  return false
+end
+
+local function give_call_back(purse)
+  for _, name in ipairs({ 'hour', 'day' }) do
+    if number(redis.call('GET', purse .. name)) > 0 then redis.call('DECR', purse .. name) end
+  end
+end

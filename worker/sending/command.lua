@@ -1,0 +1,37 @@
+-- @include sending/state
+-- command: a person holds sending or resumes it, or a worker takes back what blocked its
+-- configuration.
+-- KEYS  1 sending
+-- Returns {transition or '', state}.
+local clock_offset = ARGV[1]
+local version = ARGV[2] -- of records
+local command = ARGV[3] -- 'hold', 'resume' or 'unblock'
+local who = ARGV[4]
+local note = ARGV[5]
+local config = ARGV[6] -- to unblock
+local row = ARGV[7] -- that must have blocked it
+local purse = ARGV[8] -- prefix of the counters
+
+local sending = KEYS[1]
+local now = clock(clock_offset)
+local s = sending_state(sending)
+local transition = ''
+if command == 'hold' then
+  if s.state ~= 'held' then transition = move(sending, now, s, 'held', who, note) end
+elseif command == 'resume' then
+  if s.state ~= 'sending' then
+    for _, name in ipairs(redis.call('HKEYS', sending .. ':configs')) do
+      if not string.find(name, ':', 1, true) then redis.call('HDEL', sending .. ':configs', name) end
+    end
+    redis.call('DEL', purse .. 'hour', purse .. 'day')
+    s.failures, s.forced = 0, '1'
+    transition = move(sending, now, s, 'trial', who, note)
+  end
+elseif command == 'unblock' then
+  local block = redis.call('HGET', sending .. ':configs', config)
+  if block and cjson.decode(block).row == row then
+    redis.call('HDEL', sending .. ':configs', config)
+    transition = review(sending, now, s, survey(sending, now)) or ''
+  end
+end
+return { transition, s.state }

@@ -1,0 +1,206 @@
+"""Fleet: what this worker tells the others about itself, and what it hears about all of them."""
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import threading
+from collections.abc import Callable
+from typing import Any, Final, Protocol
+
+import redis
+
+from config import names
+from config.replies import Row
+from config.settings import Settings
+from worker.sending import news
+from worker.sending.fitness import Fitness, observe, recovered
+from worker.sending.state import Sender, State, why
+from worker.store import scripts
+from worker.store.availability import RedisAvailability, RedisUnavailable, reaching
+from worker.store.scripts import Script
+
+
+class Pausable(Protocol):
+    """What may be told not to fetch."""
+
+    def pause(self) -> None:
+        """Fetch nothing more, and give back what was not begun."""
+
+    def unpause(self) -> None:
+        """Fetch again."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """The answer of `report.lua`."""
+
+    fetch: bool = True
+    state: State = State.SENDING
+    row: str = ""
+    mends: str = ""
+    since: float | None = None
+    generation: int = 0
+    by: str = ""
+    transition: str = ""
+    tell: bool = False
+    parked: int = 0
+    refused: int = 0
+    blocked_by: str = ""
+    """The row that blocks this worker's configuration; empty where none does."""
+
+
+def read_verdict(answer: list[Any]) -> Verdict:
+    """Return the script's answer as a value."""
+    (
+        fetch,
+        state,
+        row,
+        mends,
+        since,
+        generation,
+        by,
+        transition,
+        tell,
+        parked,
+        refused,
+        blocked,
+        blocked_by,
+    ) = map(scripts.text, answer)
+    return Verdict(
+        fetch=fetch == "1",
+        state=State(state),
+        row=row,
+        mends=mends,
+        since=float(since) if since else None,
+        generation=int(generation),
+        by=by,
+        transition=transition,
+        tell=tell == "1",
+        parked=int(parked),
+        refused=int(refused),
+        blocked_by=blocked_by if blocked == "1" else "",
+    )
+
+
+class Fleet:
+    """Shared by all threads of a worker. `credit` is paused while others send and this one cannot.
+
+    `facts`: what else the others may know of this worker (version, host, slots).
+    """
+
+    def __init__(  # noqa: PLR0913 - the parts and the facts
+        self,
+        client: redis.Redis,
+        settings: Settings,
+        availability: RedisAvailability,
+        credit: Pausable,
+        *,
+        instance: str,
+        host: str,
+        facts: dict[str, Any],
+    ) -> None:
+        self._client = client
+        self._script = Script(client, "sending/report")
+        self._availability = availability
+        self._credit = credit
+        self._instance = instance
+        self._facts: Final = facts
+        self._standby: Final = settings.standby
+        self._unfit_after: Final = settings.unfit_after
+        self._host: Final = host
+        self.config: Final = configuration(settings)
+        self._fitness = Fitness()
+        self._lock = threading.Lock()
+        self.verdict = Verdict()
+        """The latest answer."""
+        self.wake: Callable[[], None] = lambda: None
+        """Called after a transition that lets codes return: upkeep looks at once."""
+
+    @property
+    def unfit(self) -> Row | None:
+        """The row that made this worker unfit; None while it is fit."""
+        return self._fitness.unfit
+
+    def sender(self) -> Sender:
+        """Return who asks for a claim now."""
+        return Sender(config=self.config, host=self._host, fit=self._fitness.unfit is None)
+
+    def heard(self, row: Row, number: str, transition: str) -> None:
+        """Take note of a reply, and of what recording it did to the fleet."""
+        if transition:
+            self.moved(transition, row.name)
+        with contextlib.suppress(RedisUnavailable):  # the next report tells
+            self.observe(row, number)
+
+    def observe(self, row: Row, number: str) -> None:
+        """Take note of a reply to one of this worker's forms. Raises RedisUnavailable."""
+        with self._lock:
+            before = self._fitness.unfit
+            self._fitness = observe(self._fitness, row, number, self._unfit_after)
+            after = self._fitness.unfit
+        if before is not after:
+            self.report()
+            news.fitness(after, self.verdict, before)
+
+    def recover(self) -> None:
+        """Let this worker try again. Raises RedisUnavailable."""
+        with self._lock:
+            before = self._fitness.unfit
+            self._fitness = recovered(self._fitness)
+        if before is not None:
+            self.report()
+            news.fitness(None, self.verdict, before)
+
+    def report(self) -> None:
+        """Tell how this worker is, and follow the answer. Raises RedisUnavailable."""
+        unfit = self._fitness.unfit
+        said = {**self._facts, "host": self._host, "config": self.config}
+        if self._standby:
+            said["standby"] = True
+        if unfit is not None:
+            said["unfit"] = why(unfit)
+        with reaching(self._availability):
+            answer = self._script(
+                [names.SENDING],
+                clock_offset=0,
+                version=names.RECORD_VERSION,
+                instance=self._instance,
+                said=json.dumps(said),
+            )
+        self.verdict = read_verdict(answer)
+        if self.verdict.fetch:
+            self._credit.unpause()
+        else:
+            self._credit.pause()
+        if self.verdict.transition:
+            self.moved(self.verdict.transition)
+        if self.verdict.tell:
+            news.minute(self.verdict)
+
+    def report_or_wait(self) -> None:
+        """Report; while Redis is away, the next report tells."""
+        with contextlib.suppress(RedisUnavailable):
+            self.report()
+
+    def moved(self, transition: str, row: str = "") -> None:
+        """Log a transition that a script of this worker made, and hurry what waits for it."""
+        news.transition(transition, self.verdict, row)
+        if transition in {State.TRIAL.value, State.SENDING.value, news.WIDENED}:
+            self.wake()
+
+    def leave(self) -> None:
+        """Take this worker out of the fleet. If Redis is away, it is forgotten after a while."""
+        with contextlib.suppress(redis.RedisError, OSError):
+            self._client.hdel(f"{names.SENDING}:fleet", self._instance)
+
+    def stand_aside(self) -> None:
+        """Fetch nothing until the next report: another worker can send, and this one cannot."""
+        self._credit.pause()
+
+
+def configuration(settings: Settings) -> str:
+    """Return a digest of address, account, key and mode: another key is another configuration."""
+    apikey = settings.apikey.get_secret_value() if settings.apikey else ""
+    parts = (settings.gateway_url, settings.account or "", apikey, str(settings.dynamic_password))
+    return hashlib.blake2b("\0".join(parts).encode(), digest_size=6).hexdigest()

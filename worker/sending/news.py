@@ -1,0 +1,64 @@
+"""News: the fleet's log lines: one page an incident, one line a minute, one line at its end."""
+
+import time
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from config.names import Event
+from config.replies import ROWS, Mends, Row
+from worker.sending.state import SPENDING_CAP, State
+
+if TYPE_CHECKING:
+    from worker.sending.fleet import Verdict
+
+log = structlog.get_logger("voicecode.sending")
+
+WIDENED: Final = "widened"
+BLOCKED: Final = "blocked"
+_RUNBOOKS: Final = {row.name: row.runbook for row in ROWS} | {SPENDING_CAP: "spending-cap"}
+
+
+def transition(name: str, verdict: "Verdict", row: str = "") -> None:
+    """Log a transition. `verdict`: what is known of the fleet; `row`: if it is not known yet."""
+    if not row or name in {State.TRIAL.value, State.SENDING.value}:
+        row = verdict.row  # what had stopped it
+    runbook = _RUNBOOKS.get(row, "sending-stopped")
+    if name == State.STOPPED.value:
+        log.error(Event.SENDING_STOPPED, row=row, alert="page", runbook=runbook)
+    elif name == State.HELD.value:
+        log.warning(Event.SENDING_HELD, by=verdict.by, alert="warn", runbook="sending-held")
+    elif name == State.TRIAL.value:
+        log.info(Event.SENDING_TRIAL, row=row)
+    elif name == State.SENDING.value:
+        log.info(Event.SENDING_RESUMED, row=row, parked=verdict.parked, refused=verdict.refused)
+    elif name == BLOCKED:
+        # The other configurations go on: still nobody will mend this one without being told.
+        log.error(Event.CONFIGURATION_BLOCKED, row=row, alert="page", runbook=runbook)
+
+
+def minute(verdict: "Verdict") -> None:
+    """Count, once a minute, what a stop costs."""
+    seconds = None if verdict.since is None else round(time.time() - verdict.since)
+    log.warning(
+        Event.SENDING_WAITS,
+        state=verdict.state.value,
+        row=verdict.row,
+        seconds=seconds,
+        parked=verdict.parked,
+        refused=verdict.refused,
+        alert="warn",
+        runbook=_RUNBOOKS.get(verdict.row, "sending-stopped"),
+    )
+
+
+def fitness(unfit: Row | None, verdict: "Verdict", before: Row | None) -> None:
+    """Tell that this worker became unfit, or fit again."""
+    if unfit is None:
+        log.info(Event.WORKER_FIT, row=before.name if before else "")
+        return
+    # Where the whole fleet has stopped, that line pages, and this one belongs to it.
+    pages = unfit.mends is Mends.PERSON and verdict.state is State.SENDING
+    alert = "page" if pages else "warn"
+    level = log.error if pages else log.warning
+    level(Event.WORKER_UNFIT, row=unfit.name, alert=alert, runbook=unfit.runbook)

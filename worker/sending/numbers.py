@@ -1,0 +1,51 @@
+"""Numbers: what is known of one number, for an operator who has it on the telephone."""
+
+import dataclasses
+from typing import Any
+
+from config import names
+from config.settings import Settings
+from worker.store.digests import Digests
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class NumberSeen:
+    """What the last minutes know of a number."""
+
+    digest: str
+    """Its name in Redis."""
+    submissions: int
+    """Claims to call it within the last minute or so."""
+    blocked_by: str
+    """The row that keeps it from being called; empty where none does."""
+    blocked_seconds: float
+    calls_today: int
+    """Calls that were accepted or may have rung; counted only with `VOICECODE_NUMBER_PER_DAY`."""
+
+
+class Numbers:
+    """Every method takes 11 digits and raises redis-py's errors."""
+
+    def __init__(self, client: Any, settings: Settings) -> None:
+        self._client = client
+        self._digests = Digests(client, settings)
+
+    def show(self, mobile: str) -> NumberSeen:
+        """Return what is known."""
+        digest = self._digests.number(mobile)
+        name = names.NUMBER_PREFIX + digest
+        pipe = self._client.pipeline(transaction=False)
+        pipe.zcard(name).get(f"{name}:block").pttl(f"{name}:block").get(f"{name}:day")
+        submissions, row, milliseconds, calls = pipe.execute()
+        return NumberSeen(
+            digest=digest,
+            submissions=submissions,
+            blocked_by=row or "",
+            blocked_seconds=max(0, milliseconds) / 1000,
+            calls_today=int(calls or 0),
+        )
+
+    def unblock(self, mobile: str) -> bool:
+        """Forget what keeps it from being called; False where nothing did."""
+        name = names.NUMBER_PREFIX + self._digests.number(mobile)
+        return bool(self._client.delete(name, f"{name}:block", f"{name}:day"))

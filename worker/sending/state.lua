@@ -1,0 +1,197 @@
+-- @include store/prelude
+-- Whether the fleet sends: one record, whose transitions are made here and nowhere else.
+--   1. sending -> stopped   every live worker is unfit or its configuration is blocked, or the
+--   purse is empty
+--   2. stopped -> trial     a worker is able again, a person said so, or the stop's time is over
+--   3. trial -> sending     one call was accepted, then ten more; or nobody asked for one for five
+--   seconds
+--   4. trial -> stopped     what had stopped it is still there
+--   5. any -> held -> trial a person's word, which beats every timer and every reply
+-- Each transition raises `generation`; a result counts only in the generation of its claim.
+-- A record that is gone means sending.
+-- Beside the record `sending`: `:fleet` (worker -> what it last said), `:configs` (configuration ->
+-- why it is blocked),
+-- `:trial` (token -> end of its lease).
+
+local LIVE_SECONDS = 6
+local IDLE_TRIAL_SECONDS = 5
+local NARROW, WIDE = 1, 10
+local FORGET_FAILURES_SECONDS = 600
+
+local function sending_state(sending)
+  local s = read(sending, 'state', 'generation', 'row', 'mends', 'cap', 'since', 'width', 'accepted',
+    'failures', 'forced', 'active_at',
+    'returned', 'scope')
+  s.state = s.state or 'sending'
+  return s
+end
+
+-- Moves to another state, and returns its name: the caller tells the worker, which writes the line.
+local function move(sending, now, s, state, by, note)
+  local audit = string.gsub(sending, 'sending$', 'audit')
+  s.generation = redis.call('HINCRBY', sending, 'generation', 1)
+  s.state, s.since = state, stamp(now)
+  redis.call('HSET', sending, 'state', state, 'since', s.since, 'by', by or '', 'note', note or '',
+    'row', s.row or '', 'mends', s.mends or '',
+    'cap', s.cap or '', 'scope', s.scope or '', 'failures', number(s.failures), 'width', NARROW,
+    'accepted', 0, 'forced', s.forced or '', 'active_at', s.since,
+    'returned', 0, 'offer', (state == 'stopped' or state == 'held') and 'sms' or 'voice')
+  redis.call('DEL', sending .. ':trial')
+  redis.call('SET', sending .. ':told', 'move', 'EX', 60)
+  redis.call('XADD', audit, 'MAXLEN', '~', 1000000, '*', 'action', state, 'key', '', 'operator',
+    by or '', 'run', s.generation,
+    'reason', note or '', 'row', s.row or '')
+  return state
+end
+
+-- `why`: {row, mends, cap seconds, scope}.
+local function stop(sending, now, s, why)
+  if s.state == 'trial' then
+    s.failures = number(s.failures) + 1
+  else
+    if now - number(s.since) > FORGET_FAILURES_SECONDS then s.failures = 0 end
+    redis.call('HSET', sending, 'stopped_at', stamp(now), 'parked', 0, 'refused', 0)
+  end
+  s.row, s.mends, s.cap, s.scope, s.forced = why.row, why.mends, why.cap, why.scope, ''
+  return move(sending, now, s, 'stopped', 'workers')
+end
+
+local function why_not(sending, worker)
+  if worker.unfit then return worker.unfit end
+  local block = redis.call('HGET', sending .. ':configs', worker.config)
+  return block and cjson.decode(block) or nil
+end
+
+-- What the workers that were heard of lately say: how many are live, whether one is able to send,
+-- whether a primary one is, and
+-- what most of the others suffer from.
+local function survey(sending, now)
+  local all, seen = redis.call('HGETALL', sending .. ':fleet'), { live = 0, able = false, primary = false }
+  local counts, whys = {}, {}
+  for i = 1, #all, 2 do
+    local known, worker = pcall(cjson.decode, all[i + 1])
+    if known and number(worker.at) > now - LIVE_SECONDS then
+      seen.live = seen.live + 1
+      local why = why_not(sending, worker)
+      if why then
+        counts[why.row] = (counts[why.row] or 0) + 1
+        whys[why.row] = why
+        if not seen.why or counts[why.row] > counts[seen.why.row] then seen.why = why end
+      else
+        seen.able = true
+        if not worker.standby then seen.primary = true end
+      end
+    elseif not known or number(worker.at) < now - 86400 then
+      redis.call('HDEL', sending .. ':fleet', all[i])
+    end
+  end
+  return seen
+end
+
+-- Makes the transition that the fleet's condition asks for, and returns the new state or nil.
+local function review(sending, now, s, seen)
+  if s.state == 'held' or seen.live == 0 then return nil end
+  if s.state == 'sending' or (s.state == 'trial' and s.forced ~= '1') then
+    if not seen.able then return stop(sending, now, s, seen.why) end
+    if s.state == 'trial' and now - number(s.active_at) > IDLE_TRIAL_SECONDS then
+      return move(sending, now, s, 'sending', 'workers')
+    end
+    return nil
+  end
+  if s.state == 'trial' then
+    -- Forced: the workers did not say that they were able; a try decides, and its lease ends with
+    -- it.
+    if now - number(s.active_at) > IDLE_TRIAL_SECONDS + 15 then return stop(sending, now, s, s) end
+    return nil
+  end
+  -- A failed trial makes the next one wait longer, so that a balance query which is answered costs
+  -- no hammering.
+  local failures = number(s.failures)
+  local earliest = failures == 0 and 0 or number(s.since) + math.min(60, 3 * 2 ^ math.min(failures, 5))
+  if s.row ~= 'spending_cap' and seen.able and now >= earliest then
+    s.forced = ''
+    return move(sending, now, s, 'trial', 'workers')
+  end
+  local cap = number(s.cap)
+  if cap > 60 then cap = math.min(3600, cap * 2 ^ math.min(failures, 5)) end
+  if s.mends == 'time' and now >= number(s.since) + cap then
+    s.forced = '1'
+    return move(sending, now, s, 'trial', 'workers')
+  end
+  return nil
+end
+
+-- Whether this worker may send now: 'call', 'trial' (where there is a place), 'park', 'refuse' (a
+-- person must act) or
+-- 'elsewhere' (another worker can).
+local function gate(sending, s, config, fit)
+  if s.state == 'stopped' and s.mends == 'person' then return 'refuse' end
+  if s.state == 'stopped' or s.state == 'held' then return 'park' end
+  local able = fit and redis.call('HEXISTS', sending .. ':configs', config) == 0
+  if s.state == 'sending' then return able and 'call' or 'elsewhere' end
+  return (able or s.forced == '1') and 'trial' or 'park'
+end
+
+local function enter_trial(sending, now, s, token, lease_until)
+  local trial = sending .. ':trial'
+  redis.call('ZREMRANGEBYSCORE', trial, '-inf', stamp(now))
+  redis.call('HSET', sending, 'active_at', stamp(now))
+  if redis.call('ZCARD', trial) >= number(s.width) then return false end
+  redis.call('ZADD', trial, lease_until, token)
+  return true
+end
+
+-- Blocks the configuration that met a refusal of the whole account. One that was accepted within
+-- the last minute gets a second chance.
+local function block(sending, now, config, why)
+  local configs = sending .. ':configs'
+  local accepted_at = number(redis.call('HGET', configs, config .. ':accepted'))
+  if now - accepted_at < 60 and redis.call('HINCRBY', configs, config .. ':strikes', 1) < 2 then
+    return false
+  end
+  why.since = now
+  return redis.call('HSET', configs, config, cjson.encode(why)) == 1
+end
+
+local function note_accepted(sending, now, config)
+  local configs = sending .. ':configs'
+  -- At most one write in ten seconds: this runs for every accepted code.
+  if now - number(redis.call('HGET', configs, config .. ':accepted')) > 10 then
+    redis.call('HSET', configs, config .. ':accepted', stamp(now))
+    redis.call('HDEL', configs, config .. ':strikes')
+  end
+end
+
+-- Takes note of a result in its own generation. `effect`: 'good', 'neutral', 'fails' or 'blocks'.
+-- Returns the new state, 'blocked', or nil.
+local function settle(sending, now, s, generation, token, config, effect, why)
+  if config == '' then
+    -- The worker takes no part in a fleet: only a purse can have stopped it, and any try ends its
+    -- trial.
+    if s.state == 'trial' then return move(sending, now, s, 'sending', 'workers') end
+    return nil
+  end
+  if effect == 'good' then note_accepted(sending, now, config) end
+  if s.state == 'trial' then redis.call('ZREM', sending .. ':trial', token) end
+  if generation ~= number(s.generation) or s.state == 'held' then return nil end
+  local news
+  if effect == 'blocks' and block(sending, now, config, why) then news = 'blocked' end
+  if s.state == 'trial' then
+    redis.call('HSET', sending, 'active_at', stamp(now))
+    if effect == 'good' then
+      -- What was forced has shown that it works: nothing stands against this configuration any
+      -- more.
+      redis.call('HDEL', sending .. ':configs', config)
+      local accepted = redis.call('HINCRBY', sending, 'accepted', 1)
+      if accepted == 1 then redis.call('HSET', sending, 'width', WIDE, 'forced', '') end
+      if accepted > WIDE then return move(sending, now, s, 'sending', 'workers') end
+      return accepted == 1 and 'widened' or nil
+    elseif effect == 'fails' or effect == 'blocks' then
+      return stop(sending, now, s, why)
+    end
+  elseif s.state == 'sending' and news then
+    local seen = survey(sending, now)
+    if seen.live > 0 and not seen.able then return stop(sending, now, s, seen.why) end
+  end
+  return news
+end
