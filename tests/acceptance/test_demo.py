@@ -99,22 +99,35 @@ def test_every_code_ends_as_it_should_and_nobody_is_called_twice(told: Told) -> 
 
 def test_the_operator_replays_what_still_makes_sense(told: Told) -> None:
     figures = told[0]
-    assert (figures["replayed"], figures["replay_refused"]) == (5, 1)
+    assert (figures["replayed"], figures["replay_refused"]) == (3, 1)
     assert figures["died_before_replay"] - figures["replayed"] == figures["dead"]
 
 
-def test_codes_outlive_an_outage(told: Told) -> None:
-    """They are tried again and again while nobody answers, and each is accepted afterwards."""
-    _figures, printed, _picture = told
-    assert "the gateway is away" in printed
-    table = printed.partition("During the outage")[2].partition("Summary")[0]
-    tries = [int(tries) for tries in re.findall(r"accepted │ +(\d+) │", table)]
-    assert len(tries) == sum(sample.phase is Phase.OUTAGE for sample in SAMPLES)
-    assert max(tries) > 2
+@pytest.mark.parametrize(
+    ("said", "table", "phase"),
+    [
+        ("(the account has no calls left)", "Parked while the account was empty", Phase.EMPTY),
+        ("(no connection: refused or unreachable)", "Delayed by the outage", Phase.OUTAGE),
+    ],
+    ids=["empty account", "outage"],
+)
+def test_sending_stops_and_returns_and_no_code_dies_of_it(
+    told: Told, said: str, table: str, phase: Phase
+) -> None:
+    """The screen names the reason, the codes are parked, one is tried, and all are accepted."""
+    printed = told[1]
+    stopped = printed.index(f"sending has stopped {said}")
+    trial = printed.index("on trial", stopped)
+    rows = printed.partition(table)[2].partition("│\n└")[0]
+    ends = re.findall(r"│ (accepted|dead|waiting) +│", rows)
+    assert stopped < trial < printed.index("all is well again", trial) < printed.index(table)
+    assert set(ends) == {"accepted"}
+    assert 3 < len(ends) < sum(sample.phase is phase for sample in SAMPLES)
 
 
-def test_it_takes_less_than_half_a_minute(told: Told) -> None:
-    assert 0 < told[0]["elapsed_seconds"] < 30
+def test_it_takes_half_a_minute_at_most(told: Told) -> None:
+    """On an idle machine, and ten seconds more on a busy one."""
+    assert 0 < told[0]["elapsed_seconds"] < 40
 
 
 def test_it_shows_codes_failure_queue_and_summary_and_no_number_in_full(told: Told) -> None:

@@ -39,7 +39,7 @@ class Pace:
 
 FULL: Final = Pace()
 """Default settings, and every figure as the goal has it."""
-_AS_BY_DEFAULT: Final = ("number_per_minute", "unfit_after")
+_AS_BY_DEFAULT: Final = ("number_per_minute", "stop_sending", "unfit_after")
 """Other tests switch these off; nights are about them."""
 SHORT: Final = Pace(
     scale=0.1,

@@ -22,6 +22,7 @@ from worker.demo.walkthrough import Walkthrough, check_alone
 from worker.embedded.server import ServerError
 from worker.failure_queue import FailureQueue
 from worker.ledger import Ledger
+from worker.sending.account import Account
 from worker.simulator.process import RunningSimulator, SimulatorNotStartedError
 from worker.store.availability import RedisAvailability, RedisUnavailable
 from worker.store.client import connect
@@ -112,6 +113,7 @@ def _run(given: argparse.Namespace, screen: Screen) -> Figures:
                 screen=screen,
                 ledger=ledger,
                 queue=FailureQueue(ledger.client, settings, operator="demo"),
+                account=Account(ledger.client, operator="demo"),
                 app=app,
                 gateway=simulator.client,
                 worker=worker,

@@ -2,7 +2,7 @@
 
 import dataclasses
 import enum
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from worker.simulator.scenarios import magic_number
@@ -16,8 +16,8 @@ class Phase(enum.Enum):
 
     DAY = "an ordinary day"
     DOUBLED = "sent again"
-    EMPTY = "the account has no calls left"
     FROZEN = "the account is frozen"
+    EMPTY = "the account runs empty"
     OUTAGE = "the gateway is away"
 
 
@@ -53,6 +53,13 @@ def _asks(name: str, description: str, scenario: str, times: int = 0, ends: str 
     return Sample(name=name, description=description, mobile=magic_number(scenario, times), ends=ends)
 
 
+def _traffic(phase: Phase, name: str, description: str, count: int) -> Iterator[Sample]:
+    """Return samples that are sent one after the other, each to a number of its own."""
+    prefix = f"1380013{len(name)}"
+    for n in range(1, count + 1):
+        yield Sample(name=f"{name}-{n}", description=description, phase=phase, mobile=f"{prefix}{n:03}")
+
+
 SAMPLES: Final = (
     Sample(name="login", description="a login", mobile="13800138000"),
     Sample(name="spaced", description="written with +86 and dashes", mobile="+86 139-1234-5678", code="918273"),
@@ -79,15 +86,11 @@ SAMPLES: Final = (
     Sample(name="login-again", description="a double click", phase=Phase.DOUBLED, mobile="13800138000", key_of="login", duplicate=True),
     Sample(name="zero-again", description="published twice", phase=Phase.DOUBLED, mobile=magic_number("0", 1), key_of="zero-once", duplicate=True),
     Sample(name="key-reused", description="login's key, another code", phase=Phase.DOUBLED, mobile="13800138000", code="7777", key_of="login", ends=DEAD),
-    Sample(name="empty-1", description="account empty", phase=Phase.EMPTY, mobile="13800138011"),
-    Sample(name="empty-2", description="account empty", phase=Phase.EMPTY, mobile="13800138012"),
-    Sample(name="empty-3", description="account empty", phase=Phase.EMPTY, mobile="13800138013"),
-    Sample(name="short-lived", description="account empty, lives 2 s", phase=Phase.EMPTY, mobile="13800138014", expires_in_seconds=2, ends=DEAD),
-    Sample(name="frozen-1", description="account frozen", phase=Phase.FROZEN, mobile="13800138015"),
-    Sample(name="frozen-2", description="account frozen", phase=Phase.FROZEN, mobile="13800138016"),
-    *(
-        Sample(name=f"outage-{n}", description="sent around an outage", phase=Phase.OUTAGE, mobile=f"138001381{n:02}")
-        for n in range(1, 9)
-    ),
+    Sample(name="frozen-1", description="account frozen", phase=Phase.FROZEN, mobile="13800138011"),
+    Sample(name="frozen-2", description="account frozen", phase=Phase.FROZEN, mobile="13800138012"),
+    Sample(name="frozen-3", description="account frozen", phase=Phase.FROZEN, mobile="13800138013"),
+    Sample(name="short-lived", description="account frozen, lives 2 s", phase=Phase.FROZEN, mobile="13800138014", expires_in_seconds=2, ends=DEAD),
+    *_traffic(Phase.EMPTY, "empty", "sent while the account runs empty", 24),
+    *_traffic(Phase.OUTAGE, "outage", "sent around an outage", 14),
 )  # fmt: skip
 """In the order in which they are sent."""

@@ -30,10 +30,12 @@ _COLOURS: Final = {
     "replayed": "magenta",
 }
 _REMOTE_FONT: Final = re.compile(r"@font-face\s*\{.*?\}\s*", re.DOTALL)
+_NUMBER: Final = re.compile(r"\d+")
 _FRAME_LINES: Final = 6
 _REPLY: Final = "last reply"
 _NUMBERS: Final = frozenset({"tries", "time", "rang?"})
 _PALE: Final = "bright_black"
+_TROUBLE: Final = "bold yellow"
 
 
 class Screen:
@@ -83,8 +85,9 @@ class Screen:
         with Live(console=self.console, auto_refresh=False, transient=True) as live:
             while not over():
                 tracker.look()
-                fitting = _fitting(tracker.codes, self.console.height - _FRAME_LINES)
-                title = ": ".join(filter(None, ("Codes under way", status())))
+                fitting = _fitting(tracker.page, self.console.height - _FRAME_LINES)
+                trouble = status()
+                title = Text.assemble("Codes under way", (f": {trouble}" if trouble else "", _TROUBLE))
                 live.update(codes_table(fitting, title, self.console.width), refresh=True)
                 if time.monotonic() > end:
                     return False
@@ -96,8 +99,10 @@ class Screen:
     ) -> bool:
         shown = ""
         while not over():
-            if (now := status()) != shown:
-                shown = now
+            now = status()
+            # A number that rises is no news.
+            if (news := _NUMBER.sub("", now)) != shown:
+                shown = news
                 self.console.print(f"         {now or 'all is well again'}", style="bold", markup=False)
             for row in tracker.look():
                 self.console.print(_line(row), soft_wrap=True)
@@ -107,7 +112,7 @@ class Screen:
         return True
 
 
-def codes_table(rows: Sequence[TrackedCode], title: str, width: int) -> Table:
+def codes_table(rows: Sequence[TrackedCode], title: str | Text, width: int) -> Table:
     """Return one line for each code; a narrow screen leaves out what happens to it."""
     wide = width >= _WIDE
     lines = []
@@ -144,7 +149,7 @@ def failures_table(rows: Sequence[TrackedCode], width: int) -> Table:
     return _table("The failure queue", names, lines, width)
 
 
-def _table(title: str, names: Sequence[str], lines: Sequence[Sequence[Text]], width: int) -> Table:
+def _table(title: str | Text, names: Sequence[str], lines: Sequence[Sequence[Text]], width: int) -> Table:
     """Return a table of one-line cells. Where space is short, only the reply is cut."""
     table = Table(title=title, title_justify="left", title_style="bold")
     needed = [

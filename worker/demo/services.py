@@ -37,9 +37,10 @@ SHORT_TIMES: Final[Mapping[str, Any]] = {
     "hold_seconds": 3,
     "visibility_timeout_seconds": 4,
     "upkeep_interval_seconds": 0.1,
-    "backoff_scale": 0.04,
+    "backoff_scale": 0.02,
     "retry_gap_seconds": 1.1,
     "shutdown_grace_seconds": 2,
+    "probe_seconds": 1,
     "concurrency": 20,
 }
 """They show in half a minute what otherwise takes many."""

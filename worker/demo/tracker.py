@@ -57,12 +57,22 @@ class Tracker:
     def __init__(self, ledger: Ledger) -> None:
         self.codes: list[TrackedCode] = []
         self._ledger = ledger
+        self._page_starts = 0
 
     def add(self, key: str, description: str, mobile: str) -> None:
         """Track a code that is about to be sent."""
         self.codes.append(
             TrackedCode(key=key, description=description, mobile=_masked(mobile), sent_at=time.time())
         )
+
+    def turn_page(self) -> None:
+        """Leave out of `page` what has ended so far."""
+        self._page_starts = len(self.codes)
+
+    @property
+    def page(self) -> list[TrackedCode]:
+        """The codes since the page was turned, and earlier ones that have not ended."""
+        return [code for n, code in enumerate(self.codes) if n >= self._page_starts or not code.over]
 
     def look(self) -> list[TrackedCode]:
         """Read every code that is not over, and return those that changed.
@@ -90,6 +100,11 @@ def _take(row: TrackedCode, record: Record) -> None:
     row.attempts, row.ambiguous = len(record.attempts), record.ambiguous
     row.reply = _reply(record)
     row.ended_at = (record.accepted_at or record.died_at) if row.over else None
+
+
+def meaning_of(row: str) -> str:
+    """Return what a row of the table means, in a few words."""
+    return _MEANINGS.get(row, row)
 
 
 def _reply(record: Record) -> str:

@@ -1,4 +1,4 @@
-"""Walkthrough: an ordinary day, a frozen account, the operator's repair, and an outage."""
+"""Walkthrough: an ordinary day, a frozen account and its repair, an empty account, an outage."""
 
 import functools
 import secrets
@@ -15,15 +15,21 @@ from worker.demo.figures import Figures, count
 from worker.demo.samples import ACCEPTED, DEAD, SAMPLES, Phase, Sample
 from worker.demo.screen import Screen, codes_table, failures_table
 from worker.demo.services import DemoError, DemoWorker
-from worker.demo.tracker import TrackedCode, Tracker
+from worker.demo.tracker import TrackedCode, Tracker, meaning_of
 from worker.failure_queue import Choice, FailureQueue, Filter
 from worker.ledger import Ledger
+from worker.sending import State
+from worker.sending.account import Account
 from worker.simulator.client import SimulatorClient
 
 RUN_PREFIX: Final = "demo-"
+CALLS_LEFT: Final = 9
+"""With those of the replay enough to end the trial that began with it."""
+TOP_UP_SECONDS: Final = 3.5
 OUTAGE_SECONDS: Final = 3.0
-_TRAFFIC_SECONDS: Final = 0.35
+_TRAFFIC_SECONDS: Final = 0.12
 """Between two codes of a web app's traffic."""
+_DELAYED_SECONDS: Final = 1.0
 _PATIENCE_SECONDS: Final = 40.0
 _SHORT_LIFE_SECONDS: Final = 10.0
 _SCAN: Final = 500
@@ -62,6 +68,7 @@ class Walkthrough:
         screen: Screen,
         ledger: Ledger,
         queue: FailureQueue,
+        account: Account,
         app: Celery,
         gateway: SimulatorClient,
         worker: DemoWorker,
@@ -70,6 +77,7 @@ class Walkthrough:
         self.prefix: Final = RUN_PREFIX + secrets.token_hex(2)
         self._screen = screen
         self._queue = queue
+        self._account = account
         self._app = app
         self._gateway = gateway
         self._worker = worker
@@ -95,6 +103,7 @@ class Walkthrough:
         self._until_over()
         again = [code for code in tracker.codes if code.replays]
         screen.table(lambda width: codes_table(again, "Replayed", width))
+        self._empty_account()
         self._outage()
         figures = self._figures(len(dead), replayed, refused)
         screen.table(figures.table)
@@ -108,24 +117,21 @@ class Walkthrough:
         self._until_over()
 
     def _night(self) -> None:
-        self._gateway.balance(0)
-        self._send_all(Phase.EMPTY)
-        self._until_over()
         self._gateway.account("4050")
         self._send_all(Phase.FROZEN)
         self._until_over()
 
     def _repair(self, dead: Sequence[TrackedCode]) -> tuple[int, int]:
-        """Mend the account as an operator does, and replay what died of it.
+        """Mend the account as an operator does, resume sending, and replay what died of it.
 
         Returns how many were replayed, and how many were not.
         """
-        died_of_account = [code for code in dead if code.reply.startswith(("4050", "4051"))]
+        died_of_account = [code for code in dead if code.reply.startswith("4050")]
         time.sleep(max(0.0, self._short_life_ends - time.time()) + 0.1)
         self._gateway.account(None)
-        self._gateway.balance(1000)
+        self._account.resume("the provider has unfrozen the account")
         self._screen.say(
-            "The operator tops the account up, has it unfrozen, "
+            "The operator has the account unfrozen, resumes sending, "
             f"and replays the {len(died_of_account)} codes that died of it"
         )
         plan = self._queue.plan(Filter(keys=tuple(code.key for code in died_of_account)), Choice())
@@ -138,18 +144,35 @@ class Walkthrough:
         self._tracker.wake(list(plan.keys))
         return run.progress.replayed, plan.total - run.progress.replayed
 
+    def _empty_account(self) -> None:
+        self._screen.say("In the middle of traffic the account runs empty: sending stops, codes are parked")
+        self._tracker.turn_page()
+        self._gateway.balance(CALLS_LEFT)
+        traffic = self._traffic(Phase.EMPTY)
+        top_up = (TOP_UP_SECONDS, self._top_up)
+        self._play(sorted([*traffic, top_up], key=lambda event: event[0]))
+        self._show_delayed(len(traffic), "Parked while the account was empty")
+
+    def _top_up(self) -> None:
+        self._gateway.top_up(1000)
+        self._screen.say("The account is topped up: one code is tried, then ten, then all")
+
     def _outage(self) -> None:
         self._screen.say(
             f"In the middle of traffic nobody answers at the gateway's address for {OUTAGE_SECONDS:g} s: "
             "codes wait, none dies"
         )
+        self._tracker.turn_page()
         first, *others = traffic = self._traffic(Phase.OUTAGE)
         self._play([first])
         # With no call in flight: a lost reply is another story, and "reset" tells it.
         self._gateway.refuse(OUTAGE_SECONDS)
         self._play(others)
-        codes = self._tracker.codes[-len(traffic) :]
-        self._screen.table(lambda width: codes_table(codes, "During the outage", width))
+        self._show_delayed(len(traffic), "Delayed by the outage")
+
+    def _show_delayed(self, latest: int, title: str) -> None:
+        codes = [code for code in self._tracker.codes[-latest:] if code.seconds > _DELAYED_SECONDS]
+        self._screen.table(lambda width: codes_table(codes, title, width))
 
     def _traffic(self, phase: Phase) -> Sequence[tuple[float, Callable[[], None]]]:
         """Return the samples of a phase as a timeline."""
@@ -196,8 +219,14 @@ class Walkthrough:
             raise self._worker.trouble(message)
 
     def _status(self) -> str:
-        """Return how the gateway is, in a few words."""
-        return "the gateway is away" if self._gateway.state()["outage"] else ""
+        """Return in a few words what keeps codes from being called."""
+        sending = self._account.sending()
+        words = {
+            State.STOPPED: f"sending has stopped ({meaning_of(sending.row)}), {sending.parked} parked",
+            State.TRIAL: "on trial",
+        }
+        away = "nobody answers at the gateway" if self._gateway.state()["outage"] else ""
+        return "; ".join(filter(None, (words.get(sending.state), away)))
 
     def _figures(self, died: int, replayed: int, refused: int) -> Figures:
         codes = self._tracker.codes

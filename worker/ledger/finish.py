@@ -10,7 +10,7 @@ from config.replies import Kind, Row
 from worker.ledger.claim import Claim
 from worker.reply import Reply
 from worker.retry import Decision, Done, GiveUp, RetryIn
-from worker.sending.state import effect_of, why
+from worker.sending.state import effect_of
 
 _ENCODER: Final = json.JSONEncoder(ensure_ascii=False)
 
@@ -98,7 +98,6 @@ class Outcome:
             "digest": code.digest if code else "",
             "blocks_seconds": self.row.blocks_seconds,
             "effect": effect_of(self.row).value,
-            "why": _ENCODER.encode(why(self.row)),
         }
 
     def _entry(self) -> str:

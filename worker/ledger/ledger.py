@@ -1,5 +1,6 @@
 """Ledger: every step that a code can take in Redis, each in one round trip."""
 
+import json
 import math
 from collections.abc import Callable
 from typing import Any, Final
@@ -16,7 +17,7 @@ from worker.ledger.refuse import Refusal
 from worker.ledger.upkeep import Tidied
 from worker.ledger.upkeep import read as read_tidied
 from worker.message import Refused, VoiceCode
-from worker.sending.state import Sender
+from worker.sending.state import Sender, why
 from worker.store import keys, scripts
 from worker.store.availability import RedisAvailability, reaching
 from worker.store.digests import Digests
@@ -129,6 +130,7 @@ class Ledger:
             per_day=s.number_per_day,
             has_purse="1" if s.calls_per_hour or s.calls_per_day else "0",
             config=self._sender().config,
+            why=json.dumps(why(outcome.row, s.probe_seconds)),
         )
         recorded, *transition = (scripts.text(part) for part in answer)
         return Finished(Recorded(recorded), *transition)

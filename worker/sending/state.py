@@ -7,9 +7,9 @@ from typing import Any, Final
 
 from config.replies import Kind, Mends, Row, Scope
 
-CAP_SECONDS: Final = {"4051": 600.0}
-"""A stop that time can mend gets a trial after so long, whatever the balance query says."""
-DEFAULT_CAP_SECONDS: Final = 60.0
+CAP_PROBES: Final = {"4051": 40, "0": 1}
+"""A stop that time can mend gets a trial after so many `probe_seconds`, whatever GetNum says."""
+DEFAULT_CAP_PROBES: Final = 4
 SPENDING_CAP: Final = "spending_cap"
 """The row of a fleet that has spent what it may."""
 
@@ -48,12 +48,12 @@ def effect_of(row: Row) -> Effect:
     return Effect.BLOCKS if settled and row.scope is Scope.ACCOUNT else Effect.FAILS
 
 
-def why(row: Row) -> dict[str, Any]:
+def why(row: Row, probe_seconds: float) -> dict[str, Any]:
     """Return what the scripts keep of a row that stands against a worker or a configuration."""
     return {
         "row": row.name,
         "mends": row.mends.value,
-        "cap": CAP_SECONDS.get(row.name, DEFAULT_CAP_SECONDS),
+        "cap": CAP_PROBES.get(row.name, DEFAULT_CAP_PROBES) * probe_seconds,
         "scope": row.scope.value,
     }
 
