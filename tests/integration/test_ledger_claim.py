@@ -333,7 +333,7 @@ def test_what_lies_too_far_ahead_by_the_servers_clock_leaves_no_trace(
     far = dataclasses.replace(driver.code(), **moment)
     claim = driver.claim(code=far)
     assert (claim.answer, claim.reason) == (Answer.TOO_FAR, {"not_before": "eta"}.get(field, field))
-    assert driver.client.keys("*") == []
+    assert set(driver.client.keys("*")) <= {names.DIGEST_KEY}
     driver.later(200)
     assert driver.claim(code=far).answer in {Answer.CALL, Answer.EARLY}
     driver.later(-200)

@@ -15,10 +15,10 @@ from worker.demo.figures import Figures, count
 from worker.demo.samples import ACCEPTED, DEAD, SAMPLES, Phase, Sample
 from worker.demo.screen import Screen, codes_table, failures_table
 from worker.demo.services import DemoError, DemoWorker
-from worker.demo.tracker import TrackedCode, Tracker, meaning_of
+from worker.demo.status import describe
+from worker.demo.tracker import TrackedCode, Tracker
 from worker.failure_queue import Choice, FailureQueue, Filter
 from worker.ledger import Ledger
-from worker.sending import State
 from worker.sending.account import Account
 from worker.simulator.client import SimulatorClient
 
@@ -213,24 +213,14 @@ class Walkthrough:
         def over() -> bool:
             return also() and all(code.over for code in self._tracker.codes)
 
-        if not self._screen.follow(self._tracker, over, _PATIENCE_SECONDS, self._status):
+        status = functools.partial(describe, self._account, self._gateway)
+        if not self._screen.follow(self._tracker, over, _PATIENCE_SECONDS, status):
             waiting = sum(not code.over for code in self._tracker.codes)
             message = f"{waiting} codes did not end within {_PATIENCE_SECONDS:g} s"
             raise self._worker.trouble(message)
 
-    def _status(self) -> str:
-        """Return in a few words what keeps codes from being called."""
-        sending = self._account.sending()
-        words = {
-            State.STOPPED: f"sending has stopped ({meaning_of(sending.row)}), {sending.parked} parked",
-            State.TRIAL: "on trial",
-        }
-        away = "nobody answers at the gateway" if self._gateway.state()["outage"] else ""
-        return "; ".join(filter(None, (words.get(sending.state), away)))
-
     def _figures(self, died: int, replayed: int, refused: int) -> Figures:
-        codes = self._tracker.codes
-        suppressed = self._suppressed()
+        codes, suppressed = self._tracker.codes, self._suppressed()
         submissions = self._gateway.submissions()
         return Figures(
             enqueued=len(SAMPLES),
