@@ -86,7 +86,8 @@ if not r.state then
   local newest = redis.call('GET', newest_name(dead, mobile, purpose))
   local newest_end = newest and redis.call('HGET', string.sub(record, 1, #record - #key) .. newest,
     'expires_at')
-  if number(newest_end) <= number(r.expires_at) then
+  -- Of two that end within a second of each other, the one asked for last is the newest.
+  if number(newest_end) <= number(r.expires_at) + 1 then
     redis.call('SET', newest_name(dead, mobile, purpose), key, 'EX', newest_seconds)
   end
   r.state = 'waiting'
