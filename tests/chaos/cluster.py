@@ -18,7 +18,13 @@ from worker.embedded.server import start_server
 from worker.simulator.journal import Submission
 from worker.simulator.server import GATEWAY_PATH
 
-LIVES_OF_TESTS: Final = {"max_ttl_seconds": 600, "code_ttl_seconds": 60, "accepted_ttl_seconds": 86_400}
+LIVES_OF_TESTS: Final = {
+    "max_ttl_seconds": 600,
+    "code_ttl_seconds": 60,
+    "accepted_ttl_seconds": 86_400,
+    # As by default: an empty account and an outage are among the faults.
+    "stop_sending": True,
+}
 
 
 class Cluster:
