@@ -121,6 +121,8 @@ class Fleet:
     def start(self, *, address: str | None = None, **settings: Any) -> RunningWorker:
         """Start one more worker. `address`: where the gateway sees it come from."""
         name = f"worker{len(self.workers) + 1}"
+        if address:
+            settings = {**settings, "host_name": address}
         env = self.environment(name, **settings)
         env |= dict(self.simulator.environment_at(address)) if address else {}
         worker = RunningWorker(self.folder / f"{name}.log", env, options=("-n", f"{name}@night"))

@@ -20,6 +20,7 @@ from worker.ledger.upkeep import Tidied
 from worker.message import Refused, VoiceCode
 from worker.reply import Reply
 from worker.retry import Decision, Done, GiveUp, Reason, RetryIn
+from worker.sending.state import Sender
 from worker.store.availability import RedisAvailability
 from worker.store.client import connect
 
@@ -50,7 +51,9 @@ class LedgerDriver:
         self.monotonic = 0.0
         self.availability = RedisAvailability(self.settings.reconnect_grace_seconds, lambda: self.monotonic)
         self.client: redis.Redis = connect(self.settings)
-        self.ledger = Ledger(self.client, self.settings, self.availability)
+        self.sender = Sender()
+        """Who asks for claims; tests change it."""
+        self.ledger = Ledger(self.client, self.settings, self.availability, sender=lambda: self.sender)
         self._numbers = itertools.count()
 
     def later(self, seconds: float) -> None:

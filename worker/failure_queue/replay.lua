@@ -25,8 +25,7 @@ local function put_back(record, key, r)
   redis.call('HSET', record, 'state', 'waiting', 'until', stamp(now), 'token', run, 'act', run,
     'life', r.attempt, 'began', r.attempt, 'ambiguous', 0, 'deaths', 0, 'expires_at', stamp(expires_at))
   redis.call('HDEL', record, 'ambiguous_from', 'turned_away', 'streak', 'spent', 'died_at', 'reason',
-    'unsubmitted', 'parked',
-    'retry_at')
+    'unsubmitted', 'parked', 'retry_at', 'refused_host')
   if allow_superseded == '1' then redis.call('HSET', record, 'insisted', '1') end
   redis.call('HINCRBY', record, 'replays', 1)
   redis.call('ZADD', due, stamp(now), key)

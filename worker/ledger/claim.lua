@@ -44,6 +44,7 @@ local calls_per_day = tonumber(ARGV[27])
 local latest_wins = ARGV[28] -- '1' or '0'
 local config = ARGV[29] -- of the worker; '' outside of a fleet
 local fit = ARGV[30] -- '1' or '0': the worker
+local host = ARGV[31] -- whose address the gateway sees; '' outside of a fleet
 
 local record, due, expiry, dead, fetched, sending = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local numbers = string.gsub(sending, 'sending$', 'number:')
@@ -69,7 +70,7 @@ if tag ~= '' then redis.call('HDEL', fetched, tag) end
 
 local r = read(record, 'v', 'state', 'digest', 'mobile', 'code', 'purpose', 'task_id', 'first_seen',
   'expires_at', 'token', 'attempt', 'life', 'ambiguous', 'ambiguous_from', 'turned_away', 'streak',
-  'lease_until', 'until', 'spent', 'replays', 'reason', 'number', 'insisted')
+  'lease_until', 'until', 'spent', 'replays', 'reason', 'number', 'insisted', 'refused_host')
 if tonumber(r.v) > tonumber(version) then return { 'newer' } end
 local waited = r.state == 'waiting'
 
@@ -172,6 +173,11 @@ if reason then return buried(reason) end
 
 local s = sending_state(sending)
 local way = gate(sending, s, config, fit == '1')
+-- The gateway refused this host for this code: it gets its second chance on another one.
+if (way == 'call' or way == 'trial') and r.refused_host == host and host ~= ''
+  and survey(sending, now, host).elsewhere then
+  way = 'elsewhere'
+end
 if way == 'refuse' then return refuse(s) end
 if way == 'park' then return park(s) end
 if way == 'elsewhere' then return { 'elsewhere' } end

@@ -36,6 +36,7 @@ local has_purse = ARGV[22] -- '1' or '0'
 local config = ARGV[23] -- of the worker
 local effect = ARGV[24] -- on the fleet: 'good', 'neutral', 'fails' or 'blocks'
 local why = ARGV[25] -- what the scripts keep of the row, as JSON
+local refused_host = ARGV[26] -- the worker's, if the gateway refused it, or ''
 
 local record, due, expiry, dead, sending = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local numbers = string.gsub(sending, 'sending$', 'number:')
@@ -99,6 +100,7 @@ end
 if kind == 'nothing' or kind == 'place' then redis.call('HINCRBY', record, 'life', 1) end
 if kind == 'place' then redis.call('HINCRBY', record, 'turned_away', 1) end
 if spends ~= '' then redis.call('HSET', record, 'spent', (r.spent and r.spent .. ' ' or '') .. spends) end
+if refused_host ~= '' then redis.call('HSET', record, 'refused_host', refused_host) end
 
 if outcome == 'dead' then
   bury(record, key, due, expiry, dead, now, reason, token)

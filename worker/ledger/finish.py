@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 from config.replies import Kind, Row
 from worker.ledger.claim import Claim
 from worker.reply import Reply
-from worker.retry import Decision, Done, GiveUp, RetryIn
+from worker.retry import OTHER_HOST, Decision, Done, GiveUp, RetryIn
 from worker.sending.state import effect_of
 
 _ENCODER: Final = json.JSONEncoder(ensure_ascii=False)
@@ -75,6 +75,11 @@ class Outcome:
     def ambiguous(self) -> bool:
         """Whether the phone may have rung though no reply came."""
         return self.row.kind is Kind.AMBIGUOUS
+
+    @property
+    def handed_on(self) -> bool:
+        """Whether the gateway refused this host, and the code goes to another one."""
+        return isinstance(self.decision, RetryIn) and self.decision.spends == OTHER_HOST
 
     def arguments(self, accepted_ttl_seconds: float) -> dict[str, Any]:
         """Return what `finish.lua` takes of the outcome itself."""

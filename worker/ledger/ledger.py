@@ -115,13 +115,14 @@ class Ledger:
             latest_wins="1" if s.latest_wins else "0",
             config=sender.config,
             fit="1" if sender.fit else "0",
+            host=sender.host,
             **message,
         )
         return claims.read([scripts.text(part) for part in answer], key=key, token=token)
 
     def finish(self, outcome: Outcome) -> Finished:
         """Record how an attempt ended. Raises RedisUnavailable."""
-        s, code = self._settings, outcome.claim.voice_code
+        s, code, sender = self._settings, outcome.claim.voice_code, self._sender()
         answer = self._run(
             self._finish,
             keys.finish(outcome.key),
@@ -129,8 +130,9 @@ class Ledger:
             number_digest=self._number(code.mobile) if code else "",
             per_day=s.number_per_day,
             has_purse="1" if s.calls_per_hour or s.calls_per_day else "0",
-            config=self._sender().config,
+            config=sender.config,
             why=json.dumps(why(outcome.row, s.probe_seconds)),
+            refused_host=sender.host if outcome.handed_on else "",
         )
         recorded, *transition = (scripts.text(part) for part in answer)
         return Finished(Recorded(recorded), *transition)

@@ -63,9 +63,9 @@ local function why_not(sending, worker)
 end
 
 -- What the workers that were heard of lately say: how many are live, whether one is able to send,
--- whether a primary one is, and
--- what most of the others suffer from.
-local function survey(sending, now)
+-- whether a primary one is, whether one on another host than `host` is, and what most of the others
+-- suffer from.
+local function survey(sending, now, host)
   local all, seen = redis.call('HGETALL', sending .. ':fleet'), { live = 0, able = false, primary = false }
   local counts, whys = {}, {}
   for i = 1, #all, 2 do
@@ -80,6 +80,7 @@ local function survey(sending, now)
       else
         seen.able = true
         if not worker.standby then seen.primary = true end
+        if worker.host ~= host then seen.elsewhere = true end
       end
     elseif not known or number(worker.at) < now - 86400 then
       redis.call('HDEL', sending .. ':fleet', all[i])
