@@ -3,9 +3,10 @@
 --   1. sending -> stopped   every live worker is unfit or its configuration is blocked, or the
 --   purse is empty
 --   2. stopped -> trial     a worker is able again, a person said so, or the stop's time is over
---   3. trial -> sending     one call was accepted, then ten more; or nobody asked for one for five
---   seconds
---   4. trial -> stopped     what had stopped it is still there
+--   3. trial -> sending     one call was accepted, then ten more; or a worker is able, and nobody
+--   asked for a call for five seconds
+--   4. trial -> stopped     what had stopped it is still there, or no worker is able. A trial by
+--   time alone or by a person's word (`forced`) needs no able worker: a try decides it.
 --   5. any -> held -> trial a person's word, which beats every timer and every reply
 -- Each transition raises `generation`; a result counts only in the generation of its claim.
 -- A record that is gone means sending.
@@ -94,17 +95,11 @@ local function review(sending, now, s, seen)
   if s.state == 'held' or seen.live == 0 then return nil end
   if s.state == 'sending' or (s.state == 'trial' and s.forced ~= '1') then
     if not seen.able then return stop(sending, now, s, seen.why) end
-    if s.state == 'trial' and now - number(s.active_at) > IDLE_TRIAL_SECONDS then
-      return move(sending, now, s, 'sending', 'workers')
-    end
-    return nil
   end
-  if s.state == 'trial' then
-    -- Forced: the workers did not say that they were able; a try decides, and its lease ends with
-    -- it.
-    if now - number(s.active_at) > IDLE_TRIAL_SECONDS + 15 then return stop(sending, now, s, s) end
-    return nil
+  if s.state == 'trial' and seen.able and now - number(s.active_at) > IDLE_TRIAL_SECONDS then
+    return move(sending, now, s, 'sending', 'workers')
   end
+  if s.state ~= 'stopped' then return nil end
   -- A failed trial makes the next one wait longer, so that a balance query which is answered costs
   -- no hammering.
   local failures = number(s.failures)
@@ -187,9 +182,14 @@ local function settle(sending, now, s, generation, token, config, effect, why)
       if accepted == 1 then redis.call('HSET', sending, 'width', WIDE, 'forced', '') end
       if accepted > WIDE then return move(sending, now, s, 'sending', 'workers') end
       return accepted == 1 and 'widened' or nil
-    elseif effect == 'blocks' or (effect == 'fails' and (why.row == s.row or s.forced == '1')) then
+    elseif effect == 'fails' and (why.row == s.row or s.forced == '1') then
       -- Another failure may be chance; a worker that meets many becomes unfit.
       return stop(sending, now, s, why)
+    elseif effect == 'blocks' and redis.call('HEXISTS', sending .. ':configs', config) == 1 then
+      local seen = survey(sending, now)
+      if not seen.able then return stop(sending, now, s, seen.why or why) end
+      -- The others go on, this configuration does not.
+      redis.call('HSET', sending, 'forced', '')
     end
   elseif s.state == 'sending' and news then
     local seen = survey(sending, now)
