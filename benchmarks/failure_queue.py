@@ -28,7 +28,7 @@ PAGES = {
     "no filter": Filter(),
     "reason": Filter(reason="ambiguous"),
     "code": Filter(codes=("4030",)),
-    "two codes": Filter(codes=("4085", "405")),
+    "two codes": Filter(codes=("4085", "4050")),
     "scope": Filter(scope="host"),
     "since": Filter(since=time.time() - 7200),
     "mobile ends": Filter(mobile_ends="8000"),

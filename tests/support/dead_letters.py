@@ -83,10 +83,12 @@ PRELUDE: Final = scripts.source("ledger/dead_letters")
 
 MIXED = """
 local function fill(prefix, dead, first, count, now, span, total, lives, one_kind)
-  local kinds = { { '4051', 'permanent', 'account', 70 }, { '4030', 'permanent', 'number', 10 },
+  local kinds = { { '405', 'permanent', 'account', 70, '用户名或密码不正确' },
+    { '4030', 'permanent', 'number', 10, '手机号码已被列入黑名单' },
     { 'reset', 'ambiguous', 'none', 8 },
-    { 'connect_refused', 'exhausted', 'host', 7 }, { '405', 'permanent', 'account', 4 },
-    { '4085', 'permanent', 'number', 1 } }
+    { 'connect_refused', 'exhausted', 'host', 7 },
+    { '4050', 'permanent', 'account', 4, '账号被冻结' },
+    { '4085', 'permanent', 'number', 1, '同一手机号当日提交次数超限' } }
   for i = first, first + count - 1 do
     local dice, kind = one_kind and 0 or (i * 7919) % 100, nil
     for _, candidate in ipairs(kinds) do
@@ -99,15 +101,16 @@ local function fill(prefix, dead, first, count, now, span, total, lives, one_kin
     local key = string.format('login:%08d', i)
     local entry = cjson.encode({ token = string.format('%016x', i), started_at = stamp(died_at - 0.05),
       ended_at = stamp(died_at), elapsed_seconds = 0.0483, row = kind[1], kind = 'permanent',
-      reply_code = 4051, reply_message = '剩余条数不足', http_status = 200, ambiguous = false,
+      reply_code = tonumber(kind[1]), reply_message = kind[5], http_status = kind[5] and 200,
+      ambiguous = kind[2] == 'ambiguous',
       worker = 'celery@worker-1' })
     redis.call('HSET', prefix .. key, 'v', 1, 'state', 'dead', 'mobile', mobile,
       'code', '004200', 'digest', string.format('%032x', i), 'purpose', 'login',
       'task_id', string.format('%036d', i), 'first_seen', stamp(died_at - 0.1), 'died_at', stamp(died_at),
       'expires_at', stamp(i >= total - lives and now + 3000 or math.min(died_at + 200, now - 1)),
       'attempt', 1, 'life', 0, 'token', string.format('%016x', i), 'attempt:1', entry,
-      'row', kind[1], 'scope', kind[3], 'reply_code', '4051', 'reply_message', '剩余条数不足',
-      'reason', kind[2],
+      'row', kind[1], 'scope', kind[3], 'reply_code', kind[5] and kind[1] or '',
+      'reply_message', kind[5] or '', 'reason', kind[2],
       'ambiguous_total', kind[2] == 'ambiguous' and 1 or 0)
     index(prefix .. key, key, dead, tonumber(stamp(died_at)))
   end
@@ -129,7 +132,7 @@ def load_mixed(  # noqa: PLR0913 - one argument per property of the night
     now: float,
     span_seconds: float,
     sendable: int,
-    only_4051: bool = False,
+    only_405: bool = False,
 ) -> None:
     """Fill the failure queue within the server, through the scripts' own index functions."""
     fill = client.register_script(PRELUDE + MIXED)
@@ -144,7 +147,7 @@ def load_mixed(  # noqa: PLR0913 - one argument per property of the night
                 span_seconds,
                 count,
                 sendable,
-                int(only_4051),
+                int(only_405),
             ]
             fill(keys=[names.DEAD], args=args, client=pipe)
         pipe.execute()

@@ -75,18 +75,22 @@ def show_entries(entries: Sequence["Entry"]) -> None:
 def _message(record: "Record") -> str:
     if record.broken:
         return f"broken record: {', '.join(record.broken)}"
+    if record.unsubmitted:
+        return "not submitted"
     return mask_text(record.reply_message or record.detail)
 
 
 def show_record(record: "Record", *, unmasked: bool = False) -> None:
     """Print one code: its facts, and the timeline of its attempts."""
+    message = mask_text(record.reply_message)
     facts = {
         "key": record.key,
         "state": record.state + (" (discarded)" if record.discarded_at and record.state == "dead" else ""),
         "mobile": record.mobile if unmasked else mask_mobile(record.mobile),
         "purpose": record.purpose,
         "reason": record.reason,
-        "reply": " ".join(part for part in (record.row, mask_text(record.reply_message)) if part),
+        "reply": "" if record.unsubmitted else " ".join(filter(None, (record.row, message))),
+        "not submitted": f"sending had stopped by {record.row}" if record.unsubmitted else "",
         "detail": mask_text(record.detail),
         "first seen": iso(record.first_seen),
         "expires": iso(record.expires_at),

@@ -94,6 +94,8 @@ class Record:
     reply_code: int | None = None
     reply_message: str = ""
     voice_id: str | None = None
+    unsubmitted: bool = False
+    """It became a dead letter without a submission, because sending had stopped."""
     ambiguous: int = 0
     """Attempts, over all lives, after which nobody knows whether the phone rang."""
     deaths: int = 0
@@ -131,6 +133,7 @@ class Record:
             reply_code=read.integer("reply_code"),
             reply_message=values.get("reply_message", ""),
             voice_id=values.get("voice_id") or None,
+            unsubmitted=bool(values.get("unsubmitted")),
             ambiguous=read.integer("ambiguous_total") or 0,
             deaths=read.integer("deaths") or 0,
             replays=read.integer("replays") or 0,

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from config.replies import ROWS, Action, Kind, Row
+from config.replies import ROWS, Action, Kind, Row, Scope
 from worker.simulator.control import API, PREFIX
 from worker.simulator.scenarios import FORMS, INSTEAD, REPLIES, SCENARIOS, Scenario, magic_number
 from worker.simulator.server import GATEWAY_PATH
@@ -148,11 +148,18 @@ def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
+_FOLLOWS: Final = {
+    Action.RECORD: "done",
+    Action.BURY: "dead letter",
+    Action.PARK: "parked until a trial shows that the account can call again",
+}
+
+
 def _what_follows(row: Row) -> str:
-    if row.action is Action.RECORD:
-        return "done"
-    if row.action is Action.BURY:
-        return "dead letter"
+    if row.kind is Kind.PERMANENT and row.scope is Scope.HOST:
+        return "handed to a worker on another host, once; then dead letter"
+    if row.action in _FOLLOWS:
+        return _FOLLOWS[row.action]
     if row.kind is Kind.AMBIGUOUS:
         return "tried again, once by default (`VOICECODE_AMBIGUOUS_RETRIES`), then dead letter `ambiguous`"
     often = "" if row.times is None else f", {'once' if row.times == 1 else f'{row.times} times'}"

@@ -1,4 +1,4 @@
-"""The night of the 4051: the account runs dry, and codes die by the thousand.
+"""The night of the 405: somebody changes the account's key, and codes die by the thousand.
 
 docs/failure-queue.md tells the same night: its commands run here, and their output must match it.
 `VOICECODE_WRITE_DOCS=1` rewrites the page. `VOICECODE_NIGHT=N` sets the night's size, and compares
@@ -29,6 +29,7 @@ BLOCK = re.compile(r"```console\n(.*?)```", re.DOTALL)
 NIGHT = int(os.environ.get("VOICECODE_NIGHT", "20000"))
 STILL_ALIVE = NIGHT // 40
 SUPERSEDED, MAY_HAVE_RUNG, FRESH = 20, 15, 40
+NEW_KEY = "the-key-of-tomorrow"
 UNSTABLE = (
     (r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d\d:\d\d", "2026-01-31T03:12:07+08:00"),
     (r"\b\d\.\d{3}\b", "0.048"),
@@ -63,7 +64,12 @@ def simulator() -> Iterator[RunningSimulator]:
 @pytest.fixture
 def env(server: Server, simulator: RunningSimulator) -> dict[str, str]:
     return environment(
-        broker_url=server.url, gateway_url=simulator.url, operator="night-shift", concurrency=20
+        broker_url=server.url,
+        gateway_url=simulator.url,
+        operator="night-shift",
+        host_name="worker-1",
+        concurrency=20,
+        stop_sending=True,
     )
 
 
@@ -73,14 +79,20 @@ def queue(server: Server) -> FailureQueue:
     return FailureQueue(connect(configuration), configuration, operator="test")
 
 
-def the_account_runs_dry(queue: FailureQueue, server: Server, simulator: RunningSimulator) -> dict[str, str]:
+def the_key_is_changed(queue: FailureQueue, server: Server, simulator: RunningSimulator) -> dict[str, str]:
     """Let the night's codes die, the last ones by the real path; return number by key."""
-    simulator.client.balance(0)
+    # Without a dynamic password, which plain http forbids, the old key is answered with 405.
+    simulator.client.account("405")
     now = queue.now()
-    load_mixed(queue.client, NIGHT, now=now - 60, span_seconds=7200, sendable=STILL_ALIVE, only_4051=True)
+    load_mixed(queue.client, NIGHT, now=now - 60, span_seconds=7200, sendable=STILL_ALIVE, only_405=True)
     rung = [
         dead_letter(
-            100_000 + n, died_at=now - 50, expires_at=now + 3000, ambiguous_total=1, mobile=f"1370000{n:04d}"
+            100_000 + n,
+            died_at=now - 50,
+            expires_at=now + 3000,
+            ambiguous_total=1,
+            mobile=f"1370000{n:04d}",
+            row="405",
         )
         for n in range(MAY_HAVE_RUNG)
     ]
@@ -94,8 +106,11 @@ def the_account_runs_dry(queue: FailureQueue, server: Server, simulator: Running
     # Some ask again, and get another code: the first one works no more.
     again = {f"again:{n}": numbers[f"login:{NIGHT - 1 - n:08d}"] for n in range(SUPERSEDED)}
     fresh = {f"fresh:{n}": f"1380013{n:04d}" for n in range(FRESH)}
-    for key, mobile in (again | fresh).items():
+    for count, (key, mobile) in enumerate((again | fresh).items(), start=1):
         enqueue(app, mobile, "4711", key=key, **alive)
+        if count == 1:
+            # The first one meets the refusal. From then on nothing is submitted.
+            wait_for(lambda: list(queue.keys(Filter(keys=("again:0",)))), LIMIT_SECONDS, "the first one")
     wait_for(
         lambda: queue.stats().total == NIGHT + MAY_HAVE_RUNG + SUPERSEDED + FRESH,
         LIMIT_SECONDS,
@@ -106,29 +121,35 @@ def the_account_runs_dry(queue: FailureQueue, server: Server, simulator: Running
     return numbers | again | fresh | {"signup:42": "13900139042"}
 
 
-def test_the_night_of_the_4051(
+def test_the_night_of_the_405(
     env: dict[str, str], queue: FailureQueue, server: Server, simulator: RunningSimulator, tmp_path: Path
 ) -> None:
     """Expired codes are not called, valid ones are called once, and all of it is on record."""
-    with RunningWorker(tmp_path / "worker.log", env).wait_ready():
-        numbers = the_account_runs_dry(queue, server, simulator)
-        operator = Operator(env)
+    operator = Operator(env)
+    with RunningWorker(tmp_path / "worker.log", env).wait_ready() as worker:
+        numbers = the_key_is_changed(queue, server, simulator)
+        operator.types("voicecode account status")
         operator.types("voicecode dead stats")
-        operator.types("voicecode dead list --mobile-ends 9042 --code 4051")
+        operator.types("voicecode dead list --mobile-ends 9042 --code 405")
         operator.types("voicecode dead show signup:42")
-        operator.types("voicecode balance")
-        too_soon = operator.types("voicecode dead replay --code 4051 --canary", answers="y", expects=1)
+        too_soon = operator.types("voicecode dead replay --code 405 --canary", answers="y", expects=1)
         assert "the account is still at fault" in too_soon
-        assert simulator.client.calls() == []
+        pages = [line for line in worker.lines() if line.get("alert") == "page"]
+        assert [(line["event"], line["row"]) for line in pages] == [("sending.stopped", "405")]
+    assert simulator.client.calls() == []
 
-        simulator.client.balance(NIGHT)
-        operator.types("voicecode balance")
-        operator.types("voicecode dead replay --code 4051 --canary --rate 1000/s", answers="y")
+    simulator.client.account(None)
+    simulator.client.apikeys(NEW_KEY)
+    env["VOICECODE_APIKEY"] = NEW_KEY
+    with RunningWorker(tmp_path / "restarted.log", env).wait_ready():
+        wait_for(lambda: queue.client.hget(names.SENDING, "state") == "sending", LIMIT_SECONDS, "the return")
+        operator.types("voicecode account status")
+        operator.types("voicecode dead replay --code 405 --canary --rate 1000/s", answers="y")
         alive = STILL_ALIVE - SUPERSEDED + SUPERSEDED + FRESH + 1
         wait_for(lambda: len(simulator.client.calls()) >= alive, LIMIT_SECONDS, "the calls")
         operator.types("voicecode status signup:42")
         operator.types("voicecode dead stats")
-        operator.types("voicecode dead discard --code 4051 --no-ambiguous", answers="y")
+        operator.types("voicecode dead discard --code 405 --no-ambiguous", answers="y")
         operator.types("voicecode dead audit --key signup:42")
         called = [call.mobile for call in simulator.client.calls()]
         # All is well again, as a try shows.
