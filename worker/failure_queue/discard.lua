@@ -2,7 +2,7 @@
 -- discard: take dead letters out of the failure queue. Their records stay for a while, for an undo.
 -- KEYS  1 dead  2 audit  3 set of the keys that this run discarded
 -- Returns one status a key: discarded, not_dead, missing.
--- Executed twice with one run it answers the same.
+-- Executed twice with one run, it gives the same answers.
 -- A discarded record stays `dead`: a late duplicate of its message is still recognised.
 local clock_offset = ARGV[1]
 local version = ARGV[2]

@@ -1,7 +1,7 @@
 -- @include failure_queue/entries
 -- remove: delete dead letters for good, in a purge or after they were written to a spill file.
 -- KEYS  1 dead  2 audit
--- Returns one status a key: removed, or changed where it is no longer the dead letter that was seen
+-- Returns one status a key: removed, or changed if it is no longer the dead letter that was seen
 -- (replayed, discarded, removed before).
 local clock_offset = ARGV[1]
 local version = tonumber(ARGV[2])
@@ -10,7 +10,7 @@ local run = ARGV[4]
 local operator = ARGV[5]
 local audit_entries = ARGV[6]
 local action = ARGV[7] -- 'purge' or 'spill'
-local seen = { unpack(ARGV, 8) } -- each key, and behind it the time of death at which the caller saw it
+local seen = { unpack(ARGV, 8) } -- each key, then the time of its death as the caller saw it
 
 local dead, audit = KEYS[1], KEYS[2]
 local statuses = {}

@@ -3,7 +3,7 @@
 -- KEYS  1 due  2 expiry  3 dead  4 audit
 -- Returns one status a key: replayed, or why not: missing, not_dead, expired, superseded,
 -- ambiguous, unsendable, newer.
--- Executed twice with one run it answers the same, whatever became of the codes in between.
+-- Executed twice with one run, it gives the same answers, whatever became of the codes in between.
 local clock_offset = ARGV[1]
 local version = tonumber(ARGV[2])
 local record_prefix = ARGV[3]

@@ -1,8 +1,8 @@
 -- @include failure_queue/entries
 -- restore: bring one dead letter back from a file, as it was, at the time of its death.
 -- KEYS  1 record  2 dead  3 audit
--- Returns restored, or exists where the key is known: what Redis holds is newer.
--- Executed twice with one run it answers the same.
+-- Returns restored, or exists if the key is known: what Redis holds is newer.
+-- Executed twice with one run, it gives the same answer.
 local clock_offset = ARGV[1]
 local version = ARGV[2]
 local key = ARGV[3]

@@ -2,7 +2,7 @@
 -- undo: bring discarded dead letters back into the failure queue, each at the time of its death.
 -- KEYS  1 dead  2 audit
 -- Returns one status a key: restored, not_discarded, missing.
--- Executed twice with one run it answers the same.
+-- Executed twice with one run, it gives the same answers.
 local clock_offset = ARGV[1]
 local version = ARGV[2]
 local record_prefix = ARGV[3]

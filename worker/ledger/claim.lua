@@ -12,7 +12,7 @@
 --         {'elsewhere'}, {'limited', epoch seconds},
 --         {'unnamed', mobile} if the record is older than the digests: ask again with the number's.
 --      A last element of 'buried', if any, is a transition of the fleet that this claim made.
--- Run twice with one token, it gives the same answer.
+-- Executed twice with one token, it gives the same answer.
 local clock_offset = ARGV[1]
 local version = ARGV[2]
 local key = ARGV[3]
@@ -32,8 +32,8 @@ local task_id = ARGV[15]
 local expires_at = ARGV[16] -- or ''
 local default_life_seconds = tonumber(ARGV[17])
 local not_before = ARGV[18] -- epoch seconds, or ''
-local newest_seconds = ARGV[19] -- how long the number remembers that this is its newest code
-local max_life_seconds = tonumber(ARGV[20]) -- the furthest off that expires_at and not_before may lie
+local newest_seconds = ARGV[19] -- how long this is remembered as the number's newest code
+local max_life_seconds = tonumber(ARGV[20]) -- how far ahead expires_at and not_before may lie
 local number_digest = ARGV[21] -- or '' with a hint
 local per_minute = tonumber(ARGV[22]) -- submissions to one number; 0: no limit
 local per_day = tonumber(ARGV[23]) -- calls of one number; 0: no limit
@@ -42,7 +42,7 @@ local window_seconds = tonumber(ARGV[25]) -- a minute, and the time that a form 
 local calls_per_hour = tonumber(ARGV[26]) -- of the whole fleet; 0: no limit
 local calls_per_day = tonumber(ARGV[27])
 local latest_wins = ARGV[28] -- '1' or '0'
-local config = ARGV[29] -- of the worker; '' outside of a fleet
+local config = ARGV[29] -- of the worker; '' outside a fleet
 local fit = ARGV[30] -- '1' or '0': the worker
 local host = ARGV[31] -- whose address the gateway sees; '' outside of a fleet
 
@@ -79,15 +79,14 @@ if not r.state then
   local begins = math.max(now, number(not_before))
   r.expires_at = expires_at ~= '' and expires_at or stamp(begins + default_life_seconds)
   r.first_seen, r.attempt, r.life = stamp(now), 0, 0
-  redis.call('HSET', record, 'state', 'waiting', 'digest', digest, 'mobile', mobile, 'code', code,
-    'purpose', purpose,
-    'task_id', task_id, 'expires_at', r.expires_at, 'first_seen', r.first_seen, 'attempt', 0, 'life', 0,
-    'number', number_digest)
+  redis.call('HSET', record, 'state', 'waiting', 'digest', digest, 'number', number_digest,
+    'mobile', mobile, 'code', code, 'purpose', purpose, 'task_id', task_id,
+    'expires_at', r.expires_at, 'first_seen', r.first_seen, 'attempt', 0, 'life', 0)
   r.number = number_digest
   local newest = redis.call('GET', newest_name(dead, mobile, purpose))
   local newest_end = newest and redis.call('HGET', string.sub(record, 1, #record - #key) .. newest,
     'expires_at')
-  -- Of two that end within a second of each other, the one asked for last is the newest.
+  -- Of two codes that end within a second of each other, the one asked for last is the newest.
   if number(newest_end) <= number(r.expires_at) + 1 then
     redis.call('SET', newest_name(dead, mobile, purpose), key, 'EX', newest_seconds)
   end
@@ -150,8 +149,7 @@ local function park(s)
   return { 'parked' }
 end
 
--- Nobody can be called before a person acts: the code is a dead letter at once, and was not
--- submitted.
+-- Nobody can be called before a person acts: the code is a dead letter at once, unsubmitted.
 local function refuse(s, news)
   redis.call('HSET', record, 'row', s.row, 'scope', s.scope or 'account', 'unsubmitted', '1')
   redis.call('HINCRBY', sending, 'refused', 1)

@@ -90,7 +90,7 @@ local function count_death(record, r)
   redis.call('HINCRBY', record, 'deaths', 1)
 end
 
--- Returns the reason why a record may not be called any more, or nil.
+-- Returns why a record may not be called any more, or nil.
 -- `r`: attempt, life, ambiguous, expires_at.
 -- `attempt` minus `life` counts submissions: what never reached the gateway moves `life` along.
 local function spent_reason(r, now, ambiguous_retries, max_attempts)

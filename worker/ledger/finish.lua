@@ -8,9 +8,9 @@
 --      {'appended'} if another attempt was accepted before;
 --      {'fenced'} if the claim was lost;
 --      {'gone'} if there is no record: a failover lost it, and only the message can make it again.
---      A last element, if any, is what this result did to the fleet: a new state, 'widened' or
---      'blocked'.
--- Its first write frees memory; Redis then allows the rest, also when it is full.
+--      A last element, if any, is what this result did to the fleet:
+--      a new state, 'widened' or 'blocked'.
+-- Its first write frees memory; Redis then allows the rest, even when it is full.
 local clock_offset = ARGV[1]
 local version = ARGV[2]
 local key = ARGV[3]

@@ -1,14 +1,13 @@
 -- @include store/prelude
--- How often one number is called, over all keys and workers, and how often anybody is.
--- `numbers` .. digest: a short zset of claims, token -> moment; `:block`: the row that keeps the
--- number from being called;
--- `:day`: calls that were accepted or may have rung. `purse` .. 'hour' and 'day': the same for the
--- whole fleet.
+-- How often one number is called, over all keys and workers, and how often the whole fleet calls.
+--   `numbers` .. digest   zset of recent claims: token -> moment
+--     + `:block`          the row that keeps the number from being called
+--     + `:day`            calls that were accepted or may have rung
+--   `purse` .. 'hour', 'day'  such calls of the whole fleet
 
 local DAY_SECONDS, HOUR_SECONDS = 86400, 3600
 
--- The moment from which a form for this number may leave, and the row that says so; nil where it
--- may leave now.
+-- Returns when a form for this number may leave, and the row that blocks it or ''; nil if now.
 local function number_free_at(numbers, digest, now, per_minute, gap_seconds, window_seconds, per_day)
   local stamps = numbers .. digest
   local block = redis.call('GET', stamps .. ':block')
@@ -48,7 +47,7 @@ local function count_within(name, seconds, step)
   if redis.call('INCRBY', name, step) == step then redis.call('EXPIRE', name, seconds) end
 end
 
--- Whether the purse is empty; else takes one call out of it.
+-- Returns true if the purse is empty; else takes one call out of it.
 local function purse_is_empty(purse, per_hour, per_day)
   if per_hour > 0 and number(redis.call('GET', purse .. 'hour')) >= per_hour then return true end
   if per_day > 0 and number(redis.call('GET', purse .. 'day')) >= per_day then return true end

@@ -2,8 +2,8 @@
 -- refuse: make a dead letter of a message that cannot be called.
 -- KEYS  1 record under the producer's key  2 under the message's own id  3 under its digest
 --       4 due  5 expiry  6 dead
--- Returns {'new', key}, or {'known', key} where this message was refused before.
--- The first free key of the three is taken, so a record of another code is never touched.
+-- Returns {'new', key}, or {'known', key} if this message was refused before.
+-- It takes the first free key of the three, so it never touches another code's record.
 local clock_offset = ARGV[1]
 local version = ARGV[2]
 local key = ARGV[3]

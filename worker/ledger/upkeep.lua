@@ -1,8 +1,8 @@
 -- @include ledger/dead_letters
 -- @include sending/state
 -- upkeep: bury what has expired, and put hints of what is due on the queue.
--- A key leaves `due` only when it is buried or has no record. A record of a newer version is left
--- alone: a worker of that version sees to it.
+-- A key leaves `due` only when it is buried or has no record.
+-- A record of a newer version is left alone: a worker of that version sees to it.
 -- KEYS  1 due  2 expiry  3 dead  4 queue  5 list of hints  6 sending
 -- Returns {hinted, {buried key, reason, mobile, task id, ...}, {key without a record, ...},
 --          1 if more is left to bury, else 0, newer records that are due or expired}.
@@ -24,13 +24,13 @@ local buried, missing, newer = {}, {}, 0
 -- At most this many records are read in a round; the ones behind them wait.
 local READS = 2000
 
--- This write changes nothing, but it fails when Redis is full. The removal after it does not, and
--- from then on Redis allows every write of this script.
+-- This write changes nothing, but it fails when Redis is full.
+-- The removal after it does not fail, and then Redis allows every write of this script.
 local full = type(redis.pcall('ZADD', due, 'XX', 0, '')) == 'table'
 redis.call('ZREM', due, '')
 
 -- Returns up to `limit` keys whose time in `set` has come, with the named fields of their records,
--- and whether there may be more. Passes over newer records; they stay in front.
+-- and whether there may be more. It skips newer records, which stay in front.
 local function come(set, limit, ...)
   local found, offset = {}, 0
   while #found < limit and offset < READS do
@@ -80,9 +80,9 @@ for _, found in ipairs(expired) do
   end
 end
 
--- How many may be hinted while the fleet does not send as usual. None while codes are parked; all
--- while a claim refuses them; one try's worth in a trial; and after it, for the fleet as a whole,
--- 20 a second, doubled each second.
+-- Returns how many codes may be hinted now:
+--   none while codes are parked; all while claims refuse them; in a trial as many as it has places.
+--   After a trial the whole fleet may have hinted 20, and each second twice as many.
 local RETURN_SECONDS = 12
 local function allowance(s)
   if s.state == 'held' or (s.state == 'stopped' and s.mends == 'time') then return 0 end

@@ -1,6 +1,5 @@
 -- @include sending/state
--- command: a person holds sending or resumes it, or a worker takes back what blocked its
--- configuration.
+-- command: a person holds or resumes sending, or a worker unblocks its configuration.
 -- KEYS  1 sending
 -- Returns {transition or '', state}.
 local clock_offset = ARGV[1]

@@ -1,14 +1,14 @@
 -- @include sending/state
--- report: a worker says how it is, and learns whether to fetch. Each second, and at once when
--- something has changed.
+-- report: a worker says how it is, and learns whether to fetch.
+-- It reports each second, and at once when something has changed.
 -- KEYS  1 sending
--- Returns {fetch '1' or '0', state, row, mends, since, generation, by, transition or '', '1' where
--- this worker tells of the minute,
---      parked, refused, '1' where this worker's configuration is blocked, its row}
+-- Returns {fetch '1' or '0', state, row, mends, since, generation, by, transition or '',
+--          '1' if this worker is to log this minute's line, parked, refused,
+--          '1' if this worker's configuration is blocked, the row that blocks it}.
 local clock_offset = ARGV[1]
 local version = ARGV[2] -- of records
 local instance = ARGV[3] -- of the worker
-local said = ARGV[4] -- what it says of itself, as JSON, without the moment
+local said = ARGV[4] -- what it says of itself, as JSON, without a time
 
 local sending = KEYS[1]
 local now = clock(clock_offset)
@@ -31,5 +31,5 @@ if s.state ~= 'sending' and not transition
 end
 local r = read(sending, 'by', 'parked', 'refused')
 return { fetch, s.state, s.row or '', s.mends or '', s.since or '', number(s.generation), r.by or '',
-  transition or '', tell,
-  number(r.parked), number(r.refused), block and '1' or '0', block and cjson.decode(block).row or '' }
+  transition or '', tell, number(r.parked), number(r.refused),
+  block and '1' or '0', block and cjson.decode(block).row or '' }

@@ -1,18 +1,23 @@
 -- @include store/prelude
 -- Whether the fleet sends: one record, whose transitions are made here and nowhere else.
---   1. sending -> stopped   every live worker is unfit or its configuration is blocked, or the
---   purse is empty
---   2. stopped -> trial     a worker is able again, a person said so, or the stop's time is over
---   3. trial -> sending     one call was accepted, then ten more; or a worker is able, and nobody
---   asked for a call for five seconds
---   4. trial -> stopped     what had stopped it is still there, or no worker is able. A trial by
---   time alone or by a person's word (`forced`) needs no able worker: a try decides it.
---   5. any -> held -> trial a person's word, which beats every timer and every reply
+--   1. sending -> stopped  Every live worker is unfit or blocked, or the purse is empty.
+--   2. stopped -> trial    A worker is able again, a person resumes, or the stop's time is over.
+--   3. trial -> sending    One call was accepted, then ten more; or a worker is able, and nobody
+--                          asked for a call for five seconds.
+--   4. trial -> stopped    What had stopped it is still there, or no worker is able.
+--                          A trial that time or a person began (`forced`) needs no able worker:
+--                          a try decides it.
+--   5. any -> held         A person holds. No timer and no reply ends that.
+--   6. held -> trial       A person resumes.
 -- Each transition raises `generation`; a result counts only in the generation of its claim.
 -- A record that is gone means sending.
--- Beside the record `sending`: `:fleet` (worker -> what it last said), `:configs` (configuration ->
--- why it is blocked),
--- `:trial` (token -> end of its lease).
+-- Beside the record `sending` there are
+--   `:fleet`    worker -> what it last said
+--   `:configs`  configuration -> why it is blocked
+--               + `:accepted` -> when one of its calls was last accepted
+--               + `:strikes` -> refusals since
+--   `:trial`    token -> end of its lease
+--   `:told`     there for a minute after a log line about the stop
 
 local LIVE_SECONDS = 6
 local IDLE_TRIAL_SECONDS = 5
@@ -20,28 +25,26 @@ local NARROW, WIDE = 1, 10
 local FORGET_FAILURES_SECONDS = 600
 
 local function sending_state(sending)
-  local s = read(sending, 'state', 'generation', 'row', 'mends', 'cap', 'since', 'width', 'accepted',
-    'failures', 'forced', 'active_at',
-    'returned', 'scope')
+  local s = read(sending, 'state', 'generation', 'row', 'mends', 'cap', 'scope', 'since', 'width',
+    'accepted', 'failures', 'forced', 'active_at', 'returned')
   s.state = s.state or 'sending'
   return s
 end
 
--- Moves to another state, and returns its name: the caller tells the worker, which writes the line.
+-- Moves to another state and returns its name, for the worker's log.
 local function move(sending, now, s, state, by, note)
   local audit = string.gsub(sending, 'sending$', 'audit')
   s.generation = redis.call('HINCRBY', sending, 'generation', 1)
   s.state, s.since = state, stamp(now)
   redis.call('HSET', sending, 'state', state, 'since', s.since, 'by', by or '', 'note', note or '',
-    'row', s.row or '', 'mends', s.mends or '',
-    'cap', s.cap or '', 'scope', s.scope or '', 'failures', number(s.failures), 'width', NARROW,
-    'accepted', 0, 'forced', s.forced or '', 'active_at', s.since,
-    'returned', 0, 'offer', (state == 'stopped' or state == 'held') and 'sms' or 'voice')
+    'row', s.row or '', 'mends', s.mends or '', 'cap', s.cap or '', 'scope', s.scope or '',
+    'failures', number(s.failures), 'forced', s.forced or '', 'width', NARROW, 'accepted', 0,
+    'active_at', s.since, 'returned', 0,
+    'offer', (state == 'stopped' or state == 'held') and 'sms' or 'voice')
   redis.call('DEL', sending .. ':trial')
   redis.call('SET', sending .. ':told', 'move', 'EX', 60)
-  redis.call('XADD', audit, 'MAXLEN', '~', 1000000, '*', 'action', state, 'key', '', 'operator',
-    by or '', 'run', s.generation,
-    'reason', note or '', 'row', s.row or '')
+  redis.call('XADD', audit, 'MAXLEN', '~', 1000000, '*', 'action', state, 'key', '',
+    'operator', by or '', 'run', s.generation, 'reason', note or '', 'row', s.row or '')
   return state
 end
 
@@ -63,9 +66,12 @@ local function why_not(sending, worker)
   return block and cjson.decode(block) or nil
 end
 
--- What the workers that were heard of lately say: how many are live, whether one is able to send,
--- whether a primary one is, whether one on another host than `host` is, and what most of the others
--- suffer from.
+-- What the live workers say, as a table:
+--   live       how many there are
+--   able       whether one of them can send
+--   primary    whether one that is no standby can
+--   elsewhere  whether one on another host than `host` can
+--   why        what keeps most of the others from sending
 local function survey(sending, now, host)
   local all, seen = redis.call('HGETALL', sending .. ':fleet'), { live = 0, able = false, primary = false }
   local counts, whys = {}, {}
@@ -100,8 +106,7 @@ local function review(sending, now, s, seen)
     return move(sending, now, s, 'sending', 'workers')
   end
   if s.state ~= 'stopped' then return nil end
-  -- A failed trial makes the next one wait longer, so that a balance query which is answered costs
-  -- no hammering.
+  -- Each failed trial delays the next: an answered balance query alone must not cause hammering.
   local failures = number(s.failures)
   local earliest = failures == 0 and 0 or number(s.since) + math.min(60, 3 * 2 ^ math.min(failures, 5))
   if s.row ~= 'spending_cap' and seen.able and now >= earliest then
@@ -117,9 +122,8 @@ local function review(sending, now, s, seen)
   return nil
 end
 
--- Whether this worker may send now: 'call', 'trial' (where there is a place), 'park', 'refuse' (a
--- person must act) or
--- 'elsewhere' (another worker can).
+-- What this worker may do with a code now: 'call'; 'trial', if there is a place; 'park';
+-- 'refuse', because a person must act; or 'elsewhere', because another worker can send.
 local function gate(sending, s, config, fit)
   if s.state == 'stopped' and s.mends == 'person' then return 'refuse' end
   if s.state == 'stopped' or s.state == 'held' then return 'park' end
@@ -137,8 +141,8 @@ local function enter_trial(sending, now, s, token, lease_until)
   return true
 end
 
--- Blocks the configuration that met a refusal of the whole account. One that was accepted within
--- the last minute gets a second chance.
+-- Blocks the configuration whose account was refused, and returns whether it was not blocked yet.
+-- One that was accepted within the last minute is blocked at its second refusal.
 local function block(sending, now, config, why)
   local configs = sending .. ':configs'
   local accepted_at = number(redis.call('HGET', configs, config .. ':accepted'))
@@ -162,8 +166,7 @@ end
 -- Returns the new state, 'blocked', or nil.
 local function settle(sending, now, s, generation, token, config, effect, why)
   if config == '' then
-    -- The worker takes no part in a fleet: only a purse can have stopped it, and any try ends its
-    -- trial.
+    -- A worker outside a fleet: only an empty purse stops it, and any try ends its trial.
     if s.state == 'trial' then return move(sending, now, s, 'sending', 'workers') end
     return nil
   end
@@ -175,20 +178,19 @@ local function settle(sending, now, s, generation, token, config, effect, why)
   if s.state == 'trial' then
     redis.call('HSET', sending, 'active_at', stamp(now))
     if effect == 'good' then
-      -- What was forced has shown that it works: nothing stands against this configuration any
-      -- more.
+      -- A forced trial has shown that this configuration works.
       redis.call('HDEL', sending .. ':configs', config)
       local accepted = redis.call('HINCRBY', sending, 'accepted', 1)
       if accepted == 1 then redis.call('HSET', sending, 'width', WIDE, 'forced', '') end
       if accepted > WIDE then return move(sending, now, s, 'sending', 'workers') end
       return accepted == 1 and 'widened' or nil
     elseif effect == 'fails' and (why.row == s.row or s.forced == '1') then
-      -- Another failure may be chance; a worker that meets many becomes unfit.
+      -- A different failure may be chance; a worker that meets many becomes unfit.
       return stop(sending, now, s, why)
     elseif effect == 'blocks' and redis.call('HEXISTS', sending .. ':configs', config) == 1 then
       local seen = survey(sending, now)
       if not seen.able then return stop(sending, now, s, seen.why or why) end
-      -- The others go on, this configuration does not.
+      -- The others go on without this configuration.
       redis.call('HSET', sending, 'forced', '')
     end
   elseif s.state == 'sending' and news then

@@ -1,5 +1,5 @@
--- Times are epoch seconds with three decimals, by Redis' own clock plus an offset that only tests
--- set.
+-- Times are epoch seconds with three decimals, by Redis' own clock.
+-- Only tests set its offset.
 
 local function clock(offset)
   local t = redis.call('TIME')

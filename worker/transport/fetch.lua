@@ -3,8 +3,8 @@
 -- At each moment a message is in one of the two.
 -- KEYS  1 queue  2 unacked  3 unacked index  4 fetched  5 due  6 expiry  7 dead  8 list of hints
 -- Returns {tag, message, tag, message, ...}, the oldest first, new codes before hints.
--- Executed twice with one token it returns the same messages.
--- It reads first, trims last, and raises nothing after its first write: Lua does not roll back.
+-- Executed twice with one token, it returns the same messages.
+-- It reads first, trims last, and does not raise after its first write: Redis does not roll back.
 local clock_offset = ARGV[1]
 local version = ARGV[2]
 local prefix = ARGV[3] -- of records
@@ -50,7 +50,7 @@ local function take(item, i)
 end
 
 -- New codes go first: there may be a thousand hints, and the gateway may be slow.
--- One fetch in eight takes hints first, for codes whose worker died while new ones keep coming.
+-- One fetch in eight takes hints first: a stream of new codes must not starve the waiting ones.
 local lists = { queue, hints }
 if tonumber(redis.call('TIME')[2]) % 8 == 0 then lists = { hints, queue } end
 local left = room
