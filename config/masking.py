@@ -62,9 +62,14 @@ def _spelled_out(character: str) -> str:
     return " " if character.isspace() and character > "\x9f" else repr(character)[1:-1]
 
 
+def is_number(text: str) -> bool:
+    """Tell whether a text is a whole mobile number, and not a masked one."""
+    return bool(re.fullmatch(MOBILE_PATTERN, text))
+
+
 def mask_mobile(mobile: str) -> str:
     """Return `138****8000` for a number of 11 digits, and `[redacted]` for anything else."""
-    if re.fullmatch(MOBILE_PATTERN, mobile):
+    if is_number(mobile):
         return f"{mobile[:3]}****{mobile[-4:]}"
     return REDACTED if mobile else ""
 

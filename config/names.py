@@ -30,8 +30,8 @@ DEAD_BY_PREFIX: Final = TAG + ":dead:"
 What else it needs:
 + `expires` -> zset key -> expires_at.
 + `counts` -> hash: members of each index, and distinct `numbers`.
-+ `numbers:<last four digits>` -> hash: dead letters of each number.
-+ `newest:<digest of number and purpose>` -> the key of the latest code.
++ `numbers:<3 digits of a number's digest>` -> hash: dead letters of each number, by its digest.
++ `newest:<digest of the number's digest and the purpose>` -> the key of the latest code.
 + `discarded:<run>` -> set: the keys that one run of discard took out."""
 AUDIT: Final = TAG + ":audit"
 """stream: who replayed, discarded, restored, purged, spilled, imported or unmasked what."""
@@ -67,8 +67,10 @@ PRIORITY_SEPARATORS: Final = ("\x06\x16", ":")
 """What stands between the queue's name and a priority: each priority has a list of its own.
 kombu's separator, and the one that producers set most often."""
 
-RECORD_VERSION: Final = 1
-"""`v` of records and hints. A worker reads its own and the previous version, never a newer one."""
+RECORD_VERSION: Final = 2
+"""`v` of records and hints. A worker reads its own and the previous version, never a newer one.
+2: digests are keyed. A worker of version 0.1.0 would take a duplicate for a conflict; it leaves
+such a record to others. Records that 0.1.0 made keep 1 until they are accepted."""
 
 
 class Event:

@@ -18,6 +18,9 @@ from config.replies import Replies
 
 _BROKER_SCHEMES: Final = ("redis", "rediss", "redis+socket", "sentinel")
 
+_LEAST_SECRET: Final = 16
+_MOST_DIGEST_KEYS: Final = 2
+
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 Level = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 
@@ -202,8 +205,8 @@ class Settings(BaseSettings):
     calls_per_day: int = Field(0, ge=0, description="The same for a day. 0: no limit.")
     digest_key: SecretStr | None = Field(
         None,
-        min_length=16,
-        description="Secret for the digests of numbers. Unset: the first worker leaves one in Redis.",
+        description="Secret for the digests of numbers and codes, of at least 16 characters. For a rotation "
+        "two, the newest first, with a comma between. Unset: the first worker leaves one in Redis.",
     )
     stop_sending: bool = Field(
         default=True,
@@ -356,6 +359,17 @@ class Settings(BaseSettings):
             raise ValueError(message)
         return value
 
+    @field_validator("digest_key")
+    @classmethod
+    def _digest_keys_are_long(cls, value: SecretStr | None) -> SecretStr | None:
+        secrets = value.get_secret_value().split(",") if value else []
+        if len(secrets) > _MOST_DIGEST_KEYS or any(len(secret) < _LEAST_SECRET for secret in secrets):
+            message = (
+                f"must be one secret, or two with a comma between, of {_LEAST_SECRET} characters or more"
+            )
+            raise ValueError(message)
+        return value
+
     @field_validator("ca_bundle", "redis_ca_bundle")
     @classmethod
     def _bundle_is_there(cls, value: Path | None) -> Path | None:
@@ -376,6 +390,11 @@ class Settings(BaseSettings):
         if found:
             raise ValueError("\n".join(found))
         return self
+
+    @property
+    def digest_keys(self) -> tuple[str, ...]:
+        """The secrets of the digests, the newest first; empty if Redis keeps one."""
+        return tuple(self.digest_key.get_secret_value().split(",")) if self.digest_key else ()
 
     @property
     def dedup_horizon_seconds(self) -> float:

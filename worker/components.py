@@ -89,6 +89,7 @@ class Components:
         """Return the `broker_transport_options` for `worker/transport/channel.py`."""
         return {
             "acks": self.acks,
+            "digests": self.ledger.digests,
             "credit": self.credit,
             "heartbeat": self.heartbeat,
             "on_unreadable": self.unreadable.bury_item,

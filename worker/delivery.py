@@ -38,7 +38,6 @@ from worker.message import (
     has_key_form,
     parse,
     refuse,
-    safe_id,
     too_far,
 )
 from worker.reply import Reply
@@ -96,15 +95,16 @@ class Delivery:
 
     def send(self, args: Sequence[Any], kwargs: Mapping[str, Any], envelope: Envelope) -> None:
         """Deliver a producer's message. Raises Unfinished."""
-        task_id, own_id = envelope.task_id, safe_id(envelope.task_id)
+        task_id = envelope.task_id
+        own_id = self._reach(lambda: self._ledger.own_id(task_id))
         if envelope.expires is not None and kwargs.get("expires_at") is None:
             kwargs = {**kwargs, "expires_at": envelope.expires}
         try:
             envelope.check()
-            code = parse(args, kwargs, task_id=task_id, settings=self._settings)
+            code = parse(args, kwargs, task_id=task_id, namer=self._ledger.name, settings=self._settings)
             code = dataclasses.replace(code, not_before=envelope.eta)
         except BadInput as error:
-            refused = refuse(args, kwargs, task_id=task_id, reason=str(error))
+            refused = refuse(args, kwargs, own_id=own_id, reason=str(error))
             self._refuse(refused, Reason.BAD_INPUT, own_id)
             return
         started = time.monotonic()
@@ -116,12 +116,12 @@ class Delivery:
         )
         if claim.answer is Answer.CONFLICT:
             reason = "the key is known with another number or code: every code needs a key of its own"
-            refused = refuse(args, {**kwargs, "key": own_id}, task_id=task_id, reason=reason)
+            refused = refuse(args, {**kwargs, "key": own_id}, own_id=own_id, reason=reason)
             self._refuse(refused, Reason.KEY_CONFLICT, own_id)
             return
         if claim.answer is Answer.TOO_FAR:
             reason = too_far(claim.reason, self._settings)
-            refused = refuse(args, kwargs, task_id=task_id, reason=reason)
+            refused = refuse(args, kwargs, own_id=own_id, reason=reason)
             self._refuse(refused, Reason.BAD_INPUT, own_id)
             return
         self._follow(claim, started)
@@ -130,7 +130,7 @@ class Delivery:
         """Deliver a code after a hint of upkeep; the one argument is its key. Raises Unfinished."""
         key = args[0] if len(args) == 1 and not kwargs else None
         if not isinstance(key, str) or not has_key_form(key):
-            own_id = safe_id(envelope.task_id)
+            own_id = self._reach(lambda: self._ledger.own_id(envelope.task_id))
             refused = Refused(
                 key=own_id,
                 reason="a hint carries one key",

@@ -1,11 +1,10 @@
 """VoiceCode: what a producer asks to have read out, parsed and checked."""
 
 import dataclasses
-import hashlib
 import inspect
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from config.masking import MOBILE_PATTERN, holds_mobile, holds_number, mask_mobile
@@ -59,25 +58,19 @@ class VoiceCode:
     not_before: float | None = None
     """Epoch seconds: the producer's `eta`."""
 
-    @property
-    def digest(self) -> str:
-        """Digest of number and code: a duplicate has the same one."""
-        return digest(self.mobile, self.code)
-
     def log_context(self) -> dict[str, Any]:
         """Return the fields that may be logged."""
         return {"key": self.key, "mobile": mask_mobile(self.mobile), "purpose": self.purpose}
 
 
-def digest(*parts: str) -> str:
-    """Return 32 hexadecimal digits for a sequence of texts."""
-    return hashlib.blake2b("\x00".join(parts).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+Namer = Callable[[str], str]
+"""Returns a keyed digest of a text, of letters and digits."""
 
 
-def safe_id(task_id: Any) -> str:
+def safe_id(task_id: Any, namer: Namer) -> str:
     """Return the task id if it can be a key, else a digest of it: producers may set any id."""
     text = str(task_id)
-    return text if is_key(text) else "id:" + digest(text)
+    return text if is_key(text) else "id:" + namer(text)
 
 
 def is_key(value: str) -> bool:
@@ -90,16 +83,18 @@ def has_key_form(value: str) -> bool:
     return bool(_KEY.fullmatch(value))
 
 
-def parse(
+def parse(  # noqa: PLR0913 - what each argument is judged by
     args: Sequence[Any],
     kwargs: Mapping[str, Any],
     *,
     task_id: str,
+    namer: Namer,
     settings: Settings,
     now: float | None = None,
 ) -> VoiceCode:
     """Bind the arguments to the task's signature, check and normalise each. Raises BadInput.
 
+    `namer`: names a code without a key whose task id cannot be one.
     `now`: epoch seconds, to judge `expires_at`; None: the ledger judges it by Redis' clock.
     """
     try:
@@ -114,7 +109,7 @@ def parse(
     values = given.arguments
     mobile = normalise_mobile(values["mobile"])
     return VoiceCode(
-        key=_key(values["key"], task_id, mobile),
+        key=_key(values["key"], task_id, mobile, namer),
         mobile=mobile,
         code=_code(values["code"]),
         expires_at=_expires_at(values["expires_at"], now, settings),
@@ -150,10 +145,10 @@ def _code(value: Any) -> str:
     return value
 
 
-def _key(value: Any, task_id: str, mobile: str) -> str:
+def _key(value: Any, task_id: str, mobile: str, namer: Namer) -> str:
     if value is None:
-        key = safe_id(task_id)
-        return "id:" + digest(key) if holds_number(key, mobile) else key
+        key = safe_id(task_id, namer)
+        return "id:" + namer(key) if holds_number(key, mobile) else key
     if not isinstance(value, str):
         message = f"key must be a string, not {_type_name(value)}"
         raise BadInput(message)
@@ -221,14 +216,12 @@ class Refused:
     raw: str | bytes = dataclasses.field(default="", repr=False)
     """The arguments as JSON, or an item's bytes, cut to RAW_CAP_BYTES. Never print it unmasked."""
 
-    @property
-    def digest(self) -> str:
-        """Digest of the arguments: a redelivered message has the same one."""
-        return digest(self.raw if isinstance(self.raw, str) else self.raw.hex())
 
+def refuse(args: Sequence[Any], kwargs: Mapping[str, Any], *, own_id: str, reason: str) -> Refused:
+    """Describe a message that `parse` refused, with what could be read of it.
 
-def refuse(args: Sequence[Any], kwargs: Mapping[str, Any], *, task_id: str, reason: str) -> Refused:
-    """Describe a message that `parse` refused, with what could be read of it."""
+    `own_id`: what `safe_id` returned.
+    """
     try:
         values: Mapping[str, Any] = SIGNATURE.bind_partial(*args, **kwargs).arguments
     except TypeError:
@@ -242,7 +235,7 @@ def refuse(args: Sequence[Any], kwargs: Mapping[str, Any], *, task_id: str, reas
         :RAW_CAP_BYTES
     ]
     return Refused(
-        key=key if isinstance(key, str) and is_key(key) else safe_id(task_id),
+        key=key if isinstance(key, str) and is_key(key) else own_id,
         reason=reason,
         mobile=mobile,
         raw=raw,

@@ -62,7 +62,9 @@ class Producer:
         more: dict[str, Any] = {"key": key or f"send:{task_id}", "expires_at": now + life}
         if purpose:
             more["purpose"] = purpose
-        checked = parse([mobile, code], more, task_id=task_id, now=now, settings=self._settings)
+        checked = parse(
+            [mobile, code], more, task_id=task_id, namer=self._ledger.name, now=now, settings=self._settings
+        )
         redacted = repr(checked.log_context()["mobile"])
         try:
             self._celery.send_task(

@@ -17,11 +17,12 @@ from typing import Any, Final
 import pytest
 
 from config import names
+from config.settings import Settings
 from tests.support.ledger_driver import LedgerDriver
 from tests.support.service import Service, new_key, running_service
 from tests.support.simulator import ACCOUNT
 from tests.support.workers import LIMIT_SECONDS, wait_for
-from worker.message import digest
+from worker.store.digests import Digests
 
 APIKEY: Final = "hush/e8f1+2d=apikey"
 SCENARIOS: Final = {
@@ -71,7 +72,7 @@ OTHERS: Final[dict[str, Callable[[Service, str, str, str], str]]] = {
     ),
     "bad-key": lambda service, shown, code, _key: service.send(shown, code, key=f"login:{shown}"),
     "number-as-id": lambda service, shown, code, _key: (
-        "id:" + digest(service.send(shown, code, headers={"task_id": bare(shown)}))
+        "id:" + digests(service).name(service.send(shown, code, headers={"task_id": bare(shown)}))
     ),
     "unknown-task": lambda service, shown, code, _key: str(
         service.producer.send_task("read_aloud", args=[shown, code], queue=names.QUEUE).id
@@ -85,13 +86,19 @@ OTHERS: Final[dict[str, Callable[[Service, str, str, str], str]]] = {
 """
 
 
+def digests(service: Service) -> Digests:
+    """Return digests under the key that the worker left in Redis."""
+    return Digests(service.redis, Settings(_env_file=None))
+
+
 def bare(shown: str) -> str:
     return re.sub(r"[^0-9]", "", shown)[-11:]
 
 
 def garbage(service: Service, item: str) -> str:
     service.redis.lpush(names.QUEUE, item)
-    return "raw:" + hashlib.sha1(item.encode(), usedforsecurity=False).hexdigest()
+    salted = digests(service).salt + item
+    return "raw:" + hashlib.sha1(salted.encode(), usedforsecurity=False).hexdigest()
 
 
 def send_all(service: Service) -> dict[str, tuple[str, str]]:

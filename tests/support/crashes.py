@@ -22,6 +22,7 @@ from worker.reply import Reply
 from worker.retry import Decision, Done, GiveUp, Reason, RetryIn
 from worker.store.availability import RedisAvailability
 from worker.store.client import connect
+from worker.store.digests import Digests
 
 TIMES: Final[Mapping[str, Any]] = {
     "connect_timeout_seconds": 0.5,
@@ -200,7 +201,8 @@ def _unknown_task(database: Database) -> str:
 
 def _unreadable(database: Database) -> str:
     database.redis.lpush(names.QUEUE, "no JSON")
-    return "raw:" + hashlib.sha1(b"no JSON", usedforsecurity=False).hexdigest()
+    salt = Digests(database.redis, Settings(_env_file=None)).salt
+    return "raw:" + hashlib.sha1(f"{salt}no JSON".encode(), usedforsecurity=False).hexdigest()
 
 
 def _left_in_unacked(database: Database) -> str:

@@ -8,9 +8,11 @@ from typing import Any, Final
 import redis
 
 from config import names
+from config.settings import Settings
+from worker.failure_queue.imported import with_digests
 from worker.failure_queue.scan import batched
-from worker.message import digest
 from worker.store import keys, scripts
+from worker.store.digests import Digests
 
 
 def dead_letter(
@@ -32,11 +34,10 @@ def dead_letter(
         "worker": "celery@worker-1",
     }
     record = {
-        "v": "1",
+        "v": str(names.RECORD_VERSION),
         "state": "dead",
         "mobile": mobile,
         "code": code,
-        "digest": digest(mobile, code),
         "purpose": "login",
         "task_id": f"{number:032x}",
         "first_seen": f"{died_at - 0.1:.3f}",
@@ -60,10 +61,11 @@ def load(
 ) -> int:
     """Put dead letters into the failure queue and return how many."""
     restore, count = scripts.Script(client, "failure_queue/restore"), 0
+    digests = Digests(client, Settings(_env_file=None))
     for batch in batched(letters, 200):
         pipe = client.pipeline(transaction=False)
         for key, record in batch:
-            fields = itertools.chain.from_iterable(record.items())
+            fields = itertools.chain.from_iterable(with_digests(record, digests).items())
             restore.queue(
                 pipe,
                 [keys.record(key), names.DEAD, names.AUDIT],
@@ -104,7 +106,8 @@ local function fill(prefix, dead, first, count, now, span, total, lives, one_kin
       reply_code = tonumber(kind[1]), reply_message = kind[5], http_status = kind[5] and 200,
       ambiguous = kind[2] == 'ambiguous',
       worker = 'celery@worker-1' })
-    redis.call('HSET', prefix .. key, 'v', 1, 'state', 'dead', 'mobile', mobile,
+    redis.call('HSET', prefix .. key, 'v', 2, 'state', 'dead', 'mobile', mobile,
+      'number', '7e57.' .. string.sub(redis.sha1hex(mobile), 1, 24),
       'code', '004200', 'digest', string.format('%032x', i), 'purpose', 'login',
       'task_id', string.format('%036d', i), 'first_seen', stamp(died_at - 0.1), 'died_at', stamp(died_at),
       'expires_at', stamp(i >= total - lives and now + 3000 or math.min(died_at + 200, now - 1)),

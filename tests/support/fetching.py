@@ -27,5 +27,6 @@ def fetch(
         token=token,
         repeated="1" if repeated else "0",
         raw_cap=RAW_CAP_BYTES,
+        salt="salt",
     )
     return answer

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from config import names
 from tests.support.ledger_model import AMBIGUOUS_RETRIES, MAX_ATTEMPTS, Model
+from worker.store.digests import Digests
 
 DRIFT_SECONDS: Final = 4.0
 """How much real time one example may take before its moments can no longer be told apart."""
@@ -23,13 +24,13 @@ return cjson.encode(out)
 """
 
 
-def compare(client: Any, model: Model, base: float) -> None:
+def compare(client: Any, model: Model, base: float, digests: Digests) -> None:
     """Raise AssertionError where they differ. `base`: epoch seconds of the model's beginning."""
     stored = Stored(client.eval(DUMP, 0))
     for key in {*model.codes, *stored.records}:
         check_record(key, stored, model)
     check_moments(stored, model, base)
-    check_indexes(stored, model)
+    check_indexes(stored, model, digests)
 
 
 def _pairs(flat: list[str]) -> dict[str, str]:
@@ -120,7 +121,7 @@ def check_moments(stored: Stored, model: Model, base: float) -> None:
     assert collections.Counter(stored.hints) == collections.Counter(model.hints)
 
 
-def check_indexes(stored: Stored, model: Model) -> None:
+def check_indexes(stored: Stored, model: Model, digests: Digests) -> None:
     """Rebuild the failure queue's indexes and counts from what is dead, and compare."""
     dead = {key: code for key, code in model.codes.items() if code.queued}
     indexes: dict[str, set[str]] = {}
@@ -129,8 +130,9 @@ def check_indexes(stored: Stored, model: Model) -> None:
         for name in code.indexes():
             indexes.setdefault(name, set()).add(key)
         if code.mobile:
-            bucket = numbers.setdefault(code.mobile[-4:], {})
-            bucket[code.mobile[:-4]] = str(int(bucket.get(code.mobile[:-4], 0)) + 1)
+            digest = digests.number(code.mobile)
+            bucket = numbers.setdefault(digest.partition(".")[2][:3], {})
+            bucket[digest] = str(int(bucket.get(digest, 0)) + 1)
     counts = {name: len(members) for name, members in indexes.items() if not name.startswith("ends:")}
     distinct = sum(map(len, numbers.values()))
     assert stored.dead.keys() == dead.keys() == stored.expires.keys()

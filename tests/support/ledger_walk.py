@@ -50,6 +50,7 @@ SETTINGS: Final = load(
     max_attempts=MAX_ATTEMPTS,
     ambiguous_retries=AMBIGUOUS_RETRIES,
     number_per_minute=0,
+    digest_key="the key of this walk",
 )
 
 
@@ -92,7 +93,7 @@ class RandomWalk:
         """Take the steps; compare Redis with the model and the rules after each."""
         for step in self.random.choices(list(WEIGHTS), list(WEIGHTS.values()), k=length):
             getattr(self, step)()
-            compare(self.client, self.model, self.base)
+            compare(self.client, self.model, self.base, self.ledger.digests)
 
     def fresh(self, what: str) -> str:
         return f"{what}-{next(self.numbers):012}"
@@ -161,7 +162,7 @@ class RandomWalk:
         now = self.model.now
         message = {
             "voice_code": voice_code,
-            "digest": voice_code.digest,
+            "digest": self.ledger.digests.content(voice_code.mobile, voice_code.code),
             "mobile": voice_code.mobile,
             "purpose": "",
             "expires_at": None if life is None else now + life,
@@ -209,6 +210,7 @@ class RandomWalk:
         answer = self.ledger.finish(
             Outcome(claim=claim, reply=reply, row=row, decision=decisions[word], worker="w")
         ).recorded.value
+        code = claim.voice_code
         outcome = {
             "word": word,
             "row": row.name,
@@ -217,7 +219,7 @@ class RandomWalk:
             "delay": delay,
             "reason": reason.value,
             "spends": spends if word == "retry" else "",
-            "digest": claim.voice_code.digest if claim.voice_code else "",
+            "digest": self.ledger.digests.content(code.mobile, code.code) if code else "",
         }
         self.said(
             "finish",
@@ -259,7 +261,8 @@ class RandomWalk:
             key=key, reason="wrong", mobile=MOBILES[key] if which % 2 else "", raw=f"raw {which}"
         )
         answer, given = self.ledger.refuse(refused, own_id=own, task_id=own, reason="bad_input")
-        expected = self.model.refuse([key, own, "id:" + refused.digest], refused.digest, refused.mobile)
+        digest = self.ledger.digests.raw(refused.raw)
+        expected = self.model.refuse([key, own, "id:" + digest], digest, refused.mobile)
         self.said("refuse", answer is Refusal.NEW, expected[0], given)
         assert given == expected[1]
 

@@ -1,7 +1,7 @@
 """Diagnosis: what the whole fleet is doing, and what would fail at night. It changes nothing.
 
 1. `overview`, `sending`   one look at queue, ledger, failure queue, workers and Redis
-2. `checks`, `redis_checks`, `queue_checks`, `gateway_checks`   what can be wrong, with its cure
+2. `checks` and the modules `*_checks`   what can be wrong, with its cure
 """
 
 from worker.diagnosis.checks import run_checks

@@ -11,6 +11,7 @@ from worker.diagnosis.gateway_checks import gateway_checks
 from worker.diagnosis.overview import read_overview
 from worker.diagnosis.queue_checks import queue_checks
 from worker.diagnosis.redis_checks import redis_checks
+from worker.diagnosis.secrecy_checks import secrecy_checks
 from worker.store.client import connect
 
 REDIS = "redis"
@@ -31,6 +32,7 @@ def run_checks() -> Iterator[Finding]:
         return
     if not problems:
         yield ok(SETTINGS, "all of them can be used")
+    yield from secrecy_checks(settings)
     try:
         with connect(settings) as client:
             yield from redis_checks(client)

@@ -4,15 +4,17 @@
 -- What a replay of a record would meet: 'sendable', or why not. Returns the record's fields, too.
 -- `new_life_seconds`: nil keeps the code's own life; the two flags allow what is otherwise refused.
 local function verdict(record, key, dead, now, version, new_life_seconds, allow_ambiguous, allow_superseded)
-  local r = read(record, 'v', 'state', 'mobile', 'code', 'purpose', 'expires_at', 'ambiguous_total',
+  local r = read(record, 'v', 'state', 'mobile', 'number', 'code', 'purpose', 'expires_at', 'ambiguous_total',
     'discarded_at', 'act', 'attempt', 'reason', 'row')
   if not r.state then return 'missing', r end
   if number(r.v) > version then return 'newer', r end
   if r.state ~= 'dead' or r.discarded_at then return 'not_dead', r end
   if not r.mobile or r.mobile == '' or not r.code or r.code == '' then return 'unsendable', r end
   if not new_life_seconds and number(r.expires_at) <= now then return 'expired', r end
-  local newest = not allow_superseded and redis.call('GET', newest_name(dead, r.mobile, r.purpose))
-  if newest and newest ~= key then return 'superseded', r end
+  for _, name in ipairs(allow_superseded and {} or newest_names(dead, r)) do
+    local newest = redis.call('GET', name)
+    if newest and newest ~= key then return 'superseded', r end
+  end
   if number(r.ambiguous_total) > 0 and not allow_ambiguous then return 'ambiguous', r end
   return 'sendable', r
 end

@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from config import names
-from config.masking import MOBILE_PATTERN, holds_mobile
+from config.masking import MOBILE_PATTERN, holds_mobile, is_number
 from config.settings import Settings
 from worker.ledger.record import UNREADABLE, Attempt
 from worker.message import BadInput, is_key, parse
+from worker.store.digests import Digests
 
 _SLACK_SECONDS: Final = 60.0
 """A record may have died this much after now: it comes from a Redis with another clock."""
@@ -37,6 +38,7 @@ FORMS: Final = {
     "reply_code": (re.compile(r"(?:-?[0-9]{1,9})?"), "a reply code"),
     "streak": (re.compile(r"(?:[a-z]{1,16}:[0-9]{1,9})?"), "what the last tries spent"),
     "spent": (re.compile(r"[a-z0-9_ ]{0,512}"), "names of rows"),
+    "number": (re.compile(r"(?:[0-9a-f.]{1,64} ?){0,2}"), "a digest of a number"),
     **dict.fromkeys(("first_seen", "expires_at", "died_at", "discarded_at", "accepted_at", "until"), _TIME),
     **dict.fromkeys(
         (
@@ -60,6 +62,21 @@ FORMS: Final = {
 One that is not listed may hold any text: a later version wrote it.
 """
 _REQUIRED: Final = ("v", "state", "died_at", "expires_at", "reason")
+
+
+def with_digests(record: Mapping[str, str], digests: Digests) -> dict[str, str]:
+    """Return a checked record as this version writes it, with digests under the keys of today."""
+    values = {**record, "v": str(names.RECORD_VERSION)}
+    mobile, code, raw = (values.get(name, "") for name in ("mobile", "code", "raw"))
+    if is_number(mobile):
+        values["number"] = digests.number(mobile)
+    if is_number(mobile) and code:
+        values["digest"] = digests.content(mobile, code).partition(" ")[0]
+    elif raw:
+        values["digest"] = digests.raw(raw).partition(" ")[0]
+    elif "." not in values.get("digest", ""):
+        values["digest"] = ""  # version 0.1.0 made it without a key
+    return values
 
 
 class BadRecord(Exception):  # noqa: N818 - a fact about a file
@@ -120,6 +137,6 @@ def _check_as_message(key: Any, record: Mapping[str, str], now: float, settings:
         return
     more = {"key": key, "purpose": record.get("purpose") or None, "expires_at": float(record["expires_at"])}
     try:
-        parse([mobile, code], more, task_id="", now=now, settings=settings)
+        parse([mobile, code], more, task_id="", namer=str, now=now, settings=settings)
     except BadInput as error:
         raise BadRecord(str(error)) from None

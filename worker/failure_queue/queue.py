@@ -34,6 +34,7 @@ from worker.failure_queue.statuses import (
 )
 from worker.ledger.record import Record
 from worker.store import keys as redis_keys
+from worker.store.digests import Digests
 from worker.store.scripts import Script
 
 _INSPECTED: Final = 50
@@ -57,6 +58,7 @@ class FailureQueue:
         self._any: Any = client
         self._offset = clock_offset
         self._scan = Scan(client)
+        self._digests = Digests(client, settings)
         self.removal = Removal(client, settings, clock_offset=clock_offset)
         self._inspect = Script(client, "failure_queue/inspect")
         self._restore = Script(client, "failure_queue/restore")
@@ -189,7 +191,8 @@ class FailureQueue:
             pipe = self._any.pipeline(transaction=False)
             for key, values in batch:
                 if values is not None:
-                    fields = [part for pair in values.items() for part in pair]
+                    renewed = imported.with_digests(values, self._digests)
+                    fields = [part for pair in renewed.items() for part in pair]
                     touched = [redis_keys.record(key), names.DEAD, names.AUDIT]
                     self._restore.queue(pipe, touched, **arguments, key=key, fields=fields)
             counts = tally(RestoreStatus, pipe.execute())

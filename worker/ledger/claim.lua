@@ -24,7 +24,7 @@ local ambiguous_retries = tonumber(ARGV[8])
 local max_attempts = tonumber(ARGV[9])
 local tag = ARGV[10] -- of the message that brought the key, or ''
 -- What a message carries; a hint carries its key only and has '' in all of these.
-local digest = ARGV[11]
+local digest = ARGV[11] -- of number and code, one under each key
 local mobile = ARGV[12]
 local code = ARGV[13]
 local purpose = ARGV[14]
@@ -34,7 +34,7 @@ local default_life_seconds = tonumber(ARGV[17])
 local not_before = ARGV[18] -- epoch seconds, or ''
 local newest_seconds = ARGV[19] -- how long this is remembered as the number's newest code
 local max_life_seconds = tonumber(ARGV[20]) -- how far ahead expires_at and not_before may lie
-local number_digest = ARGV[21] -- or '' with a hint
+local number_digest = ARGV[21] -- one under each key; or '' with a hint
 local per_minute = tonumber(ARGV[22]) -- submissions to one number; 0: no limit
 local per_day = tonumber(ARGV[23]) -- calls of one number; 0: no limit
 local gap_seconds = tonumber(ARGV[24]) -- between two submissions to one number
@@ -70,25 +70,27 @@ if tag ~= '' then redis.call('HDEL', fetched, tag) end
 
 local r = read(record, 'v', 'state', 'digest', 'mobile', 'code', 'purpose', 'task_id', 'first_seen',
   'expires_at', 'token', 'attempt', 'life', 'ambiguous', 'ambiguous_from', 'turned_away', 'streak',
-  'lease_until', 'until', 'spent', 'replays', 'reason', 'number', 'insisted', 'refused_host')
+  'lease_until', 'until', 'spent', 'replays', 'reason', 'number', 'insisted', 'refused_host', 'detail')
 if tonumber(r.v) > tonumber(version) then return { 'newer' } end
 local waited = r.state == 'waiting'
 
 if not r.state then
-  r.digest, r.mobile, r.code, r.purpose, r.task_id = digest, mobile, code, purpose, task_id
+  r.digest, r.mobile, r.code, r.purpose, r.task_id = first_digest(digest), mobile, code, purpose, task_id
   local begins = math.max(now, number(not_before))
   r.expires_at = expires_at ~= '' and expires_at or stamp(begins + default_life_seconds)
   r.first_seen, r.attempt, r.life = stamp(now), 0, 0
-  redis.call('HSET', record, 'state', 'waiting', 'digest', digest, 'number', number_digest,
+  redis.call('HSET', record, 'state', 'waiting', 'digest', r.digest, 'number', number_digest,
     'mobile', mobile, 'code', code, 'purpose', purpose, 'task_id', task_id,
     'expires_at', r.expires_at, 'first_seen', r.first_seen, 'attempt', 0, 'life', 0)
   r.number = number_digest
-  local newest = redis.call('GET', newest_name(dead, mobile, purpose))
-  local newest_end = newest and redis.call('HGET', string.sub(record, 1, #record - #key) .. newest,
-    'expires_at')
-  -- Of two codes that end within a second of each other, the one asked for last is the newest.
-  if number(newest_end) <= number(r.expires_at) + 1 then
-    redis.call('SET', newest_name(dead, mobile, purpose), key, 'EX', newest_seconds)
+  for _, name in ipairs(newest_names(dead, r)) do
+    local newest = redis.call('GET', name)
+    local newest_end = newest and redis.call('HGET', string.sub(record, 1, #record - #key) .. newest,
+      'expires_at')
+    -- Of two codes that end within a second of each other, the one asked for last is the newest.
+    if number(newest_end) <= number(r.expires_at) + 1 then
+      redis.call('SET', name, key, 'EX', newest_seconds)
+    end
   end
   r.state = 'waiting'
   if number(not_before) > now then
@@ -97,15 +99,8 @@ if not r.state then
     redis.call('ZADD', due, r['until'], key)
     redis.call('ZADD', expiry, r.expires_at, key)
   end
-elseif is_message and r.digest ~= digest then
+elseif is_message and not same_content(r.digest, digest, r, mobile, code) then
   return { 'conflict' }
-end
-
-if not r.number then
-  -- A record of version 0.1.0: its number's digest is made in Python.
-  if number_digest == '' then return { 'unnamed', r.mobile or '' } end
-  r.number = number_digest
-  redis.call('HSET', record, 'number', number_digest)
 end
 
 local function call()
@@ -120,11 +115,17 @@ if r.state == 'dead' then
   if r.token == token then return { 'buried', r.reason or '', r.mobile or '', r.task_id or '' } end
   return { 'dead' }
 end
+if not r.number then
+  -- A record of version 0.1.0: its number's digest is made in Python.
+  if number_digest == '' then return { 'unnamed', r.mobile or '' } end
+  r.number = number_digest
+  redis.call('HSET', record, 'number', number_digest)
+end
 if r.state == 'calling' then
   if r.token == token then return call() end
   if now < number(r.lease_until) + lenience_seconds then return { 'busy' } end
   count_death(record, r)
-  if per_day > 0 then count_within(numbers .. r.number .. ':day', DAY_SECONDS, 1) end
+  if per_day > 0 then count_call(numbers, r.number) end
 elseif r.state == 'waiting' and now < number(r['until']) then
   return { 'early' }
 end
@@ -160,10 +161,14 @@ local function superseded()
   if not (latest_wins == '1' and waited and r.purpose and r.purpose ~= '' and not r.insisted) then
     return false
   end
-  local newest = redis.call('GET', newest_name(dead, r.mobile, r.purpose))
-  if not newest or newest == key then return false end
-  local n = read(string.sub(record, 1, #record - #key) .. newest, 'state', 'expires_at')
-  return n.state and n.state ~= 'dead' and number(n.expires_at) > number(r.expires_at)
+  for _, name in ipairs(newest_names(dead, r)) do
+    local newest = redis.call('GET', name)
+    if newest and newest ~= key then
+      local n = read(string.sub(record, 1, #record - #key) .. newest, 'state', 'expires_at')
+      if n.state and n.state ~= 'dead' and number(n.expires_at) > number(r.expires_at) then return true end
+    end
+  end
+  return false
 end
 
 local reason = spent_reason(r, now, ambiguous_retries, max_attempts) or (superseded() and 'superseded')

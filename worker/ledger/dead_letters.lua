@@ -1,4 +1,4 @@
--- @include store/prelude
+-- @include ledger/digests
 -- What several scripts do with dead letters: when a code is spent, how it is buried and indexed.
 
 -- Returns the failure queue's indexes that hold a dead record.
@@ -22,11 +22,19 @@ local function count(dead, name, step)
   if redis.call('HINCRBY', counts, name, step) <= 0 then redis.call('HDEL', counts, name) end
 end
 
--- Adds `step` to a number's dead letters. Redis packs small hashes, one for each last four digits.
+-- Adds `step` to a number's dead letters. Redis packs small hashes: there are 4,096.
 local function count_number(record, dead, step)
-  local mobile = redis.call('HGET', record, 'mobile')
-  if not mobile or #mobile < 5 then return end
-  local bucket, field = dead .. ':numbers:' .. string.sub(mobile, -4), string.sub(mobile, 1, -5)
+  local r = read(record, 'number', 'mobile')
+  local bucket, field
+  if r.number and r.number ~= '' then
+    field = first_digest(r.number)
+    bucket = dead .. ':numbers:' .. string.match(field, '%.(%x%x%x)')
+  elseif r.mobile and #r.mobile >= 5 then
+    -- A record of version 0.1.0: retention gives it a digest.
+    bucket, field = dead .. ':numbers:' .. string.sub(r.mobile, -4), string.sub(r.mobile, 1, -5)
+  else
+    return
+  end
   local left = redis.call('HINCRBY', bucket, field, step)
   if left <= 0 then redis.call('HDEL', bucket, field) end
   if left == (step > 0 and 1 or 0) then count(dead, 'numbers', step) end
@@ -52,9 +60,15 @@ local function unindex(record, key, dead)
   count_number(record, dead, -1)
 end
 
--- Returns the Redis key that holds the latest code of a number and purpose, named by their digest.
-local function newest_name(dead, mobile, purpose)
-  return dead .. ':newest:' .. string.sub(redis.sha1hex(mobile .. ' ' .. (purpose or '')), 1, 20)
+-- Returns the Redis keys that hold the latest code of a number and purpose: one for each digest.
+local function newest_names(dead, r)
+  local found = {}
+  -- Version 0.1.0 takes the number itself.
+  for name in string.gmatch(r.number or r.mobile or '', '%S+') do
+    found[#found + 1] = dead .. ':newest:'
+      .. string.sub(redis.sha1hex(name .. ' ' .. (r.purpose or '')), 1, 20)
+  end
+  return found
 end
 
 -- Makes the record a dead letter: out of `due` and `expiry`, into the failure queue.

@@ -52,7 +52,7 @@ local r = read(record, 'state', 'token', 'ambiguous_from', 'spent', 'streak', 'g
 
 -- What the number, the purse and the fleet learn of this try.
 if outcome == 'accepted' or kind == 'ring' then
-  if per_day > 0 then count_within(numbers .. number_digest .. ':day', DAY_SECONDS, 1) end
+  if per_day > 0 then count_call(numbers, number_digest) end
 elseif has_purse == '1' then
   give_call_back(purse)
 end
@@ -68,7 +68,7 @@ if outcome == 'accepted' then
   redis.call('ZREM', due, key)
   redis.call('ZREM', expiry, key)
   redis.call('HSETNX', record, 'v', version)
-  redis.call('HSETNX', record, 'digest', digest)
+  redis.call('HSETNX', record, 'digest', first_digest(digest))
   redis.call('HSETNX', record, 'accepted_at', stamp(now))
   redis.call('HSETNX', record, 'voice_id', voice_id)
   redis.call('HSETNX', record, 'attempt', attempt)

@@ -83,7 +83,6 @@ class Outcome:
 
     def arguments(self, accepted_ttl_seconds: float) -> dict[str, Any]:
         """Return what `finish.lua` takes of the outcome itself."""
-        code = self.claim.voice_code
         return {
             "key": self.key,
             "token": self.claim.token,
@@ -100,7 +99,6 @@ class Outcome:
             "voice_id": self.reply.voice_id or "",
             "spends": self.decision.spends if isinstance(self.decision, RetryIn) else "",
             "accepted_ttl_seconds": accepted_ttl_seconds,
-            "digest": code.digest if code else "",
             "blocks_seconds": self.row.blocks_seconds,
             "effect": effect_of(self.row).value,
         }

@@ -16,7 +16,7 @@ from worker.ledger.record import Record
 from worker.ledger.refuse import Refusal
 from worker.ledger.upkeep import Tidied
 from worker.ledger.upkeep import read as read_tidied
-from worker.message import Refused, VoiceCode
+from worker.message import Refused, VoiceCode, safe_id
 from worker.sending.state import Sender, why
 from worker.store import keys, scripts
 from worker.store.availability import RedisAvailability, reaching
@@ -51,7 +51,7 @@ class Ledger:
         self._settings = settings
         self._availability = availability
         self._sender = sender
-        self._digests = Digests(client, settings)
+        self.digests = Digests(client, settings)
         together = Pipeline(client)
         self._claim = Script(together, "ledger/claim")
         self._finish = Script(together, "ledger/finish")
@@ -68,7 +68,7 @@ class Ledger:
             token,
             worker,
             tag,
-            digest=code.digest,
+            digest=self._digest(lambda digests: digests.content(code.mobile, code.code)),
             mobile=code.mobile,
             code=code.code,
             purpose=code.purpose or "",
@@ -86,9 +86,20 @@ class Ledger:
             claim = self._ask(key, token, worker, tag, **named)
         return claim
 
+    def name(self, text: str) -> str:
+        """Return a digest for a text that may hold a number. Raises RedisUnavailable."""
+        return self._digest(lambda digests: digests.name(text))
+
+    def own_id(self, task_id: Any) -> str:
+        """Return a key for a message, from its task id. Raises RedisUnavailable."""
+        return safe_id(task_id, self.name)
+
     def _number(self, mobile: str) -> str:
-        with reaching(self._availability):
-            return self._digests.number(mobile)
+        return self._digest(lambda digests: digests.number(mobile))
+
+    def _digest(self, make: Callable[[Digests], str]) -> str:
+        with reaching(self._availability):  # the first one may ask Redis for the key
+            return make(self.digests)
 
     def _ask(self, key: str, token: str, worker: str, tag: str, **message: str) -> Claim:
         s, sender = self._settings, self._sender()
@@ -127,6 +138,7 @@ class Ledger:
             self._finish,
             keys.finish(outcome.key),
             **outcome.arguments(s.accepted_ttl_seconds),
+            digest=self._digest(lambda digests: digests.content(code.mobile, code.code)) if code else "",
             number_digest=self._number(code.mobile) if code else "",
             per_day=s.number_per_day,
             has_purse="1" if s.calls_per_hour or s.calls_per_day else "0",
@@ -143,7 +155,8 @@ class Ledger:
         Returns whether it is new, and its key: its own, or the message's id if that key belongs to
         another code.
         """
-        digest_key = "id:" + refused.digest
+        digest = self._digest(lambda digests: digests.raw(refused.raw))
+        digest_key = "id:" + digest.partition(" ")[0]
         candidates = [keys.record(key) for key in (refused.key, own_id, digest_key)]
         answer, key = self._run(
             self._refuse,
@@ -151,7 +164,8 @@ class Ledger:
             key=refused.key,
             own_id=own_id,
             digest_key=digest_key,
-            digest=refused.digest,
+            digest=digest,
+            number_digest=self._number(refused.mobile) if refused.mobile else "",
             reason=reason,
             detail=refused.reason,
             mobile=refused.mobile,

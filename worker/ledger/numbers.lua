@@ -1,5 +1,6 @@
--- @include store/prelude
+-- @include ledger/digests
 -- How often one number is called, over all keys and workers, and how often the whole fleet calls.
+-- A number has a digest under each key; all of them are read and written.
 --   `numbers` .. digest   zset of recent claims: token -> moment
 --     + `:block`          the row that keeps the number from being called
 --     + `:day`            calls that were accepted or may have rung
@@ -7,8 +8,7 @@
 
 local DAY_SECONDS, HOUR_SECONDS = 86400, 3600
 
--- Returns when a form for this number may leave, and the row that blocks it or ''; nil if now.
-local function number_free_at(numbers, digest, now, per_minute, gap_seconds, window_seconds, per_day)
+local function free_at_under(numbers, digest, now, per_minute, gap_seconds, window_seconds, per_day)
   local stamps = numbers .. digest
   local block = redis.call('GET', stamps .. ':block')
   if block then return now + redis.call('PTTL', stamps .. ':block') / 1000, block end
@@ -26,25 +26,46 @@ local function number_free_at(numbers, digest, now, per_minute, gap_seconds, win
   return nil
 end
 
-local function take_place(numbers, digest, now, token, window_seconds)
-  local stamps = numbers .. digest
-  redis.call('ZREMRANGEBYSCORE', stamps, '-inf', stamp(now - window_seconds))
-  -- A fail-over to a server whose clock is behind leaves claims in the future.
-  redis.call('ZREMRANGEBYSCORE', stamps, stamp(now + 1), '+inf')
-  redis.call('ZADD', stamps, stamp(now), token)
-  redis.call('PEXPIRE', stamps, math.ceil(window_seconds * 1000))
+-- Returns when a form for this number may leave, and the row that blocks it or ''; nil if now.
+local function number_free_at(numbers, digests, ...)
+  local latest, blocking_row
+  for digest in string.gmatch(digests, '%S+') do
+    local free_at, row = free_at_under(numbers, digest, ...)
+    if free_at and free_at > (latest or 0) then latest, blocking_row = free_at, row end
+  end
+  return latest, blocking_row
 end
 
-local function give_place_back(numbers, digest, token)
-  redis.call('ZREM', numbers .. digest, token)
+local function take_place(numbers, digests, now, token, window_seconds)
+  for digest in string.gmatch(digests, '%S+') do
+    local stamps = numbers .. digest
+    redis.call('ZREMRANGEBYSCORE', stamps, '-inf', stamp(now - window_seconds))
+    -- A fail-over to a server whose clock is behind leaves claims in the future.
+    redis.call('ZREMRANGEBYSCORE', stamps, stamp(now + 1), '+inf')
+    redis.call('ZADD', stamps, stamp(now), token)
+    redis.call('PEXPIRE', stamps, math.ceil(window_seconds * 1000))
+  end
 end
 
-local function block_number(numbers, digest, row, seconds)
-  redis.call('SET', numbers .. digest .. ':block', row, 'PX', math.ceil(seconds * 1000))
+local function give_place_back(numbers, digests, token)
+  for digest in string.gmatch(digests, '%S+') do redis.call('ZREM', numbers .. digest, token) end
+end
+
+local function block_number(numbers, digests, row, seconds)
+  for digest in string.gmatch(digests, '%S+') do
+    redis.call('SET', numbers .. digest .. ':block', row, 'PX', math.ceil(seconds * 1000))
+  end
 end
 
 local function count_within(name, seconds, step)
   if redis.call('INCRBY', name, step) == step then redis.call('EXPIRE', name, seconds) end
+end
+
+-- Counts a call of the number's day.
+local function count_call(numbers, digests)
+  for digest in string.gmatch(digests, '%S+') do
+    count_within(numbers .. digest .. ':day', DAY_SECONDS, 1)
+  end
 end
 
 -- Returns true if the purse is empty; else takes one call out of it.

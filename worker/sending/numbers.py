@@ -13,7 +13,7 @@ class NumberSeen:
     """What the last minutes know of a number."""
 
     digest: str
-    """Its name in Redis."""
+    """Its name in Redis; two during a rotation of the key."""
     submissions: int
     """Claims to call it within the last minute or so."""
     blocked_by: str
@@ -32,20 +32,23 @@ class Numbers:
 
     def show(self, mobile: str) -> NumberSeen:
         """Return what is known."""
-        digest = self._digests.number(mobile)
-        name = names.NUMBER_PREFIX + digest
+        digests = self._digests.number(mobile)
         pipe = self._client.pipeline(transaction=False)
-        pipe.zcard(name).get(f"{name}:block").pttl(f"{name}:block").get(f"{name}:day")
-        submissions, row, milliseconds, calls = pipe.execute()
+        for digest in digests.split():
+            name = names.NUMBER_PREFIX + digest
+            pipe.zcard(name).get(f"{name}:block").pttl(f"{name}:block").get(f"{name}:day")
+        answers = pipe.execute()
+        submissions, rows, milliseconds, calls = (answers[part::4] for part in range(4))
         return NumberSeen(
-            digest=digest,
-            submissions=submissions,
-            blocked_by=row or "",
-            blocked_seconds=max(0, milliseconds) / 1000,
-            calls_today=int(calls or 0),
+            digest=digests,
+            submissions=max(submissions),
+            blocked_by=next(filter(None, rows), ""),
+            blocked_seconds=max(0, *milliseconds) / 1000,
+            calls_today=max(int(count or 0) for count in calls),
         )
 
     def unblock(self, mobile: str) -> bool:
         """Forget what keeps it from being called; False where nothing did."""
-        name = names.NUMBER_PREFIX + self._digests.number(mobile)
-        return bool(self._client.delete(name, f"{name}:block", f"{name}:day"))
+        digests = self._digests.number(mobile).split()
+        found = [names.NUMBER_PREFIX + digest for digest in digests]
+        return bool(self._client.delete(*(name + what for name in found for what in ("", ":block", ":day"))))

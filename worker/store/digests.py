@@ -1,6 +1,7 @@
-"""Digests: names for numbers that nobody can test a guess against without the key.
+"""Digests: names for numbers and contents that nobody can test a guess against without the key.
 
-HMAC-SHA-256, cut to 96 bits; each digest begins with a name of its key, so that a rotation shows.
+HMAC-SHA-256, cut to 96 bits. Each digest begins with a name of its key, and two keys may be set at
+a time: during a rotation a text has a digest under each, separated by a space, the newest first.
 """
 
 import functools
@@ -15,6 +16,7 @@ from worker.store import scripts
 
 _NAME_DIGITS: Final = 4
 _DIGEST_DIGITS: Final = 24
+_ID_DIGITS: Final = 32
 
 
 class Digests:
@@ -22,21 +24,53 @@ class Digests:
 
     def __init__(self, client: Any, settings: Settings) -> None:
         self._client = client
-        secret = settings.digest_key
-        self._given: Final = secret.get_secret_value().encode() if secret else None
+        self._given: Final = settings.digest_keys
 
     def number(self, mobile: str) -> str:
-        """Return the digest of a number: `<name of the key>.<24 hexadecimal digits>`."""
-        digest = hmac.new(self._key, mobile.encode(), hashlib.sha256).hexdigest()
-        return f"{self._name}.{digest[:_DIGEST_DIGITS]}"
+        """Return `<name of the key>.<24 hexadecimal digits>` for a number, once for each key."""
+        return self._words("number", mobile)
+
+    def content(self, mobile: str, code: str) -> str:
+        """Return the same for a number with its code: a duplicate has the same one."""
+        return self._words("content", mobile, code)
+
+    def raw(self, raw: str | bytes) -> str:
+        """Return the same for a message that cannot be called."""
+        return self._words("raw", raw if isinstance(raw, str) else raw.hex())
+
+    def name(self, text: str) -> str:
+        """Return 32 hexadecimal digits in place of an id that may hold a number.
+
+        Under the oldest key: the name stays while a rotation goes on.
+        """
+        return self._digest(self._keys[-1][1], "id", text)[:_ID_DIGITS]
 
     @functools.cached_property
-    def _key(self) -> bytes:
-        if self._given is not None:
-            return self._given
+    def salt(self) -> str:
+        """What the scripts put before bytes that only they have seen, when they name them."""
+        return self._digest(self._keys[0][1], "salt")[:_ID_DIGITS]
+
+    def is_current(self, digest: str) -> bool:
+        """Tell whether a digest was made with one of the keys that are set."""
+        return digest.partition(".")[0] in {name for name, _ in self._keys} and "." in digest
+
+    def _words(self, *parts: str) -> str:
+        return " ".join(f"{name}.{self._digest(key, *parts)[:_DIGEST_DIGITS]}" for name, key in self._keys)
+
+    @staticmethod
+    def _digest(key: bytes, *parts: str) -> str:
+        return hmac.digest(key, "\0".join(parts).encode("utf-8", "surrogatepass"), "sha256").hex()
+
+    @functools.cached_property
+    def _keys(self) -> tuple[tuple[str, bytes], ...]:
+        """The keys with their names, the newest first."""
+        given = self._given or (self._left_in_redis(),)
+        return tuple((_name_of(secret.encode()), secret.encode()) for secret in given)
+
+    def _left_in_redis(self) -> str:
         self._client.set(names.DIGEST_KEY, secrets.token_hex(32), nx=True)
-        return scripts.text(self._client.get(names.DIGEST_KEY)).encode()
+        return scripts.text(self._client.get(names.DIGEST_KEY))
 
-    @functools.cached_property
-    def _name(self) -> str:
-        return hashlib.sha256(b"name of a key" + self._key).hexdigest()[:_NAME_DIGITS]
+
+def _name_of(key: bytes) -> str:
+    return hashlib.sha256(b"name of a key" + key).hexdigest()[:_NAME_DIGITS]

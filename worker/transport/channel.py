@@ -25,6 +25,7 @@ from config import names
 from config.names import Event
 from worker.message import RAW_CAP_BYTES
 from worker.store import keys, scripts
+from worker.store.digests import Digests
 from worker.transport.credit import Credit
 from worker.transport.qos import QoS, TakesAcks
 from worker.transport.unreadable import RAW, cause_of, fault_of_message
@@ -47,6 +48,7 @@ class FetchingChannel(redis.Channel):
     on_unreadable: Callable[[str, bytes, str], None]
     """Called with tag, bytes and cause of a message that Celery cannot take."""
     instance: str
+    digests: Digests
     from_transport_options = (
         *redis.Channel.from_transport_options,
         "acks",
@@ -54,6 +56,7 @@ class FetchingChannel(redis.Channel):
         "heartbeat",
         "on_unreadable",
         "instance",
+        "digests",
     )
 
     _numbers: ClassVar = itertools.count(1)
@@ -92,6 +95,7 @@ class FetchingChannel(redis.Channel):
             token=token,
             repeated="1" if again else "0",
             raw_cap=RAW_CAP_BYTES,
+            salt=self.digests.salt,
         )
         connection.send_command("EVALSHA", self._sha, len(keys.FETCH), *keys.FETCH, *arguments)
 
@@ -176,7 +180,7 @@ class FetchingSentinelChannel(FetchingChannel, redis.SentinelChannel):
 
     from_transport_options = (
         *redis.SentinelChannel.from_transport_options,
-        *FetchingChannel.from_transport_options[-5:],
+        *FetchingChannel.from_transport_options[-6:],
     )
 
 

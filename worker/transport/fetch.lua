@@ -12,6 +12,7 @@ local room = tonumber(ARGV[4]) -- how many messages at the most
 local token = ARGV[5] -- of this fetch: `<worker instance>/<number>`
 local repeated = ARGV[6] -- '1' if this token may have run before and the answer was lost
 local raw_cap = tonumber(ARGV[7]) -- bytes to keep of an item that cannot be read
+local salt = ARGV[8] -- before bytes that are named by a digest
 
 local queue, unacked, index, fetched = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local due, expiry, dead, hints = KEYS[5], KEYS[6], KEYS[7], KEYS[8]
@@ -36,7 +37,7 @@ local function take(item, i)
   local tag = type(properties) == 'table' and properties.delivery_tag
   if type(tag) == 'string' and tag ~= '' then
     -- A foreign client may use any bytes as a tag, and one tag twice. Both messages must survive.
-    if #tag > 256 or string.find(tag, '[^%w%p ]') then tag = 'raw:' .. redis.sha1hex(item) end
+    if #tag > 256 or string.find(tag, '[^%w%p ]') then tag = 'raw:' .. redis.sha1hex(salt .. item) end
     if redis.call('HEXISTS', unacked, tag) == 1 then tag = tag .. ':' .. token .. ':' .. i end
     redis.call('HSET', unacked, tag, '[' .. item .. ',"' .. queue .. '","' .. queue .. '"]')
     redis.call('ZADD', index, stamp(now), tag)
@@ -45,7 +46,7 @@ local function take(item, i)
     out[#out + 1] = item
   else
     local detail = 'the item is not a Celery message'
-    bury_raw(prefix, item, due, expiry, dead, now, 'unreadable', detail, version, raw_cap)
+    bury_raw(prefix, salt, item, due, expiry, dead, now, 'unreadable', detail, version, raw_cap)
   end
 end
 

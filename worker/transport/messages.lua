@@ -9,9 +9,10 @@ local function stored_message(value)
 end
 
 -- Makes a dead letter of raw bytes and returns its key: the message's own id if that can be read
--- and serve as a key, else the digest of the bytes. The same bytes twice are one dead letter.
-local function bury_raw(prefix, raw, due, expiry, dead, now, reason, detail, version, cap)
-  local digest = redis.sha1hex(raw)
+-- and serve as a key, else a digest of the bytes. The same bytes twice are one dead letter.
+-- `salt`: a secret that stands before the bytes.
+local function bury_raw(prefix, salt, raw, due, expiry, dead, now, reason, detail, version, cap)
+  local digest = redis.sha1hex(salt .. raw)
   local readable, message = pcall(cjson.decode, raw)
   local headers = readable and type(message) == 'table' and message.headers
   local id = type(headers) == 'table' and headers.id

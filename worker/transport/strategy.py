@@ -18,7 +18,7 @@ from celery import Task
 from config.names import Event
 from worker.delivery import Delivery, Unfinished
 from worker.envelope import Envelope
-from worker.message import safe_id
+from worker.message import is_key
 from worker.transport.qos import QoS
 from worker.transport.unreadable import Malformed
 
@@ -77,7 +77,8 @@ def strategy(task: Any, app: Any, consumer: Any) -> Handler:
         """Deliver one message in a thread of the pool, with a log context of its own."""
         qos.begin(envelope.tag)
         structlog.contextvars.clear_contextvars()
-        structlog.contextvars.bind_contextvars(task_id=safe_id(envelope.task_id))
+        if is_key(envelope.task_id):  # others are named later, by a digest
+            structlog.contextvars.bind_contextvars(task_id=envelope.task_id)
         end = _deliver(task.run, delivery, envelope, arguments, named)
         {End.ACK: qos.ack, End.RETURN: qos.give_back, End.LEAVE: qos.leave}[end](envelope.tag)
         structlog.contextvars.clear_contextvars()

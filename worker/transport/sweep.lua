@@ -16,6 +16,7 @@ local poison_after = tonumber(ARGV[7]) -- so many returns from workers that died
 local raw_cap = tonumber(ARGV[8]) -- bytes to keep of a poisonous message
 local silence_seconds = tonumber(ARGV[9]) -- a worker that did not sweep for this long is dead
 local lenience_seconds = tonumber(ARGV[10]) -- above 0 just after an outage: no death is counted yet
+local salt = ARGV[11] -- before bytes that are named by a digest
 
 local queue, unacked, index = KEYS[1], KEYS[2], KEYS[3]
 local fetched, returns, workers = KEYS[4], KEYS[5], KEYS[6]
@@ -47,7 +48,8 @@ for _, tag in ipairs(late) do
       redis.call('HDEL', returns, tag)
       local detail = 'fetched ' .. poison_after .. ' times, and each time its worker died before'
         .. ' it claimed the code'
-      local key = bury_raw(prefix, message, due, expiry, dead, now, 'poison', detail, version, raw_cap)
+      local key = bury_raw(prefix, salt, message, due, expiry, dead, now, 'poison', detail, version,
+        raw_cap)
       poison[#poison + 1] = key
     else
       redis.call('RPUSH', queue, message)

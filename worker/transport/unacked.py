@@ -16,6 +16,7 @@ from config.settings import Settings
 from worker.message import RAW_CAP_BYTES
 from worker.store import keys, scripts
 from worker.store.availability import RedisAvailability, RedisUnavailable, reaching
+from worker.store.digests import Digests
 from worker.store.scripts import Script
 
 log = structlog.get_logger("voicecode.unacked")
@@ -50,12 +51,15 @@ class Unacked:
         self._settings = settings
         self._availability = availability
         self._instance = instance
+        self._digests = Digests(client, settings)
         self._sweep = Script(client, "transport/sweep")
         self._give_back = Script(client, "transport/give_back")
 
     def sweep(self) -> Swept:
         """Put back the messages that were not acked in time. Raises RedisUnavailable."""
         s = self._settings
+        with reaching(self._availability):
+            salt = self._digests.salt
         restored, moved, *poison = self._run(
             self._sweep,
             keys.SWEEP,
@@ -65,6 +69,7 @@ class Unacked:
             limit=_SWEEP_BATCH,
             poison_after=POISON_AFTER_RETURNS,
             raw_cap=RAW_CAP_BYTES,
+            salt=salt,
             # Well below the visibility time-out: it also has to cover a message that kills its
             # worker slowly.
             silence_seconds=min(

@@ -1,6 +1,7 @@
 """Unreadable: a queued item that is not a voice code becomes a dead letter with its bytes."""
 
 import json
+from collections.abc import Callable
 from typing import Any, Final
 
 import structlog
@@ -10,7 +11,7 @@ from config.names import Event
 from worker import report
 from worker.ledger import Ledger
 from worker.ledger.refuse import Refusal
-from worker.message import RAW_CAP_BYTES, Refused, digest, safe_id
+from worker.message import RAW_CAP_BYTES, Refused
 from worker.retry import Reason
 from worker.store.availability import RedisUnavailable
 from worker.transport.unacked import Acks
@@ -62,7 +63,7 @@ class Unreadable:
 
     def bury_item(self, tag: str, item: bytes, cause: str) -> None:
         """Bury a fetched item that kombu cannot take. `cause`: from `cause_of`."""
-        if self._record(item, Reason.UNREADABLE, cause, "raw:" + digest(tag)):
+        if self._record(item, Reason.UNREADABLE, cause, lambda: "raw:" + self._ledger.name(tag)):
             self._acks.add(tag)
 
     def bury_message(self, message: Any, reason: Reason, cause: str) -> bool:
@@ -70,11 +71,13 @@ class Unreadable:
         item = message._raw  # noqa: SLF001 - kombu keeps it there and nowhere else
         raw = item.get(RAW) or json.dumps(item, ensure_ascii=True, default=repr).encode()
         headers = message.headers if isinstance(message.headers, dict) else {}
-        return self._record(raw, reason, cause, safe_id(headers.get("id") or message.delivery_tag))
+        identity = headers.get("id") or message.delivery_tag
+        return self._record(raw, reason, cause, lambda: self._ledger.own_id(identity))
 
-    def _record(self, raw: bytes, reason: Reason, cause: str, own_id: str) -> bool:
-        refused = Refused(key=own_id, reason=f"{_DETAILS[reason]}: {cause}", raw=raw[:RAW_CAP_BYTES])
+    def _record(self, raw: bytes, reason: Reason, cause: str, identify: Callable[[], str]) -> bool:
         try:
+            own_id = identify()
+            refused = Refused(key=own_id, reason=f"{_DETAILS[reason]}: {cause}", raw=raw[:RAW_CAP_BYTES])
             answer, key = self._ledger.refuse(refused, own_id=own_id, task_id=own_id, reason=reason.value)
         except RedisUnavailable as error:
             log.warning(Event.MESSAGE_LEFT, cause=str(error), alert="warn", runbook="redis-away")

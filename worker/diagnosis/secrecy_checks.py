@@ -1,0 +1,22 @@
+"""Checks of what a copy of Redis would tell a stranger."""
+
+from collections.abc import Iterator
+
+from config.settings import Settings
+from worker.diagnosis.finding import Finding, ok, warn
+
+
+def secrecy_checks(settings: Settings) -> Iterator[Finding]:
+    """Check the settings that keep numbers and codes secret."""
+    yield _digests(settings)
+
+
+def _digests(settings: Settings) -> Finding:
+    keys = len(settings.digest_keys)
+    if not keys:
+        text = "their key stands in Redis: with a copy of it, every number and code can be tried out"
+        return warn("digests", text, "set VOICECODE_DIGEST_KEY; see docs/operating.md#digest-key")
+    if keys > 1:
+        cure = "an hour after the last worker got both, leave the old one out"
+        return warn("digests", "two keys: a rotation is under way", cure)
+    return ok("digests", "under a key that is not in Redis")
