@@ -53,7 +53,8 @@ WORKERS: Final = TAG + ":workers"
 """zset worker instance -> epoch seconds of its last sweep."""
 SENDING: Final = TAG + ":sending"
 """hash: whether the fleet sends, and why not. A web app may read it. + `:fleet`, `:configs`,
-`:trial`, `:told`, `:probe`, `:balance`: what the scripts in `worker/sending/` keep beside it."""
+`:trial`, `:told`, `:teller`, `:probe`, `:balance`: what the scripts in `worker/sending/` keep
+beside it."""
 BALANCE: Final = TAG + ":balance"
 """hash: `balance`, calls left when the gateway was last asked, and `asked_at`, epoch seconds."""
 NUMBER_PREFIX: Final = TAG + ":number:"

@@ -43,7 +43,6 @@ from worker.message import (
 from worker.reply import Reply
 from worker.retry import Decision, Done, GiveUp, Reason, RetryPolicy
 from worker.sending.listener import Alone, HearsOfTries
-from worker.sending.state import SPENDING_CAP
 from worker.store.availability import RedisUnavailable
 
 T = TypeVar("T")
@@ -152,7 +151,7 @@ class Delivery:
         elif claim.answer is Answer.BURIED:
             report.buried(claim.key, claim.reason, claim.mobile, claim.task_id)
             if claim.transition:
-                self._fleet.moved(claim.transition, SPENDING_CAP)
+                self._fleet.moved(claim.transition)
         elif claim.answer is Answer.ELSEWHERE:
             self._fleet.stand_aside()
             raise Unfinished(claim.answer.value, soon=True)

@@ -13,8 +13,8 @@ from worker.ledger.finish import Finished, Outcome
 from worker.reply import Reply
 from worker.retry import RetryPolicy
 from worker.sending import Sending
-from worker.sending.fleet import Verdict, read_verdict
 from worker.sending.state import Sender, why
+from worker.sending.verdict import Verdict, read_verdict
 from worker.store import scripts
 from worker.store.scripts import Script
 
@@ -53,8 +53,8 @@ class FleetDriver(LedgerDriver):
         worker = self.workers[name]
         self.sender = Sender(config=worker.config, host=name, fit=worker.unfit is None)
 
-    def report(self, name: str = "w1") -> Verdict:
-        """Have a worker say how it is."""
+    def report(self, name: str = "w1", **heard: float) -> Verdict:
+        """Have a worker say how it is, and what it has logged of the fleet."""
         worker = self.workers[name]
         said: dict[str, Any] = {"config": worker.config, "host": name}
         if worker.standby:
@@ -67,6 +67,7 @@ class FleetDriver(LedgerDriver):
             version=names.RECORD_VERSION,
             instance=name,
             said=json.dumps(said),
+            **{"told": 0, "paged": 0, **heard},
         )
         return read_verdict(answer)
 

@@ -1,7 +1,6 @@
 """Fleet: what this worker tells the others about itself, and what it hears about all of them."""
 
 import contextlib
-import dataclasses
 import hashlib
 import json
 import threading
@@ -16,7 +15,7 @@ from config.settings import Settings
 from worker.sending import news
 from worker.sending.fitness import Fitness, observe, recovered
 from worker.sending.state import Sender, State, why
-from worker.store import scripts
+from worker.sending.verdict import Tell, Verdict, read_verdict
 from worker.store.availability import RedisAvailability, RedisUnavailable, reaching
 from worker.store.scripts import Script
 
@@ -29,58 +28,6 @@ class Pausable(Protocol):
 
     def unpause(self) -> None:
         """Fetch again."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
-    """The answer of `report.lua`."""
-
-    fetch: bool = True
-    state: State = State.SENDING
-    row: str = ""
-    mends: str = ""
-    since: float | None = None
-    generation: int = 0
-    by: str = ""
-    transition: str = ""
-    tell: bool = False
-    parked: int = 0
-    refused: int = 0
-    blocked_by: str = ""
-    """The row that blocks this worker's configuration; empty where none does."""
-
-
-def read_verdict(answer: list[Any]) -> Verdict:
-    """Return the script's answer as a value."""
-    (
-        fetch,
-        state,
-        row,
-        mends,
-        since,
-        generation,
-        by,
-        transition,
-        tell,
-        parked,
-        refused,
-        blocked,
-        blocked_by,
-    ) = map(scripts.text, answer)
-    return Verdict(
-        fetch=fetch == "1",
-        state=State(state),
-        row=row,
-        mends=mends,
-        since=float(since) if since else None,
-        generation=int(generation),
-        by=by,
-        transition=transition,
-        tell=tell == "1",
-        parked=int(parked),
-        refused=int(refused),
-        blocked_by=blocked_by if blocked == "1" else "",
-    )
 
 
 class Fleet:
@@ -113,6 +60,8 @@ class Fleet:
         self.config: Final = configuration(settings)
         self._fitness = Fitness()
         self._lock = threading.Lock()
+        self._told = self._paged = 0.0
+        """Epoch seconds of the latest moves that this worker has logged, and paged for."""
         self.verdict = Verdict()
         """The latest answer."""
         self.wake: Callable[[], None] = lambda: None
@@ -129,8 +78,10 @@ class Fleet:
 
     def heard(self, row: Row, number: str, transition: str) -> None:
         """Take note of a reply, and of what recording it did to the fleet."""
-        if transition:
-            self.moved(transition, row.name)
+        if transition == news.BLOCKED:
+            news.blocked(row)
+        elif transition:
+            self.moved(transition)
         with contextlib.suppress(RedisUnavailable):  # the next report tells
             self.observe(row, number)
 
@@ -168,25 +119,44 @@ class Fleet:
                 version=names.RECORD_VERSION,
                 instance=self._instance,
                 said=json.dumps(said),
+                told=self._told,
+                paged=self._paged,
             )
         self.verdict = read_verdict(answer)
         if self.verdict.fetch:
             self._credit.unpause()
         else:
             self._credit.pause()
-        if self.verdict.transition:
-            self.moved(self.verdict.transition)
-        if self.verdict.tell:
-            news.minute(self.verdict)
+        if self._tell(self.verdict):
+            self.report()  # else another worker would write the line again
+
+    def _tell(self, verdict: Verdict) -> bool:
+        """Write the line that the answer asks for. Return whether the others must know of it."""
+        if verdict.tell is Tell.MINUTE:
+            news.minute(verdict)
+        if verdict.tell not in {Tell.MOVE, Tell.PAGE}:
+            return False
+        with self._lock:
+            if verdict.since is None or verdict.since == self._told:
+                return False
+            self._told = verdict.since
+            if verdict.tell is Tell.PAGE:
+                self._paged = verdict.since
+        news.move(verdict, page=verdict.tell is Tell.PAGE)
+        self._hurry(verdict.state.value)
+        return True
 
     def report_or_wait(self) -> None:
         """Report; while Redis is away, the next report tells."""
         with contextlib.suppress(RedisUnavailable):
             self.report()
 
-    def moved(self, transition: str, row: str = "") -> None:
-        """Log a transition that a script of this worker made, and hurry what waits for it."""
-        news.transition(transition, self.verdict, row)
+    def moved(self, transition: str) -> None:
+        """See to what a script of this worker did to the fleet: its line, and what waits for it."""
+        self._hurry(transition)
+        self.report_or_wait()
+
+    def _hurry(self, transition: str) -> None:
         if transition in {State.TRIAL.value, State.SENDING.value, news.WIDENED}:
             self.wake()
 

@@ -11,7 +11,7 @@ class HearsOfTries(Protocol):
     def heard(self, row: Row, number: str, transition: str) -> None:
         """Take note of a reply, and of what recording it did to the fleet."""
 
-    def moved(self, transition: str, row: str = "") -> None:
+    def moved(self, transition: str) -> None:
         """Tell of what a claim or a result did to the fleet."""
 
     def stand_aside(self) -> None:
@@ -24,7 +24,7 @@ class Alone:
     def heard(self, row: Row, number: str, transition: str) -> None:
         """Do nothing."""
 
-    def moved(self, transition: str, row: str = "") -> None:
+    def moved(self, transition: str) -> None:
         """Do nothing."""
 
     def stand_aside(self) -> None:

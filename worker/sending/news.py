@@ -1,16 +1,14 @@
 """News: the fleet's log lines: one page an incident, one line a minute, one line at its end."""
 
 import time
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import structlog
 
 from config.names import Event
 from config.replies import ROWS, Mends, Row
 from worker.sending.state import SPENDING_CAP, State
-
-if TYPE_CHECKING:
-    from worker.sending.fleet import Verdict
+from worker.sending.verdict import Verdict
 
 log = structlog.get_logger("voicecode.sending")
 
@@ -19,25 +17,28 @@ BLOCKED: Final = "blocked"
 _RUNBOOKS: Final = {row.name: row.runbook for row in ROWS} | {SPENDING_CAP: "spending-cap"}
 
 
-def transition(name: str, verdict: "Verdict", row: str = "") -> None:
-    """Log a transition. `verdict`: what is known of the fleet; `row`: if it is not known yet."""
-    if not row or name in {State.TRIAL.value, State.SENDING.value}:
-        row = verdict.row  # what had stopped it
+def move(verdict: Verdict, *, page: bool) -> None:
+    """Log the state that the fleet has come to. `page`: nobody was woken for this incident yet."""
+    row = verdict.row
     runbook = _RUNBOOKS.get(row, "sending-stopped")
-    if name == State.STOPPED.value:
+    if verdict.state is State.STOPPED and page:
         log.error(Event.SENDING_STOPPED, row=row, alert="page", runbook=runbook)
-    elif name == State.HELD.value:
+    elif verdict.state is State.STOPPED:
+        log.warning(Event.SENDING_STOPPED, row=row, alert="warn", runbook=runbook)
+    elif verdict.state is State.HELD:
         log.warning(Event.SENDING_HELD, by=verdict.by, alert="warn", runbook="sending-held")
-    elif name == State.TRIAL.value:
+    elif verdict.state is State.TRIAL:
         log.info(Event.SENDING_TRIAL, row=row)
-    elif name == State.SENDING.value:
+    else:
         log.info(Event.SENDING_RESUMED, row=row, parked=verdict.parked, refused=verdict.refused)
-    elif name == BLOCKED:
-        # The other configurations go on: still nobody will mend this one without being told.
-        log.error(Event.CONFIGURATION_BLOCKED, row=row, alert="page", runbook=runbook)
 
 
-def minute(verdict: "Verdict") -> None:
+def blocked(row: Row) -> None:
+    """Log a configuration that is refused while others go on: nobody else mends it."""
+    log.error(Event.CONFIGURATION_BLOCKED, row=row.name, alert="page", runbook=row.runbook)
+
+
+def minute(verdict: Verdict) -> None:
     """Count, once a minute, what a stop costs."""
     seconds = None if verdict.since is None else round(time.time() - verdict.since)
     log.warning(
@@ -52,7 +53,7 @@ def minute(verdict: "Verdict") -> None:
     )
 
 
-def fitness(unfit: Row | None, verdict: "Verdict", before: Row | None) -> None:
+def fitness(unfit: Row | None, verdict: Verdict, before: Row | None) -> None:
     """Tell that this worker became unfit, or fit again."""
     if unfit is None:
         log.info(Event.WORKER_FIT, row=before.name if before else "")

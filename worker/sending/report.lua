@@ -3,12 +3,14 @@
 -- It reports each second, and at once when something has changed.
 -- KEYS  1 sending
 -- Returns {fetch '1' or '0', state, row, mends, since, generation, by, transition or '',
---          '1' if this worker is to log this minute's line, parked, refused,
+--          what this worker is to log ('', 'minute', 'move' or 'page'), parked, refused,
 --          '1' if this worker's configuration is blocked, the row that blocks it}.
 local clock_offset = ARGV[1]
 local version = ARGV[2] -- of records
 local instance = ARGV[3] -- of the worker
 local said = ARGV[4] -- what it says of itself, as JSON, without a time
+local told = tonumber(ARGV[5]) -- epoch seconds of the latest move that it has logged, or 0
+local paged = tonumber(ARGV[6]) -- epoch seconds of the latest move that it has paged for, or 0
 
 local sending = KEYS[1]
 local now = clock(clock_offset)
@@ -24,12 +26,26 @@ local block = redis.call('HGET', sending .. ':configs', worker.config)
 local fetch = '1'
 if s.state == 'sending' and (why or (worker.standby and seen.primary)) then fetch = '0' end
 
-local tell = ''
-if s.state ~= 'sending' and not transition
-  and redis.call('SET', sending .. ':told', instance, 'NX', 'EX', 60) then
-  tell = '1'
+-- Each move has one line. The first worker to report afterwards logs it, and says so in its next
+-- report. Where that does not come within ten seconds, another one logs it.
+local r = read(sending, 'by', 'parked', 'refused', 'told', 'paged')
+local since = number(s.since)
+local function known(field, moment)
+  if moment <= number(r[field]) or moment > since then return number(r[field]) end
+  redis.call('HSET', sending, field, stamp(moment))
+  return moment
 end
-local r = read(sending, 'by', 'parked', 'refused')
+told, paged = known('told', told), known('paged', paged)
+
+local tell = ''
+if told < since then
+  local teller = sending .. ':teller'
+  if redis.call('SET', teller, instance, 'NX', 'EX', 10) or redis.call('GET', teller) == instance then
+    tell = s.state == 'stopped' and paged < number(s.incident) and 'page' or 'move'
+  end
+elseif s.state ~= 'sending' and redis.call('SET', sending .. ':told', instance, 'NX', 'EX', 60) then
+  tell = 'minute'
+end
 return { fetch, s.state, s.row or '', s.mends or '', s.since or '', number(s.generation), r.by or '',
   transition or '', tell, number(r.parked), number(r.refused),
   block and '1' or '0', block and cjson.decode(block).row or '' }

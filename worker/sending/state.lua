@@ -18,6 +18,7 @@
 --               + `:strikes` -> refusals since
 --   `:trial`    token -> end of its lease
 --   `:told`     there for a minute after a log line about the stop
+--   `:teller`   the worker that is to log the latest move
 
 local LIVE_SECONDS = 6
 local IDLE_TRIAL_SECONDS = 5
@@ -26,22 +27,26 @@ local FORGET_FAILURES_SECONDS = 600
 
 local function sending_state(sending)
   local s = read(sending, 'state', 'generation', 'row', 'mends', 'cap', 'scope', 'since', 'width',
-    'accepted', 'failures', 'forced', 'active_at', 'returned')
+    'accepted', 'failures', 'forced', 'active_at', 'returned', 'incident')
   s.state = s.state or 'sending'
   return s
 end
 
--- Moves to another state and returns its name, for the worker's log.
+-- Moves to another state and returns its name. `report` sees to its line in the log.
 local function move(sending, now, s, state, by, note)
   local audit = string.gsub(sending, 'sending$', 'audit')
   s.generation = redis.call('HINCRBY', sending, 'generation', 1)
   s.state, s.since = state, stamp(now)
+  -- An incident begins with a stop and lasts until sending is resumed; it has one page.
+  if state == 'sending' then s.incident = '' end
+  if state == 'stopped' and number(s.incident) == 0 then s.incident = s.since end
   redis.call('HSET', sending, 'state', state, 'since', s.since, 'by', by or '', 'note', note or '',
     'row', s.row or '', 'mends', s.mends or '', 'cap', s.cap or '', 'scope', s.scope or '',
     'failures', number(s.failures), 'forced', s.forced or '', 'width', NARROW, 'accepted', 0,
-    'active_at', s.since, 'returned', 0,
+    'active_at', s.since, 'returned', 0, 'incident', s.incident or '',
     'offer', (state == 'stopped' or state == 'held') and 'sms' or 'voice')
   redis.call('DEL', sending .. ':trial')
+  redis.call('DEL', sending .. ':teller')
   redis.call('SET', sending .. ':told', 'move', 'EX', 60)
   redis.call('XADD', audit, 'MAXLEN', '~', 1000000, '*', 'action', state, 'key', '',
     'operator', by or '', 'run', s.generation, 'reason', note or '', 'row', s.row or '')

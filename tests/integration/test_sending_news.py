@@ -1,0 +1,193 @@
+"""What the log says of the fleet: one line a move, one page an incident, whoever dies meanwhile."""
+
+import itertools
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from config import names
+from config.replies import Row
+from tests.support.fleet_driver import FleetDriver, row_of
+from worker.embedded.server import Server
+from worker.sending import Fleet
+from worker.sending.verdict import Tell
+from worker.store.availability import RedisAvailability
+
+REFUSED = "connect_refused"
+
+
+class NoCredit:
+    """What a worker would pause."""
+
+    def pause(self) -> None:
+        """Do nothing."""
+
+    def unpause(self) -> None:
+        """Do nothing."""
+
+
+@pytest.fixture
+def driver(server: Server) -> Iterator[FleetDriver]:
+    driver = FleetDriver(server.url)
+    driver.report_all()
+    yield driver
+    driver.close()
+
+
+@pytest.fixture
+def lines() -> Iterator[list[Any]]:
+    with capture_logs() as lines:
+        yield lines
+
+
+def fleet_of(driver: FleetDriver, *names_: str) -> list[Fleet]:
+    """Return workers as they run, and let those of the driver be forgotten."""
+    driver.client.delete(f"{names.SENDING}:fleet")
+    availability = RedisAvailability(0, time.monotonic)
+    fleets = [
+        Fleet(driver.client, driver.settings, availability, NoCredit(), instance=name, host=name, facts={})
+        for name in names_
+    ]
+    for fleet in fleets:
+        fleet.report()
+    return fleets
+
+
+def fails(fleet: Fleet, row: Row, times: int = 20) -> None:
+    for _ in range(times):
+        fleet.observe(row, "13800138000")
+
+
+def said(lines: list[Any]) -> list[tuple[str, str]]:
+    """Return event and alert of each line about the fleet."""
+    return [(line["event"], line.get("alert", "")) for line in lines if line["event"].startswith("sending.")]
+
+
+def test_one_worker_writes_the_line_of_a_move(driver: FleetDriver) -> None:
+    driver.meet("4050")
+    assert [driver.report(worker).tell for worker in ("w2", "w1", "w3")] == [
+        Tell.PAGE,
+        Tell.NOTHING,
+        Tell.NOTHING,
+    ]
+
+
+def test_a_worker_is_asked_until_it_says_that_it_wrote_the_line(driver: FleetDriver) -> None:
+    """The answer that asked for it may be lost."""
+    driver.meet("4050")
+    assert [driver.report("w2").tell for _ in range(2)] == [Tell.PAGE] * 2
+    since = driver.sending.since or 0
+    assert driver.report("w2", told=since, paged=since).tell is Tell.NOTHING
+    assert driver.report("w3").tell is Tell.NOTHING
+
+
+def test_another_worker_writes_it_where_that_one_has_died(driver: FleetDriver) -> None:
+    driver.meet("4050")
+    driver.report("w2")
+    assert 0 < driver.client.pttl(f"{names.SENDING}:teller") <= 10_000
+    driver.client.delete(f"{names.SENDING}:teller")  # as if its time were over
+    assert driver.report("w3").tell is Tell.PAGE
+
+
+def test_an_incident_pages_once_however_many_trials_fail(driver: FleetDriver) -> None:
+    driver.becomes(REFUSED)
+    heard: list[Tell] = []
+    first: float | None = None
+    for generation in itertools.count(1):
+        driver.client.delete(f"{names.SENDING}:teller")
+        heard.append(driver.report("w1").tell)
+        first = first or driver.sending.since
+        driver.report("w1", told=driver.sending.since or 0, paged=first or 0)
+        if len(heard) == 6:
+            break
+        if generation % 2:
+            driver.later(120)
+            driver.report_all()
+        else:
+            driver.meet(REFUSED)
+    assert heard == [Tell.PAGE, *[Tell.MOVE] * 5]
+
+
+def test_a_page_that_nobody_wrote_is_still_due_when_the_trial_has_failed(driver: FleetDriver) -> None:
+    driver.becomes(REFUSED)
+    driver.becomes(None)
+    driver.report("w1", told=driver.sending.since or 0)
+    driver.meet(REFUSED)
+    assert driver.report("w1").tell is Tell.PAGE
+
+
+def test_what_a_worker_knows_of_a_record_that_is_gone_counts_for_nothing(driver: FleetDriver) -> None:
+    driver.meet("4050")
+    before = driver.sending.since or 0
+    driver.report("w1", told=before, paged=before)
+    driver.client.delete(names.SENDING, f"{names.SENDING}:teller")
+    driver.later(1)
+    assert driver.report("w1", told=before, paged=before).tell is Tell.PAGE
+    assert driver.sending.generation == 1
+
+
+def test_a_stop_and_its_end_have_a_line_each_and_a_failed_trial_does_not_page(
+    driver: FleetDriver, lines: list[Any]
+) -> None:
+    one, two = fleet_of(driver, "one", "two")
+    fails(one, row_of(REFUSED))
+    fails(two, row_of("reset"))
+    one.report()
+    one.recover()
+    fails(one, row_of(REFUSED), 5)
+    driver.command("resume")
+    two.report()
+    one.report()
+    two.recover()
+    driver.workers["w1"].config = one.config
+    for _ in range(11):
+        driver.meet("2")
+    two.report()
+    one.report()
+    assert said(lines) == [
+        ("sending.stopped", "page"),
+        ("sending.trial", ""),
+        ("sending.stopped", "warn"),
+        ("sending.trial", ""),
+        ("sending.resumed", ""),
+    ]
+
+
+def test_after_its_end_the_next_stop_is_an_incident_of_its_own(driver: FleetDriver, lines: list[Any]) -> None:
+    (one,) = fleet_of(driver, "one")
+    driver.workers["w1"].config = one.config
+    for _ in range(2):
+        fails(one, row_of(REFUSED))
+        one.recover()
+        for _ in range(11):
+            driver.meet("2")
+        one.report()
+    pages = [event for event, alert in said(lines) if alert == "page"]
+    assert pages == ["sending.stopped"] * 2
+
+
+def test_a_persons_word_has_a_line_too(driver: FleetDriver, lines: list[Any]) -> None:
+    one, two = fleet_of(driver, "one", "two")
+    driver.command("hold", who="ops")
+    two.report()
+    one.report()
+    driver.command("resume", who="ops")
+    one.report()
+    two.report()
+    assert [(line["event"], line.get("by")) for line in lines] == [
+        ("sending.held", "ops"),
+        ("sending.trial", None),
+    ]
+
+
+def test_what_a_reply_did_is_written_at_once_by_the_worker_that_met_it(
+    driver: FleetDriver, lines: list[Any]
+) -> None:
+    (one,) = fleet_of(driver, "one")
+    driver.workers["w1"].config = one.config
+    transition = driver.meet("4050")
+    one.heard(row_of("4050"), "13800138000", transition)
+    assert said(lines) == [("sending.stopped", "page")]

@@ -1,0 +1,72 @@
+"""Verdict: what a worker hears when it has reported how it is."""
+
+import dataclasses
+import enum
+from typing import Any
+
+from worker.sending.state import State
+from worker.store import scripts
+
+
+class Tell(enum.Enum):
+    """What a worker is to log of the fleet: each line is written by one of them."""
+
+    NOTHING = ""
+    MINUTE = "minute"
+    """The line that counts, once a minute."""
+    MOVE = "move"
+    """That the state has changed."""
+    PAGE = "page"
+    """The same, and nobody has been woken for this incident yet."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """The answer of `report.lua`."""
+
+    fetch: bool = True
+    state: State = State.SENDING
+    row: str = ""
+    mends: str = ""
+    since: float | None = None
+    generation: int = 0
+    by: str = ""
+    transition: str = ""
+    tell: Tell = Tell.NOTHING
+    parked: int = 0
+    refused: int = 0
+    blocked_by: str = ""
+    """The row that blocks this worker's configuration; empty where none does."""
+
+
+def read_verdict(answer: list[Any]) -> Verdict:
+    """Return the script's answer as a value."""
+    (
+        fetch,
+        state,
+        row,
+        mends,
+        since,
+        generation,
+        by,
+        transition,
+        tell,
+        parked,
+        refused,
+        blocked,
+        blocked_by,
+    ) = map(scripts.text, answer)
+    return Verdict(
+        fetch=fetch == "1",
+        state=State(state),
+        row=row,
+        mends=mends,
+        since=float(since) if since else None,
+        generation=int(generation),
+        by=by,
+        transition=transition,
+        tell=Tell(tell),
+        parked=int(parked),
+        refused=int(refused),
+        blocked_by=blocked_by if blocked == "1" else "",
+    )
