@@ -3,20 +3,22 @@
 JSON, one object a line, or console on a terminal.
 """
 
-import contextlib
 import functools
 import json
 import logging
+import os
 import re
 import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote_plus, unquote
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from config.logs_output import FileHandler, Lines, handler_for
 from config.masking import REDACTED, mask_foreign_text, mask_id, mask_text, spell_out_controls
 from config.settings import Settings
 
@@ -29,8 +31,14 @@ _SECRETS: Final[set[str]] = set()
 _SMALLEST_MOBILE: Final = 13_000_000_000
 
 
-def configure(settings: Settings) -> None:
-    """Set up structlog and the standard library's logging. May be called again."""
+def configure(settings: Settings, *, level: int | None = None, file: Path | str | None = None) -> None:
+    """Set up structlog and the standard library's logging. May be called again.
+
+    `level`: of all lines, in place of both settings. `file`: in place of stderr. Raises OSError.
+    """
+    handler = handler_for(file)
+    own_level = logging.getLevelName(settings.log_level) if level is None else level
+    library_level = logging.getLevelName(settings.celery_log_level) if level is None else level
     _SECRETS.clear()
     _SECRETS.update(_secrets(settings))
     shared: list[Processor] = [
@@ -40,13 +48,17 @@ def configure(settings: Settings) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
     ]
-    console = settings.log_format == "console" or (settings.log_format == "auto" and sys.stderr.isatty())
+    console = settings.log_format == "console" or (
+        settings.log_format == "auto" and not file and sys.stderr.isatty()
+    )
     renderer: Processor = (
-        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+        structlog.dev.ConsoleRenderer(
+            colors=not file and not os.environ.get("NO_COLOR"),
+            exception_formatter=structlog.dev.plain_traceback,
+        )
         if console
         else structlog.processors.JSONRenderer(serializer=_serialize)
     )
-    handler = _Handler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[mark_foreign, *shared],
@@ -58,18 +70,23 @@ def configure(settings: Settings) -> None:
     # line cost twice as much.
     structlog.configure(
         processors=[*shared, _last_steps(renderer)],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(settings.log_level)),
-        logger_factory=lambda name="voicecode": _Lines(name, handler),
+        wrapper_class=structlog.make_filtering_bound_logger(own_level),
+        logger_factory=lambda name="voicecode": Lines(name, handler),
         cache_logger_on_first_use=False,
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(settings.celery_log_level)
-    for name, level in _FLOORS.items():
-        logging.getLogger(name).setLevel(max(logging.getLevelName(settings.celery_log_level), level))
+    root.setLevel(library_level)
+    for name, floor in _FLOORS.items():
+        logging.getLogger(name).setLevel(max(library_level, floor))
     logging.captureWarnings(capture=True)
     sys.excepthook = _log_crash
     threading.excepthook = _log_thread_crash
+
+
+def in_file() -> bool:
+    """Return whether lines go to a file."""
+    return any(isinstance(handler, FileHandler) for handler in logging.getLogger().handlers)
 
 
 _FLOORS: Final = {
@@ -80,46 +97,6 @@ _FLOORS: Final = {
     "celery.app.trace": logging.WARNING,
     "celery.worker.strategy": logging.WARNING,
 }
-
-
-class _Handler(logging.StreamHandler[Any]):
-    """Unlike the standard handler, never prints the arguments of a record that it cannot write."""
-
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the standard library's name
-        """Write the logger's name and the error's, but no value."""
-        self.tell_unwritten(record.name)
-
-    def tell_unwritten(self, name: str) -> None:
-        """Write that a line of logger `name` was lost because of the current exception."""
-        error = sys.exc_info()[0]
-        with contextlib.suppress(Exception):
-            self.stream.write(
-                f'{{"event": "line.unwritten", "logger": "{name}", "cause": "{error and error.__name__}"}}\n'
-            )
-
-
-class _Lines:
-    """Writes our own lines: one write each, under the lock that the libraries' lines take, too."""
-
-    def __init__(self, name: str, handler: _Handler) -> None:
-        self.name = name
-        self._handler = handler
-
-    def write(self, line: str) -> None:
-        """Write a line; if that fails, say so without its values. Nothing is raised."""
-        handler = self._handler
-        try:
-            with handler.lock or contextlib.nullcontext():
-                handler.stream.write(line + "\n")
-                handler.stream.flush()
-        except Exception:  # noqa: BLE001 - a full disk, a closed pipe
-            self.tell_unwritten()
-
-    debug = info = warning = error = critical = write
-
-    def tell_unwritten(self) -> None:
-        """Say that a line was lost because of the current exception."""
-        self._handler.tell_unwritten(self.name)
 
 
 def _last_steps(renderer: Processor) -> Processor:

@@ -105,6 +105,7 @@ class Event:
     MESSAGES_RESTORED: Final = "messages.restored"
     TASK_CRASHED: Final = "task.crashed"
     WORKER_STARTED: Final = "worker.started"
+    WORKER_REFUSED: Final = "worker.refused"
     WORKER_STOPPED: Final = "worker.stopped"
     WORKER_SPAWNED: Final = "worker.spawned"
     WORKER_DIED: Final = "worker.died"

@@ -107,10 +107,10 @@ class Settings(BaseSettings):
     lease_seconds: Seconds = Field(
         15.0, description="How long a claim holds. After that its worker counts as dead."
     )
-    heartbeat_file: Path = Field(
-        Path(health.HEARTBEAT_FILE),
-        description="The consuming loop touches this file and one beside it;"
-        " `voicecode-health` checks their age.",
+    heartbeat_file: Path | None = Field(
+        None,
+        description="The consuming loop touches this file and one beside it; `voicecode-health` checks"
+        f" their age. Default: `{health.HEARTBEAT_FILE}.NAME`, NAME being the worker's.",
     )
     heartbeat_max_age_seconds: Seconds = Field(
         health.HEARTBEAT_MAX_AGE_SECONDS,

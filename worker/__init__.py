@@ -4,11 +4,16 @@
 the simulator and the command line start without it.
 """
 
+import sys
 from typing import Any
 
 
 def __getattr__(name: str) -> Any:
     if name == "celery":
+        from worker.shadowed import sentence  # noqa: PLC0415 - before the first import of ours
+
+        if found := sentence():
+            sys.exit(found)
         from worker.app import app  # noqa: PLC0415 - built when Celery asks for it, see above
 
         return app

@@ -37,14 +37,16 @@ class DeliveryStep(bootsteps.StartStopStep):
         super().__init__(parent, **kwargs)
         app: VoiceCodeApp = parent.app
         if sentence := start.refusal(_asked(parent)):
-            sys.exit(sentence)
+            _refuse(sentence)
+        # `-c` and `--concurrency` beat the setting.
+        app.settings = app.settings.model_copy(update={"concurrency": parent.concurrency})
         try:
             app.components = Components(app.settings, worker=parent.hostname)
         except SettingsError as error:
             _refuse_to_start(error)
         self._server_check = ServerCheck(app.components.client)
         if sentence := self._server_check.look():
-            sys.exit(sentence)
+            _refuse(sentence)
         app.conf.broker_transport_options = {
             **app.conf.broker_transport_options,
             **app.components.transport_options(),
@@ -56,8 +58,7 @@ class DeliveryStep(bootsteps.StartStopStep):
         try:
             transport.start_threads(parent.pool.executor, parent.pool.limit)
         except RuntimeError as error:
-            sys.stderr.write(start.NO_THREADS.format(count=parent.pool.limit, cause=error) + "\n")
-            sys.exit(1)
+            _refuse(start.NO_THREADS.format(count=parent.pool.limit, cause=error))
         components.start()
         parent.timer.call_repeatedly(1, components.beat_while_paused)
         if not self._server_check.done:
@@ -80,6 +81,13 @@ def _asked(parent: Any) -> start.Asked:
         broker_urls=frozenset(broker_urls),
         ledger_url=ledger_url,
     )
+
+
+def _refuse(sentence: str) -> NoReturn:
+    """End the process with a sentence. A log file gets it, too: a detached worker has no stderr."""
+    if logs.in_file():
+        log.critical(Event.WORKER_REFUSED, cause=sentence, alert="page")
+    sys.exit(sentence)
 
 
 def _refuse_to_start(error: SettingsError) -> NoReturn:
@@ -108,9 +116,12 @@ def _refuse_other_apps(instance: Any, **_: Any) -> None:
 
 
 @setup_logging.connect
-def _configure_logs(**_: Any) -> None:
+def _configure_logs(loglevel: int | None = None, logfile: str | None = None, **_: Any) -> None:
     """Configure logging ourselves: with this signal connected, Celery does not."""
-    logs.configure(app.settings)
+    try:
+        logs.configure(app.settings, level=start.asked_level(loglevel), file=logfile)
+    except OSError as error:
+        sys.exit(f"The log file {logfile} cannot be written: {error.strerror}")
 
 
 @worker_shutting_down.connect

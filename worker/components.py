@@ -19,6 +19,7 @@ from worker.ledger import Ledger
 from worker.ledger.outcome_writer import OutcomeWriter
 from worker.process.affinity import CpuAffinity
 from worker.process.heartbeat import Heartbeat
+from worker.process.heartbeat_file import own_file
 from worker.process.periodic import Periodic
 from worker.sending.fleet import Fleet
 from worker.sending.prober import Prober
@@ -60,7 +61,8 @@ class Components:
         self.credit.give_back = self.acks.give_back
         self.unreadable = Unreadable(self.ledger, self.acks)
         self.affinity = CpuAffinity()
-        self.heartbeat = Heartbeat(settings.heartbeat_file, when=lambda: not self.availability.away)
+        file = own_file(settings.heartbeat_file, worker)
+        self.heartbeat = Heartbeat(file, when=lambda: not self.availability.away)
         self.delivery = Delivery(
             settings=settings,
             ledger=self.ledger,
@@ -77,7 +79,7 @@ class Components:
         interval = settings.upkeep_interval_seconds
         self.upkeep = Upkeep(self.ledger, unacked, interval, retention=self.retention)
         self.fleet.wake = self.upkeep.hurry
-        self.live = Heartbeat(health.live_file(settings.heartbeat_file), when=self._threads_turn)
+        self.live = Heartbeat(health.live_file(file), when=self._threads_turn)
 
     def _threads_turn(self) -> bool:
         """Return whether the threads without which a worker is dead still do their rounds."""

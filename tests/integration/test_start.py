@@ -32,10 +32,10 @@ def start(sandbox: Sandbox, *options: str, app: str = "worker", path: Path = ROO
     return ended([sys.executable, "-m", "celery", "-A", app, "worker", *options], {**given, **env}, path)
 
 
-def ended(command: list[str], env: Mapping[str, str], path: Path) -> str:
+def ended(command: list[str], env: Mapping[str, str], path: Path, folder: Path = ROOT) -> str:
     with_path = {**env, "PYTHONPATH": f"{path}{os.pathsep}{ROOT}"}
     done = subprocess.run(
-        command, cwd=ROOT, env=with_path, capture_output=True, text=True, timeout=60, check=False
+        command, cwd=folder, env=with_path, capture_output=True, text=True, timeout=60, check=False
     )
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
@@ -142,3 +142,22 @@ def test_what_may_lose_codes_is_warned_of_once(sandbox: Sandbox, tmp_path: Path)
         assert risks(sandbox, server) == []
     with start_server(data_dir=tmp_path / "data") as server:
         assert risks(sandbox, server) == []
+
+
+@pytest.mark.parametrize("name", ["tasks", "config"])
+def test_a_module_of_somebody_else_in_place_of_ours_is_told_in_a_sentence(
+    sandbox: Sandbox, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / f"{name}.py").write_text("raise RuntimeError('somebody else')")
+    given = environment(broker_url=sandbox.url, gateway_url=sandbox.simulator.url)
+    said = ended([sys.executable, "-m", "celery", "-A", "worker", "worker"], given, tmp_path, tmp_path)
+    assert f"needs its own package {name}, and Python finds {tmp_path / name}.py first" in said
+
+
+def test_the_command_says_so_even_where_the_package_worker_is_shadowed(tmp_path: Path) -> None:
+    (tmp_path / "worker.py").write_text("")
+    program = "import voicecode; voicecode.main()"
+    said = ended([sys.executable, "-c", program, "dead", "stats"], dict(os.environ), tmp_path, tmp_path)
+    assert said.startswith(
+        f"voicecode needs its own package worker, and Python finds {tmp_path / 'worker'}.py"
+    )

@@ -8,8 +8,8 @@ from worker.failure_queue.timestamps import iso
 
 if TYPE_CHECKING:
     from worker.diagnosis.overview import Backlog, Overview, RedisState
-    from worker.diagnosis.sending import Sending
     from worker.failure_queue import Stats
+    from worker.sending.state import Sending
 
 _SHOWN_WORKERS = 20
 _MOST_FREQUENT = 6
@@ -39,7 +39,7 @@ def show_overview(overview: "Overview") -> None:
 def _sending(state: "Sending") -> str:
     since = f"since {iso(state.since)}" if state.since else ""
     by = f"by {state.by}" if state.by else ""
-    return " ".join(part for part in (state.state, state.row, since, by, state.note) if part)
+    return " ".join(part for part in (state.state.value, state.row, since, by, state.note) if part)
 
 
 def _queue(overview: "Overview") -> str:

@@ -15,7 +15,15 @@ from worker.cli.common import settings as read_settings
     metavar="N",
     help="How many processes. Default: one for each core that may be used.",
 )
-def worker(processes: int | None) -> None:
+@click.option(
+    "-n",
+    "--name",
+    default="worker",
+    show_default=True,
+    metavar="NAME",
+    help="Name of the processes: NAME1@host, NAME2@host ...",
+)
+def worker(processes: int | None, name: str) -> None:
     """Run worker processes until SIGTERM. Each has VOICECODE_CONCURRENCY calls in flight.
 
     A process that dies is started again. Exit code 0: all ended as they were asked to. 1: one did
@@ -28,6 +36,6 @@ def worker(processes: int | None) -> None:
     loaded.require_gateway()
     logs.configure(loaded)
     supervisor = Supervisor(
-        processes or cores(), heartbeat_file=loaded.heartbeat_file, environment=os.environ
+        processes or cores(), heartbeat_file=loaded.heartbeat_file, environment=os.environ, name=name
     )
     end(supervisor.run())

@@ -11,8 +11,9 @@ import redis
 
 from config import names
 from config.settings import Settings
-from worker.diagnosis.sending import Sending, read_sending
 from worker.failure_queue.stats import Stats, read_stats
+from worker.sending.account import Account
+from worker.sending.state import Sending
 from worker.store import keys
 
 _LOOKED_AT: Final = 5_000
@@ -73,7 +74,8 @@ class Overview:
 
     def as_dict(self) -> dict[str, Any]:
         """Return all of it as JSON has it."""
-        return dataclasses.asdict(self)
+        sending = {**dataclasses.asdict(self.sending), "state": self.sending.state.value}
+        return {**dataclasses.asdict(self), "sending": sending}
 
 
 def read_overview(client: redis.Redis, settings: Settings) -> Overview:
@@ -95,7 +97,7 @@ def read_overview(client: redis.Redis, settings: Settings) -> Overview:
     started = [lease_until - settings.lease_seconds for _, lease_until in _in_call(connection, later)]
     expires_at = _expires_at(last)
     return Overview(
-        sending=read_sending(client),
+        sending=Account(client).sending(),
         queue=Backlog(count=queued),
         oldest_expires_in=None if expires_at is None else round(expires_at - now, 1),
         unacked=_backlog(unacked, [moment for _, moment in fetched], now),

@@ -10,6 +10,7 @@ from config import names
 from config.settings import Settings
 from worker.diagnosis.finding import Finding, fail, ok, warn
 from worker.diagnosis.overview import Overview
+from worker.sending.state import State
 from worker.store import keys
 
 _CELERYS_OWN: Final = "celery"
@@ -31,11 +32,11 @@ def queue_checks(client: redis.Redis, settings: Settings, overview: Overview) ->
 
 def _sending(overview: Overview) -> Finding:
     state = overview.sending
-    if state.stopped:
+    if state.state in {State.STOPPED, State.HELD}:
         why = " ".join(part for part in (state.row, state.note) if part) or "no row is recorded"
         cure = f"see docs/replies.md for {state.row}; then voicecode account resume" if state.row else ""
-        return fail("sending", f"{state.state}: {why}", cure or "voicecode account resume")
-    return ok("sending", state.state)
+        return fail("sending", f"{state.state.value}: {why}", cure or "voicecode account resume")
+    return ok("sending", state.state.value)
 
 
 def _workers(overview: Overview) -> Finding:

@@ -4,6 +4,7 @@
          it when this fails: a restart while Redis is away would lose outcomes.
 --ready  the queue and the ledger answer (the default). Alert on this.
 
+Without VOICECODE_HEARTBEAT_FILE it checks every worker that runs on this machine.
 It uses the standard library only and reads two settings: containers run it every few seconds.
 `python -S -m worker.process.health` works, too.
 """
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from config import health
+from worker.process.heartbeat_file import is_held
 
 FILE_VARIABLE: Final = "VOICECODE_HEARTBEAT_FILE"
 MAX_AGE_VARIABLE: Final = "VOICECODE_HEARTBEAT_MAX_AGE_SECONDS"
@@ -23,22 +25,33 @@ USAGE: Final = "usage: voicecode-health [--live | --ready]"
 
 def problem(*, live: bool = False) -> str | None:
     """Return what is wrong, in one line, or None."""
-    file = Path(os.environ.get(FILE_VARIABLE) or health.HEARTBEAT_FILE)
+    chosen = os.environ.get(FILE_VARIABLE)
     limit = os.environ.get(MAX_AGE_VARIABLE) or health.HEARTBEAT_MAX_AGE_SECONDS
     try:
         max_age_seconds = float(limit)
     except ValueError:
         return f"{MAX_AGE_VARIABLE} is no number"
+    files = [Path(chosen)] if chosen else [file for file in health.named_files() if is_held(file)]
+    if not files:
+        return f"no heartbeat: no worker on this machine has a file {health.HEARTBEAT_FILE}.NAME"
+    return next((found for file in files if (found := _problem(file, max_age_seconds, live=live))), None)
+
+
+def _problem(file: Path, max_age_seconds: float, *, live: bool) -> str | None:
     wrong = "the worker does not consume"
     if live:
         file, max_age_seconds = health.live_file(file), health.LIVE_FACTOR * max_age_seconds
         wrong = "the worker hangs"
     try:
-        age_seconds = time.time() - file.stat().st_mtime
+        touched = file.stat().st_mtime
     except OSError as error:
         return f"no heartbeat: {file}: {error.strerror}: the worker has not begun to consume"
+    age_seconds = time.time() - touched
+    if touched == health.NOT_BEGUN:
+        return f"no heartbeat: {file}: the worker has not begun to consume"
     if not age_seconds <= max_age_seconds:
-        return f"the last heartbeat is {age_seconds:.0f} s old, more than {max_age_seconds:g} s: {wrong}"
+        limit = f"more than {max_age_seconds:g} s"
+        return f"the last heartbeat is {age_seconds:.0f} s old, {limit}: {wrong} ({file})"
     return None
 
 

@@ -5,6 +5,9 @@ import re
 from collections.abc import Callable
 from typing import Final
 
+import click
+from click.core import ParameterSource
+
 from config import names
 
 _SECRETS: Final = re.compile(r"(?<=://)[^/@;]*@|\?[^;]*")
@@ -38,6 +41,13 @@ class Asked:
 def refusal(asked: Asked) -> str | None:
     """Return why no worker can be started like this, or None."""
     return next((sentence for look in _LOOKS if (sentence := look(asked))), None)
+
+
+def asked_level(level: int | None) -> int | None:
+    """Return Celery's log level if somebody wrote it: `-l` has a default that nobody asked for."""
+    context = click.get_current_context(silent=True)
+    source = context.get_parameter_source("loglevel") if context else None
+    return level if source in {ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT} else None
 
 
 def masked(url: str) -> str:

@@ -10,6 +10,7 @@ import contextlib
 import dataclasses
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -22,9 +23,11 @@ import structlog
 
 from config.health import live_file
 from config.names import Event
+from worker.process.heartbeat_file import own_file
 
 log = structlog.get_logger("voicecode.supervisor")
 
+NAME: Final = "worker"
 COMMAND: Final = (sys.executable, "-m", "worker.process.child")
 FIRST_PAUSE_SECONDS: Final = 1.0
 LONGEST_PAUSE_SECONDS: Final = 30.0
@@ -51,21 +54,24 @@ class _Child:
 class Supervisor:
     """Runs `processes` workers.
 
-    `command`: starts one, given `-n NAME`. `pause_seconds`: before the first restart.
+    `name`: of the workers, which get a number behind it. `heartbeat_file`: None for one named after
+    them. `command`: starts one, given `-n NAME`. `pause_seconds`: before the first restart.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what to run, and how
         self,
         processes: int,
         *,
-        heartbeat_file: Path,
+        heartbeat_file: Path | None,
         environment: Mapping[str, str],
+        name: str = NAME,
         command: tuple[str, ...] = COMMAND,
         pause_seconds: float = FIRST_PAUSE_SECONDS,
     ) -> None:
         self._command = command
         self._environment = dict(environment)
-        self._heartbeat = heartbeat_file
+        host = socket.gethostname()
+        self._heartbeat = own_file(heartbeat_file, f"{name}@{host}")
         self._pause = pause_seconds
         self._stopping = False
         self._consumed = False
@@ -73,8 +79,8 @@ class Supervisor:
         self._wake = threading.Event()
         self._children = [
             _Child(
-                f"worker{number}@%h",
-                heartbeat_file.with_name(f"{heartbeat_file.name}.{number}"),
+                f"{name}{number}@{host}",
+                self._heartbeat.with_name(f"{self._heartbeat.name}.{number}"),
                 pause_seconds,
             )
             for number in range(1, processes + 1)
