@@ -11,7 +11,7 @@ from pathlib import Path
 
 def _look() -> None:
     """End the process if `worker`, `config` or `tasks` is somebody else's."""
-    file = Path(__file__).resolve().with_name("worker") / "shadowed.py"
+    file = Path(__file__).resolve().with_name("worker") / "process" / "shadowed.py"
     found = runpy.run_path(str(file))["sentence"]()
     if found:
         sys.exit(found)

@@ -10,7 +10,7 @@ from typing import Any
 
 def __getattr__(name: str) -> Any:
     if name == "celery":
-        from worker.shadowed import sentence  # noqa: PLC0415 - before the first import of ours
+        from worker.process.shadowed import sentence  # noqa: PLC0415 - before the first import of ours
 
         if found := sentence():
             sys.exit(found)
