@@ -28,7 +28,7 @@ class Kind(enum.Enum):
 
 
 class Scope(enum.Enum):
-    """What is at fault, so what else would fail the same way now."""
+    """What is at fault, and so what else would fail now."""
 
     NONE = "none"
     """Nothing is at fault."""
@@ -82,10 +82,10 @@ class Spends(enum.Enum):
 
 
 class Mends(enum.Enum):
-    """Who can end an outage of this row, so what becomes of codes meanwhile."""
+    """Who can end an outage of this row. It decides what becomes of codes meanwhile."""
 
     NOBODY = "nobody"
-    """It is no outage: other codes are not affected."""
+    """No outage: other codes are not affected."""
     TIME = "time"
     """Time or a top-up: codes are parked until they can be called."""
     PERSON = "person"
@@ -93,7 +93,7 @@ class Mends(enum.Enum):
 
 
 class Symptom(enum.Enum):
-    """What happened instead of a reply that can be read."""
+    """What happened instead of a readable reply."""
 
     DNS_FAILED = "dns_failed"
     CONNECT_REFUSED = "connect_refused"
@@ -141,9 +141,9 @@ class Row:
     spends: Spends = Spends.SUBMISSION
     mends: Mends = Mends.NOBODY
     blocks_seconds: float = 0.0
-    """For so long no further form leaves for the same number."""
+    """How long no further form leaves for the same number."""
     times: int | None = None
-    """How often in one life this row may lead to another try; None: no limit of its own."""
+    """How often in one life this row may lead to another try. None: no limit of its own."""
     alert: Alert
     runbook: str
     """Anchor in docs/operating.md."""
@@ -244,7 +244,7 @@ ROWS: Final[tuple[Row, ...]] = (
     _code(4074, "模板未审核", "a template code: another product's endpoint is configured", _P, _ACC, _PAGE, "wrong-url", **_SEEN),
     _code(4075, "模板已停用", "a template code: another product's endpoint is configured", _P, _ACC, _PAGE, "wrong-url", **_SEEN),
     _code(40722, "变量内容超过长度", "a template code: another product's endpoint is configured", _P, _ACC, _PAGE, "wrong-url", **_SEEN),
-    Row(name="unknown", meaning="a reply code that this table does not know; never retried blindly, repeated tries can freeze the account", kind=_P, scope=_MSG, action=Action.BURY, alert=_PAGE, runbook="unknown-reply"),
+    Row(name="unknown", meaning="a reply code that this table does not know; not retried, because repeated tries can freeze the account", kind=_P, scope=_MSG, action=Action.BURY, alert=_PAGE, runbook="unknown-reply"),
 
     _symptom(Symptom.DNS_FAILED, "the gateway's name could not be looked up", _T, _HOST, _WARN, "gateway-unreachable"),
     _symptom(Symptom.CONNECT_REFUSED, "no connection: refused or unreachable", _T, _HOST, _WARN, "gateway-unreachable"),
@@ -263,7 +263,7 @@ ROWS: Final[tuple[Row, ...]] = (
     _symptom(Symptom.HTTP_5XX, "HTTP 5xx other than 503", _B, _NONE, _WARN, "gateway-broken"),
     _symptom(Symptom.HTTP_429, "HTTP 429", _T, _ACC, _WARN, "gateway-busy"),
     _symptom(Symptom.HTTP_503, "HTTP 503", _T, _NONE, _WARN, "gateway-busy"),
-    _symptom(Symptom.HTTP_3XX, "HTTP 3xx; redirects are not followed, they would repeat the key and the code elsewhere", _P, _ACC, _PAGE, "wrong-url"),
+    _symptom(Symptom.HTTP_3XX, "HTTP 3xx; redirects are not followed, because they would send the key and the code elsewhere", _P, _ACC, _PAGE, "wrong-url"),
     _symptom(Symptom.HTTP_IDLE, "HTTP 408, 421 or 425: a proxy had not taken the request", _T, _NONE, _WARN, "gateway-busy"),
     _symptom(Symptom.HTTP_4XX, "any other HTTP 4xx: a wrong URL, or a firewall", _P, _ACC, _PAGE, "wrong-url"),
     _symptom(Symptom.CRASH_BEFORE_SEND, "our own code failed before the form left", _T, _HOST, _PAGE, "worker-bug"),
@@ -286,7 +286,7 @@ _HTTP_CLASS: Final = {3: Symptom.HTTP_3XX, 4: Symptom.HTTP_4XX}
 
 
 def symptom_of_http(status: int) -> Symptom | None:
-    """Return the symptom of an HTTP status, None for 2xx. Others than 2xx-4xx count as 5xx."""
+    """Return the symptom of an HTTP status, None for 2xx. All but 2xx to 4xx count as 5xx."""
     if 200 <= status < 300:  # noqa: PLR2004 - the HTTP status classes
         return None
     return _HTTP_EXACT.get(status) or _HTTP_CLASS.get(status // 100, Symptom.HTTP_5XX)
@@ -376,7 +376,7 @@ def _value(name: str, column: str, value: Any) -> Any:
         return str(value)
     except (ValueError, TypeError, re.error) as error:
         allowed = f"; allowed: {', '.join(m.value for m in of)}" if of else ""
-        message = f"row {name!r}, column {column!r}: {value!r} is not possible{allowed}"
+        message = f"row {name!r}, column {column!r}: {value!r} cannot be used{allowed}"
         raise ValueError(message) from error
 
 

@@ -57,12 +57,12 @@ class Settings(BaseSettings):
     sentinel_password: SecretStr | None = Field(
         None,
         min_length=1,
-        description="With `sentinel://`: the sentinels' password. The master's one is in the address.",
+        description="With `sentinel://`: the sentinels' password. The master's is in the address.",
     )
     sentinel_tls: bool = Field(
         default=False,
         description="With `sentinel://`: TLS to the sentinels and to the master."
-        " Their certificates must name the addresses that the sentinels tell.",
+        " Their certificates must name the addresses that the sentinels announce.",
     )
     redis_ca_bundle: Path | None = Field(
         None,
@@ -101,7 +101,7 @@ class Settings(BaseSettings):
         10.0, description="A whole attempt: claim, name lookup, connect, TLS, reply header and body."
     )
     connection_idle_seconds: Seconds = Field(
-        20.0, description="A connection to the gateway is not used again after it was idle for this long."
+        20.0, description="A connection to the gateway is not used again after being idle for this long."
     )
 
     lease_seconds: Seconds = Field(
@@ -128,7 +128,7 @@ class Settings(BaseSettings):
         200,
         ge=1,
         le=500,
-        description="Most due codes that a worker puts back in one look: bounds the retries a second.",
+        description="Most due codes that a worker puts back in one look. It bounds the retries a second.",
     )
     upkeep_backlog: int = Field(
         1000,
@@ -152,7 +152,7 @@ class Settings(BaseSettings):
         1.0,
         gt=0,
         le=10,
-        description="Multiplies every wait between two tries of a code. Demos and tests shorten them by it.",
+        description="Multiplies the waits between the tries of a code. Demos and tests lower it.",
     )
     ambiguous_delay_seconds: Seconds = Field(
         15.0,
@@ -255,7 +255,7 @@ class Settings(BaseSettings):
         86_400.0,
         gt=0,
         le=31_536_000,
-        description="How long the record of an accepted code is kept: until then duplicates are known.",
+        description="How long the record of an accepted code is kept. Until then duplicates are recognised.",
     )
 
     discard_undo_hours: float = Field(
@@ -282,7 +282,7 @@ class Settings(BaseSettings):
         None,
         description=(
             "Directory for these files, which hold numbers and codes."
-            " Without it the failure queue grows further, with an alert."
+            " Without it the failure queue keeps growing, with an alert."
         ),
     )
     audit_entries: int = Field(
@@ -340,10 +340,12 @@ class Settings(BaseSettings):
             message = f"must be a Redis address ({known}), not {scheme or 'without a scheme'}"
             raise ValueError(message)
         if "ssl_" in urlsplit(value.get_secret_value()).query and scheme not in {"rediss", "sentinel"}:
-            message = f"asks for TLS with its ssl_ parameters, and {scheme}:// has none: write rediss://"
+            message = f"has ssl_ parameters, but {scheme}:// has no TLS: write rediss://"
             raise ValueError(message)
         if ";" in value.get_secret_value() and scheme != "sentinel":
-            message = "must be one address: queue and ledger are in one Redis; for fail-over use sentinel://"
+            message = (
+                "must be one address, because queue and ledger share one Redis; for fail-over use sentinel://"
+            )
             raise ValueError(message)
         return value
 
@@ -398,7 +400,7 @@ class Settings(BaseSettings):
 
     @property
     def dedup_horizon_seconds(self) -> float:
-        """How long a duplicate of a message may still arrive: its record must stay so long."""
+        """How long a duplicate may still arrive: a record must be kept at least this long."""
         return self.code_ttl_seconds + 10 * self.visibility_timeout_seconds
 
     def require_gateway(self) -> tuple[str, SecretStr]:

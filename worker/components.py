@@ -82,7 +82,7 @@ class Components:
         self.live = Heartbeat(health.live_file(file), when=self._threads_turn)
 
     def _threads_turn(self) -> bool:
-        """Return whether the threads without which a worker is dead still do their rounds."""
+        """Return whether the threads that a worker cannot do without still do their rounds."""
         limit = health.STALLED_SECONDS
         threads_live = self.upkeep.is_alive() and self.acks.is_alive()
         return threads_live and max(self.upkeep.busy_seconds(), self.acks.busy_seconds()) < limit

@@ -234,8 +234,8 @@ class Delivery:
     def _reach(self, step: Callable[[], T]) -> T:
         """Run a step before which nothing is recorded. Raises Unfinished if Redis stays away.
 
-        After a lost connection or a new master the step is tried twice more: scripts may run twice,
-        and the phone should ring within seconds.
+        After a lost connection or a new master the step is tried twice more, because the phone
+        should ring within seconds. Scripts may run twice.
         """
         for pause_seconds in (*_REACH_PAUSES_SECONDS, None):
             try:

@@ -79,7 +79,7 @@ def is_key(value: str) -> bool:
 
 
 def has_key_form(value: str) -> bool:
-    """Tell whether a text has the form of a key. Keys of existing records are not judged again."""
+    """Return whether a text has the form of a key: enough for the key of an existing record."""
     return bool(_KEY.fullmatch(value))
 
 
@@ -127,7 +127,7 @@ def normalise_mobile(value: Any) -> str:
         raise BadInput(message)
     found = _MOBILE.fullmatch(re.sub(r"[\s-]", "", value))
     if found is None:
-        message = "mobile is no mainland mobile number: 11 digits that begin with 13 to 19; +86 is allowed"
+        message = "mobile is not a mainland number: 11 digits that begin with 13 to 19; +86 is allowed"
         raise BadInput(message)
     return found[1]
 
@@ -156,7 +156,7 @@ def _key(value: Any, task_id: str, mobile: str, namer: Namer) -> str:
         message = "key must be 1 to 128 of the characters A-Z a-z 0-9 _ . : -"
         raise BadInput(message)
     if not is_key(value) or holds_number(value, mobile):
-        message = "key holds a mobile number: keys show in logs and in Redis, take something else"
+        message = "key holds a mobile number: keys appear in logs and in Redis, so use something else"
         raise BadInput(message)
     return value
 
@@ -164,7 +164,7 @@ def _key(value: Any, task_id: str, mobile: str, namer: Namer) -> str:
 def _expires_at(value: Any, now: float | None, settings: Settings) -> float | None:
     if value is None:
         if settings.require_expires_at:
-            message = "expires_at is missing, and VOICECODE_REQUIRE_EXPIRES_AT asks for it"
+            message = "expires_at is missing, and VOICECODE_REQUIRE_EXPIRES_AT requires it"
             raise BadInput(message)
         return None
     if isinstance(value, bool) or not isinstance(value, (int, float)):
@@ -182,7 +182,7 @@ def _expires_at(value: Any, now: float | None, settings: Settings) -> float | No
 
 
 def too_far(field: str, settings: Settings) -> str:
-    """Return the sentence about a moment that lies too far ahead."""
+    """Return the sentence about a time that is too far ahead."""
     return f"{field} is more than VOICECODE_MAX_TTL_SECONDS ({settings.max_ttl_seconds:g}) away"
 
 

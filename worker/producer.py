@@ -29,7 +29,7 @@ class Sent:
     key: str
     task_id: str
     give_up_at: float
-    """Epoch seconds by which it must have come to its end."""
+    """Epoch seconds by which it must have ended."""
 
 
 class Producer:
@@ -86,7 +86,7 @@ class Producer:
         )
 
     def wait(self, sent: Sent, *, sleep: Callable[[float], None] = time.sleep) -> Record | None:
-        """Return the record when the code is accepted or dead, or else when its life is over."""
+        """Return the record once the code is accepted or dead, or its life is over."""
         while True:
             record = self._ledger.record(sent.key)
             if (record and record.state in _ENDS) or time.time() > sent.give_up_at:

@@ -100,7 +100,7 @@ def _dead_letter(  # noqa: PLR0913 - the facts of one line
 def _say(
     event: str, row: Row, facts: dict[str, Any], at_least: str = "info", *, in_fleet: bool = False
 ) -> None:
-    # An incident of the account or of a host pages once, when it stops somebody.
+    # In a fleet, an incident of the account or of a host pages once: when it stops somebody.
     alert = Alert.WARN if in_fleet and row.alert is Alert.PAGE and row.is_incident else row.alert
     if alert is not Alert.NONE:
         facts |= {"alert": alert.value, "runbook": row.runbook}

@@ -16,17 +16,17 @@ class Reason(enum.Enum):
     PERMANENT = "permanent"
     """The gateway's reply will not change by itself."""
     EXHAUSTED = "exhausted"
-    """As many submissions as allowed were refused, and no call was placed."""
+    """It was refused or turned away as often as allowed, and no call was placed."""
     EXPIRED = "expired"
     """Its life ended before a call was placed."""
     AMBIGUOUS = "ambiguous"
-    """The phone may have rung; no further call by ourselves."""
+    """The phone may have rung. Only an operator can have it called again."""
     BAD_INPUT = "bad_input"
     """The message cannot be called as the producer sent it."""
     KEY_CONFLICT = "key_conflict"
     """The producer used one key for two different codes."""
     UNREADABLE = "unreadable"
-    """The item on the queue is no message that Celery can read."""
+    """Celery cannot read the item on the queue."""
     UNKNOWN_TASK = "unknown_task"
     """The message asks for a task that this version does not know."""
     SUPERSEDED = "superseded"
@@ -63,7 +63,7 @@ Decision = Done | RetryIn | GiveUp
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Tries:
-    """What a code has spent in this life, the try that has just ended included."""
+    """What a code has spent in this life, including the try that has just ended."""
 
     submissions: int
     """Forms that the gateway read, or may have read."""
@@ -79,7 +79,7 @@ class Tries:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Backoff:
-    """The wait before the next try: [low, 1] of min(cap, base x factor^n), plus gap. Seconds."""
+    """The wait before the next try: low to 1 times min(cap, base x factor^n), plus gap. Seconds."""
 
     base: float
     factor: float
@@ -107,12 +107,12 @@ BACKOFFS: Final = {
     Spends.SUBMISSION: Backoff(base=4, factor=3, cap=100, low=0.5),
 }
 TURNED_AWAY_AT_MOST: Final = 10
-"""So often in one life may a form be turned away unread."""
+"""How often in one life a form may be turned away unread."""
 LAST_TRY_SECONDS: Final = 10.0
-"""Where `Retry-After` reaches past the code's end, one last try is made so long before it."""
+"""If `Retry-After` reaches past the code's end, one last try is made this long before the end."""
 LAST_TRY: Final = "last_try"
 OTHER_HOST: Final = "other_host"
-"""Counted like a row: a code that a host row met was handed to another worker."""
+"""Counted like a row: the code met a host row and was handed to another worker."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +125,7 @@ class RetryPolicy:
     max_submissions: int
     max_rings: int
     parks: bool = False
-    """The fleet stops, parks codes and hands them to other hosts; else a refusal is the end."""
+    """Whether codes may be parked or handed to another host; if not, a refusal is the end."""
     uniform: Callable[[float, float], float] = random.uniform
 
     @classmethod
@@ -173,7 +173,7 @@ class RetryPolicy:
     def _retry(
         self, row: Row, tries: Tries, retry_after_seconds: float | None, seconds_left: float
     ) -> RetryIn | None:
-        """Return when to try again, or None where no further try fits into the code's life."""
+        """Return when to try again, or None if no further try fits into the code's life."""
         counts = "" if row.times is None else row.name
         gap = 0.0 if row.spends is Spends.NOTHING else self.gap_seconds
         if row.action in {Action.WAIT, Action.PARK}:
@@ -185,7 +185,7 @@ class RetryPolicy:
             return RetryIn(delay, spends=LAST_TRY) if delay > gap and LAST_TRY not in tries.rows else None
         asked = retry_after_seconds or 0.0
         delay = max(gap, asked + self.uniform(shortest, longest))
-        # The last try goes to the time that is left, where that is enough for one.
+        # A wait beyond the code's end is drawn again within the time that is left.
         earliest = max(gap, asked, min(shortest, self.backoffs[Spends.NOTHING].gap))
         latest = seconds_left - self.backoffs[Spends.NOTHING].gap
         if delay >= latest:

@@ -1,4 +1,4 @@
-"""Upkeep: the thread in each worker that buries expired codes and sends hints of those due."""
+"""Upkeep: the thread in each worker that buries expired codes and sends hints for due ones."""
 
 import secrets
 import time
@@ -19,7 +19,7 @@ log = structlog.get_logger("voicecode.upkeep")
 
 _SWEEPS_AT_ONCE: Final = 20
 _NEWER_ROUNDS: Final = 10
-"""A deployment is under way: newer records are reported only after so many rounds in a row."""
+"""Rounds in a row after which newer records are reported: a deployment may be under way."""
 _NEWER_AGAIN_SECONDS: Final = 600.0
 _SPILL_SECONDS: Final = 30.0
 
@@ -101,7 +101,7 @@ class Upkeep(Periodic):
         self._failing = bool(trouble)
 
     def _report_newer(self, count: int) -> None:
-        """Log, seldom, that records wait for workers of a later version."""
+        """Log now and then that records wait for workers of a later version."""
         self._newer_rounds = self._newer_rounds + 1 if count else 0
         now = time.monotonic()
         if self._newer_rounds >= _NEWER_ROUNDS and now - self._newer_reported_at >= _NEWER_AGAIN_SECONDS:
@@ -114,7 +114,7 @@ class Upkeep(Periodic):
         if hangs and not self._spill_hangs:
             log.error(
                 Event.SPILL_FAILED,
-                cause=f"no end after {_SPILL_SECONDS:g} s: the spill directory may hang",
+                cause=f"not done after {_SPILL_SECONDS:g} s: the spill directory may hang",
                 alert="page",
                 runbook="failure-queue-full",
             )

@@ -319,7 +319,7 @@ def test_a_message_that_nobody_could_read_shows_neither_number_nor_code(
         "reason": "unreadable",
         "row": "",
         "raw": raw,
-        "detail": "args is no list",
+        "detail": "args is not a list",
         "mobile": "",
         "code": "",
     }
@@ -327,7 +327,7 @@ def test_a_message_that_nobody_could_read_shows_neither_number_nor_code(
     for words in (["dead", "show"], ["status"], ["dead", "show", "--json"], ["status", "--json"]):
         shown = run(env, *words, "login:00000007").stdout
         assert body not in shown
-        assert "args is no list" in shown
+        assert "args is not a list" in shown
         assert "send_voice_code" in shown
         assert '{\\"mobile\\": \\"<11 characters>\\"}' in shown or '{"mobile": "<11 characters>"}' in shown
     assert body in run(env, "dead", "show", "--unmasked", "login:00000007").stdout

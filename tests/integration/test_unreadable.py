@@ -151,12 +151,12 @@ def test_a_message_that_celery_cannot_take_becomes_a_dead_letter_byte_for_byte(
 
 
 WRONG = {
-    "args is no list": spoilt(body="[{}, {}, {}]"),
-    "kwargs is no object": spoilt(body="[[], [], {}]"),
-    "embed is no object": spoilt(body="[[], {}, [1]]"),
+    "args is not a list": spoilt(body="[{}, {}, {}]"),
+    "kwargs is not an object": spoilt(body="[[], [], {}]"),
+    "embed is not an object": spoilt(body="[[], {}, [1]]"),
     "the body is not [args, kwargs, embed]": spoilt(body="{}"),
     "the body is no JSON": spoilt(body="hello"),
-    "the header eta is no ISO 8601 moment": spoilt(headers={"eta": "soon"}),
+    "the header eta is not an ISO 8601 time": spoilt(headers={"eta": "soon"}),
     "its content type is not accepted": spoilt(content_type="application/x-python-serialize"),
     "it names no task": spoilt("headers.task"),
 }

@@ -15,8 +15,8 @@ FAR = 10**10
 @pytest.mark.parametrize(
     ("args", "kwargs", "detail"),
     [
-        (["12345678901", "0042"], {}, "mobile is no mainland mobile number"),
-        (["+85261234567", "0042"], {}, "mobile is no mainland mobile number"),
+        (["12345678901", "0042"], {}, "mobile is not a mainland number"),
+        (["+85261234567", "0042"], {}, "mobile is not a mainland number"),
         ([13700137000, "0042"], {}, "mobile must be a string, not int"),
         ([None, "0042"], {}, "mobile must be a string, not null"),
         ([[GOOD, GOOD], "0042"], {}, "mobile must be a string, not list"),

@@ -102,7 +102,7 @@ def test_a_number_that_holds_the_country_code_inside_is_left_whole(mobile: str) 
     ],
 )
 def test_what_is_no_mainland_number_is_refused(written: str) -> None:
-    assert why(written, "0042").startswith("mobile is no mainland mobile number")
+    assert why(written, "0042").startswith("mobile is not a mainland number")
 
 
 @pytest.mark.parametrize(

@@ -201,7 +201,7 @@ def test_an_override_is_read_as_json(monkeypatch: pytest.MonkeyPatch) -> None:
         ('{"4085": 1}', "VOICECODE_REPLY_OVERRIDES.4085: "),
         (
             '{"4085": {"alert": "loud"}}',
-            "row '4085', column 'alert': 'loud' is not possible; allowed: none, warn, page",
+            "row '4085', column 'alert': 'loud' cannot be used; allowed: none, warn, page",
         ),
         ('{"4085": {"colour": "red"}}', "row '4085' has no column 'colour'"),
         ('{"never": {}}', "no row is called 'never'"),

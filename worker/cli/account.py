@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from worker.sending.account import Account
 
 
+_ENDED_BY = {"person": "a person must act", "time": "it ends by itself"}
+
+
 @click.group()
 def account() -> None:
     """See whether codes are being sent, and stop or resume sending for the whole fleet."""
@@ -44,7 +47,11 @@ def status(*, as_json: bool) -> None:
     from worker.failure_queue.timestamps import iso  # noqa: PLC0415 - `--help` does without it
 
     since = f" since {iso(sending.since)}" if sending.since else ""
-    why = f" by {sending.row} ({sending.mends} ends it)" if sending.row and sending.offer == "sms" else ""
+    why = (
+        f" by {sending.row} ({_ENDED_BY.get(sending.mends, sending.mends)})"
+        if sending.row and sending.offer == "sms"
+        else ""
+    )
     say(f"{sending.state.value}{why}{since}" + (f": {sending.note}" if sending.note else ""))
     if sending.offer == "sms":
         say(f"parked {sending.parked:,}   refused {sending.refused:,}   failed trials {sending.failures}")

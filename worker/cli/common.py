@@ -1,4 +1,4 @@
-"""What the commands share: exit codes, errors, the queue, the question before a change."""
+"""What the commands share: exit codes, errors, the queue, and the question before a change."""
 
 import sys
 from collections.abc import Callable

@@ -83,7 +83,7 @@ def filter_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def chosen(wanted: Any, *, everything: bool) -> None:
-    """Refuse to change the whole queue only because the filters were left out."""
+    """Refuse to change the whole queue just because no filter was given."""
     if wanted.empty and not everything:
         message = "name keys, add a filter, or say --all"
         raise click.UsageError(message)

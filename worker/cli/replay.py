@@ -21,7 +21,7 @@ from worker.cli.terminal import say, say_json
 @click.option(
     "--include-superseded",
     is_flag=True,
-    help="Also replay codes that a newer one, for the same number and purpose, has replaced.",
+    help="Also replay codes that a newer one for the same number and purpose has replaced.",
 )
 @click.option(
     "--expires-in",
@@ -33,7 +33,7 @@ from worker.cli.terminal import say, say_json
 @click.option(
     "--canary",
     is_flag=True,
-    help="Replay 1 first, then 10, then the rest. Stop when the account or the host is still at fault.",
+    help="Replay 1 first, then 10, then the rest. Stop if the account or the host is still at fault.",
 )
 @click.option(
     "--canary-seconds",
@@ -41,7 +41,7 @@ from worker.cli.terminal import say, say_json
     show_default=True,
     type=click.FloatRange(min=0.1),
     metavar="SECONDS",
-    help="With --canary: stop when no attempt has ended for this many seconds.",
+    help="With --canary: stop if no attempt has ended for this many seconds.",
 )
 @click.option("--dry-run", is_flag=True, help="Only print the plan.")
 @yes_option

@@ -145,11 +145,11 @@ def show_stats(stats: "Stats") -> None:
 
 _MEANINGS = {
     ReplayStatus.SENDABLE: "will be replayed",
-    ReplayStatus.EXPIRED: "expired: --expires-in SECONDS would give them a new life",
-    ReplayStatus.SUPERSEDED: "replaced by a newer code: --include-superseded takes them, too",
-    ReplayStatus.AMBIGUOUS: "the phone may have rung already: --include-ambiguous takes them, too",
+    ReplayStatus.EXPIRED: "expired: --expires-in SECONDS gives them a new life",
+    ReplayStatus.SUPERSEDED: "replaced by a newer code: --include-superseded replays them, too",
+    ReplayStatus.AMBIGUOUS: "the phone may have rung already: --include-ambiguous replays them, too",
     ReplayStatus.UNSENDABLE: "hold no number or no code",
-    ReplayStatus.NOT_DEAD: "have left the failure queue meanwhile",
+    ReplayStatus.NOT_DEAD: "have left the failure queue since",
     ReplayStatus.MISSING: "are not in the failure queue",
     ReplayStatus.NEWER: "were written by a later version of this program",
 }

@@ -1,4 +1,4 @@
-"""Text for a terminal: no text of a stranger's may move the cursor or turn a line round."""
+"""Text for a terminal: foreign text may neither move the cursor nor reverse a line."""
 
 import json
 from collections.abc import Mapping

@@ -19,7 +19,7 @@ SETTINGS = "settings"
 
 
 def run_checks() -> Iterator[Finding]:
-    """Yield each finding as soon as it is there. Raises nothing that a check can tell.
+    """Yield each finding as soon as it is there. An error becomes a finding and is not raised.
 
     Without settings nothing else can be asked, without Redis only the gateway.
     """
@@ -39,5 +39,7 @@ def run_checks() -> Iterator[Finding]:
             yield from queue_checks(client, settings, read_overview(client, settings))
     except redis.RedisError as error:
         cure = "look at VOICECODE_BROKER_URL, and whether Redis runs; see docs/operating.md#redis-away"
-        yield fail(REDIS, f"cannot be reached, or refuses: {str(error).partition(chr(10))[0]}", cure)
+        yield fail(
+            REDIS, f"cannot be reached, or refuses the command: {str(error).partition(chr(10))[0]}", cure
+        )
     yield from gateway_checks(settings)

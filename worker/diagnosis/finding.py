@@ -10,14 +10,14 @@ class Level(enum.StrEnum):
     OK = "ok"
     """As it should be."""
     WARN = "warn"
-    """It works, and it will hurt on some night."""
+    """It works, but it will hurt on some night."""
     FAIL = "fail"
     """Codes are lost, stuck or not called because of it, or soon will be."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """The answer of one check. `cure`: what to do, empty where nothing is wrong."""
+    """The answer of one check. `cure`: what to do; empty if nothing is wrong."""
 
     check: str
     level: Level

@@ -44,7 +44,7 @@ def _reached(settings: Settings) -> Finding:
     if ahead is not None and abs(ahead) > _CLOCK_SECONDS:
         side = "ahead of" if ahead > 0 else "behind"
         text = f"this machine's clock is {abs(ahead):.0f} s {side} the gateway's"
-        cure = "let this machine keep time by NTP: the dynamic password holds the time"
+        cure = "let this machine keep time by NTP: the dynamic password contains the time"
         return (fail if settings.dynamic_password else warn)("gateway", text, cure)
     if not tls:
         cure = "use https:// if the gateway offers it"
@@ -60,7 +60,7 @@ def _ahead_seconds(date: str | None) -> float | None:
 
 
 def _account(settings: Settings) -> Finding:
-    """Ask for the balance: it tells whether address, account and key are taken."""
+    """Ask for the balance: the reply shows whether address, account and key are accepted."""
     try:
         gateway = Gateway(settings)
     except SettingsError as error:

@@ -1,4 +1,4 @@
-"""Checks of queues and workers: messages where nobody reads them, workers that are not there."""
+"""Checks of queues and workers: messages that nobody reads, workers that are not there."""
 
 import json
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from worker.sending.state import State
 from worker.store import keys
 
 _CELERYS_OWN: Final = "celery"
-"""The queue that a producer gets who forgets `queue=`."""
+"""The queue of a producer that forgets `queue=`."""
 _LOOKED_AT: Final = 1_000
 _SILENT_SECONDS: Final = 30.0
 _LATE_SECONDS: Final = 30.0
@@ -59,8 +59,8 @@ def _backlog(overview: Overview, settings: Settings) -> Finding:
 def _forgotten_queue(client: redis.Redis) -> Finding:
     found = _of_ours(client, _CELERYS_OWN)
     if found:
-        cure = f"the producer must send with queue={names.QUEUE!r}; these messages are called by nobody"
-        return fail("queue celery", f"{found:,} {names.SEND_TASK} messages lie there", cure)
+        cure = f"the producer must send with queue={names.QUEUE!r}; nobody calls these messages"
+        return fail("queue celery", f"{found:,} {names.SEND_TASK} messages are there", cure)
     return ok("queue celery", "holds no voice code")
 
 

@@ -54,7 +54,7 @@ def _role(client: redis.Redis, state: RedisState) -> Finding:
 def _memory(state: RedisState) -> Finding:
     used = f"{state.used_memory / 1e6:,.0f} MB used"
     if not state.max_memory:
-        cure = "set maxmemory below what the machine has: a Redis that the kernel kills loses more"
+        cure = "set maxmemory below the machine's memory: a Redis that the kernel kills loses more"
         return warn("redis memory", f"{used}, no limit", cure)
     share = state.used_memory / state.max_memory
     text = f"{used} of {state.max_memory / 1e6:,.0f} MB"
@@ -89,7 +89,7 @@ def _clock(client: redis.Redis) -> Finding:
     if abs(behind) > _CLOCK_SECONDS + (after - before) / 2:
         text = f"this machine's clock is {abs(behind):.1f} s {'behind' if behind > 0 else 'ahead of'} Redis'"
         return warn(
-            "clock, redis", text, "let both keep time by NTP: a producer's expires_at is read by Redis'"
+            "clock, redis", text, "let both keep time by NTP: Redis' clock judges a producer's expires_at"
         )
     return ok("clock, redis", f"within {abs(behind):.1f} s of Redis'")
 
@@ -104,7 +104,7 @@ def _scripts(client: redis.Redis) -> Finding:
         except redis.ResponseError as error:
             wrong.append(f"{name} ({error})")
     if wrong:
-        cure = "allow this user SCRIPT and EVALSHA; else this Redis does not speak the Lua that we need"
+        cure = "allow this user SCRIPT and EVALSHA; if it may, this Redis lacks the Lua that voicecode needs"
         return fail("scripts", f"cannot be loaded: {', '.join(wrong)}", cure)
     return ok("scripts", f"all {len(names)} can be loaded")
 

@@ -16,7 +16,7 @@ from worker.message import BadInput, is_key, parse
 from worker.store.digests import Digests
 
 _SLACK_SECONDS: Final = 60.0
-"""A record may have died this much after now: it comes from a Redis with another clock."""
+"""A record may have died this much later than now: it may come from a Redis with another clock."""
 _LONGEST: Final = 200_000
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _ATTEMPT: Final = re.compile(r"attempt:[1-9][0-9]{0,8}")
@@ -125,9 +125,9 @@ def _check_field(name: str, value: Any) -> None:
 
 
 def _check_as_message(key: Any, record: Mapping[str, str], now: float, settings: Settings) -> None:
-    """Send it through the very checks of a message.
+    """Send it through the checks that a message passes.
 
-    What holds no number or no code is never called.
+    A record without a number or a code is never called.
     """
     mobile, code = record.get("mobile"), record.get("code")
     if not (mobile and code):

@@ -79,7 +79,7 @@ class FailureQueue:
         return pages.read_page(self.client, positions, now=now, limit=limit)
 
     def show(self, key: str, *, unmasked: bool = False) -> Record | None:
-        """Return all that is known of a key, in any state; None where Redis knows no such key.
+        """Return all that is known of a key, in any state; None if Redis knows no such key.
 
         `unmasked`: the caller is going to show values in full. The audit trail gets a line about
         it.
@@ -94,7 +94,7 @@ class FailureQueue:
         return stats.read_stats(self.client, now=self.now())
 
     def plan(self, wanted: Filter, choice: Choice) -> Plan:
-        """Tell what a replay would do, and to which keys.
+        """Return what a replay would do, and to which keys.
 
         Reads only. Raises ValueError like `replay`.
         """
@@ -117,7 +117,7 @@ class FailureQueue:
     ) -> Replay:
         """Return a run that puts dead letters back to be called now.
 
-        Iterate to carry it out; `progress` tells how far it is. A run may be broken off and
+        Iterate to carry it out; `progress` says how far it is. A run may be interrupted and
         repeated. `clockwork`: `clock` and `sleep`, for tests.
         """
         run = self.new_run()

@@ -1,4 +1,4 @@
-"""Removal: every way out of the failure queue but a replay: discard and its undo, purge, spill."""
+"""Removal: the ways out of the failure queue besides replay: discard and its undo, purge, spill."""
 
 import collections
 from collections.abc import Iterable, Iterator, Sequence
@@ -31,7 +31,7 @@ class Removal:
     def discard(
         self, keys: Iterable[str], *, run: str, operator: str
     ) -> Iterator[collections.Counter[DiscardStatus]]:
-        """Take out what can be brought back; yields the counts of each batch."""
+        """Take dead letters out, to be brought back if need be; yields the counts of each batch."""
         s = self._settings
         keep_seconds = max(s.discard_undo_hours * 3600, s.dedup_horizon_seconds)
         for batch in batched(keys, BATCH):

@@ -53,7 +53,7 @@ class Progress:
     run: str
     total: int
     statuses: collections.Counter[ReplayStatus] = dataclasses.field(default_factory=collections.Counter)
-    """How many were replayed, and how many were not, by the reason why."""
+    """How many were replayed, and how many were not, by reason."""
     stopped: str = ""
     """Why it stopped early. What it did not reach is still in the failure queue."""
 

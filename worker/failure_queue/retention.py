@@ -1,7 +1,7 @@
 """Retention: purges old dead letters, and spills the oldest when there are too many.
 
 Every worker tries; a lock in Redis admits one per interval. A round is bounded in size, and the
-next one does the rest. Should two rounds overlap, each dead letter still leaves once.
+next one does the rest. Even if two rounds overlap, each dead letter leaves once.
 """
 
 import contextlib
@@ -102,7 +102,7 @@ class Retention:
     def _bound(self) -> None:
         """Move the oldest that can no longer be sent to a file.
 
-        Where that fails the queue grows, and an alert says so.
+        If that fails, the queue grows, and an alert says so.
         """
         total, most = int(self._client.zcard(names.DEAD)), self._settings.dead_letters_max
         if total <= most:

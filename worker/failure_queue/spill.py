@@ -1,6 +1,6 @@
 """Spill: moves dead letters that can no longer be sent from Redis to a file.
 
-They leave Redis once on the disk.
+They leave Redis once they are on the disk.
 """
 
 import dataclasses
@@ -31,7 +31,7 @@ class Spilled:
 
 
 def spill(queue: FailureQueue, directory: Path, count: int) -> Spilled | None:
-    """Move up to `count` dead letters to a new file. Return None where there is none to move.
+    """Move up to `count` dead letters to a new file. Return None if there is none to move.
 
     1. Write the records.
     2. Fsync file and directory.

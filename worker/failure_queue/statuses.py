@@ -1,7 +1,4 @@
-"""Statuses: what the scripts answer for each key that they were given.
-
-The members spell them as the scripts do.
-"""
+"""Statuses: the scripts' answer for each key, spelled as the scripts spell them."""
 
 import collections
 import enum
@@ -27,7 +24,7 @@ class ReplayStatus(enum.StrEnum):
     UNSENDABLE = "unsendable"
     """It holds no number or no code."""
     NOT_DEAD = "not_dead"
-    """It is no dead letter, or no longer: replayed, called or discarded meanwhile."""
+    """It is not a dead letter, or no longer: replayed, called or discarded meanwhile."""
     MISSING = "missing"
     """Redis knows no such key."""
     NEWER = "newer"
@@ -40,7 +37,7 @@ class DiscardStatus(enum.StrEnum):
     DISCARDED = "discarded"
     """It has left the failure queue."""
     NOT_DEAD = "not_dead"
-    """It was no dead letter."""
+    """It was not a dead letter."""
     MISSING = "missing"
     """Redis knows no such key."""
 
@@ -62,7 +59,7 @@ class RemoveStatus(enum.StrEnum):
     REMOVED = "removed"
     """It was deleted."""
     CHANGED = "changed"
-    """It is not the dead letter any more that the caller saw, and stays."""
+    """It is no longer the dead letter that the caller saw, and stays."""
 
 
 class RestoreStatus(enum.StrEnum):
@@ -73,7 +70,7 @@ class RestoreStatus(enum.StrEnum):
     EXISTS = "exists"
     """Redis knows the key, and what Redis holds is newer."""
     LEFT_OUT = "left_out"
-    """Not the script's: the file says that it was no dead letter any more when it was written."""
+    """Not from the script: the file says that it had left the failure queue by then."""
 
 
 Status = TypeVar("Status", bound=enum.StrEnum)

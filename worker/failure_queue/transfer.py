@@ -18,7 +18,7 @@ _PRIVATE: Final = 0o600
 
 _LONGEST_LINE: Final = 8_000_000
 _TOLD: Final = 5
-"""So many wrong lines are told; who has more wants to know how many."""
+"""This many wrong lines are named; of the others only the number."""
 _COMPRESSED: Final = {
     b"\x1f\x8b": ("gzip", "gunzip"),
     b"BZh": ("bzip2", "bunzip2"),
@@ -36,7 +36,7 @@ class BadFile(Exception):  # noqa: N818 - a fact about a file
 
 
 def create(path: Path) -> IO[str]:
-    """Create a file that nobody else may read. Raises OSError, also where it exists."""
+    """Create a file that nobody else may read. Raises OSError, also if it exists."""
     return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE), "w", encoding="utf-8")
 
 
@@ -62,7 +62,7 @@ def masked_line(record: Record) -> str:
 
 
 def retraction(keys: Iterable[str]) -> str:
-    """Return the line by which a spill file takes back keys that did not leave Redis after all."""
+    """Return the line by which a spill file takes back keys that stayed in Redis after all."""
     return json.dumps({"not_spilled": sorted(keys)}) + "\n"
 
 
@@ -73,8 +73,8 @@ Check = Callable[[Any, Mapping[str, Any]], None]
 def read_dead_letters(path: Path, check: Check) -> Iterator[tuple[str, dict[str, str] | None]]:
     """Return keys and records of a file. Raises BadFile, before anything is returned, and OSError.
 
-    None in place of a record: the file says itself that it is to be left out. It was taken back, or
-    it was no dead letter any more when the line was written: a replay came first.
+    None in place of a record: the file itself says to leave it out. It was taken back, or it had
+    left the failure queue, by a replay for instance, when the line was written.
     The file is read twice: a wrong line at its end must not leave half an import behind.
     """
     retracted: set[str] = set()
@@ -116,7 +116,7 @@ def _is_dead(record: Mapping[str, Any]) -> bool:
 
 
 def _objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Return the lines of a file with their numbers. Raises BadFile where one is no JSON object."""
+    """Return the lines of a file with their numbers. Raises BadFile if one is not a JSON object."""
     with path.open("rb") as file:
         for magic, (kind, command) in _COMPRESSED.items():
             if file.read(len(magic)) == magic:

@@ -2,7 +2,7 @@
 
 1. `claim`   a worker asks whether it may call now
 2. `finish`  it records how the attempt ended
-3. `upkeep`  every worker, each second: buries expired codes, sends hints of those that are due
+3. `upkeep`  each second, every worker buries expired codes and sends hints for due ones
 4. `refuse`  a message that cannot be called becomes a dead letter
 `record` reads a code's record; the failure queue replays dead letters.
 """

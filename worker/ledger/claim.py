@@ -28,9 +28,9 @@ class Answer(enum.Enum):
     MISSING = "missing"
     """The hint names a key that has no record."""
     PARKED = "parked"
-    """The fleet does not send; it waits until the fleet does."""
+    """The fleet does not send; the code waits until it does."""
     ELSEWHERE = "elsewhere"
-    """This worker cannot send, another one can: the message goes back."""
+    """This worker cannot send, but another one can: the message goes back."""
     LIMITED = "limited"
     """Its number was called too often lately; it waits until it may be called."""
     UNNAMED = "unnamed"
@@ -52,7 +52,7 @@ class Claim:
     attempt: int = 0
     """1-based, over all lives."""
     submissions: int = 0
-    """Tries of this life that reached the gateway, this one included as if it did."""
+    """Tries of this life that reached the gateway, counting this one."""
     rings: int = 0
     """Earlier tries of this life after which the phone may have rung."""
     turned_away: int = 0
@@ -75,7 +75,7 @@ class Claim:
     """With BURIED: what this claim did to the fleet."""
 
     def tries(self, row: Row) -> Tries:
-        """Return what the code has spent in this life once this try has met `row`."""
+        """Return what the code has spent in this life if this try meets `row`."""
         spends, in_a_row = self.streak
         return Tries(
             submissions=self.submissions - (row.spends in {Spends.NOTHING, Spends.PLACE}),

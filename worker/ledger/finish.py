@@ -56,7 +56,7 @@ class Outcome:
     decision: Decision
     worker: str
     ended_at: float = dataclasses.field(default_factory=time.time)
-    """Epoch seconds by the worker's clock. For people only: nothing is decided by it."""
+    """Epoch seconds by the worker's clock, for people only: no decision depends on it."""
 
     in_fleet: bool = False
     """The fleet pages for its incidents, so this line need not."""

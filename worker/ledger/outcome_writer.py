@@ -18,7 +18,7 @@ _LONGEST_PAUSE_SECONDS: Final = 1.0
 
 
 class OutcomeWriter:
-    """Shared by all threads of a worker. `grace_seconds`: for tries once the worker stops."""
+    """Shared by all threads of a worker. `grace_seconds`: for its tries once the worker stops."""
 
     def __init__(self, grace_seconds: float) -> None:
         self._grace = grace_seconds
@@ -26,13 +26,13 @@ class OutcomeWriter:
         self._stopping = threading.Event()
 
     def stop(self) -> None:
-        """From now on, try for the grace and no longer."""
+        """Try only for the grace from now on."""
         if self._stop_at is None:
             self._stop_at = time.monotonic() + self._grace
             self._stopping.set()
 
     def until_written(self, write: Callable[[], Finished], outcome: Outcome) -> Finished:
-        """Return the ledger's answer; UNWRITTEN: the process ends, and the log has the outcome."""
+        """Return the ledger's answer; UNWRITTEN if the process ends first: the log has it then."""
         pause = _FIRST_PAUSE_SECONDS
         tries = 0
         while True:

@@ -106,7 +106,7 @@ class Record:
     sendable: bool = False
     """Whether it holds a number and a code."""
     broken: tuple[str, ...] = ()
-    """Fields that do not hold what they should. They read as if they were absent."""
+    """Fields that do not hold what they should. They are read as absent."""
 
     @classmethod
     def from_hash(cls, key: str, values: Mapping[str, str]) -> "Record | None":
@@ -158,8 +158,8 @@ class Record:
 class _Reader:
     """Reads fields of a hash, and remembers the broken ones.
 
-    A record may come from a file, or from a person who edited Redis: one of them must not hide all
-    the others in a list.
+    A record may come from a file, or from a person who edited Redis. A broken one must not hide the
+    others in a list.
     """
 
     def __init__(self, values: Mapping[str, str]) -> None:
@@ -167,7 +167,7 @@ class _Reader:
         self._values = values
 
     def time(self, name: str) -> float | None:
-        """Return epoch seconds, None where there are none."""
+        """Return epoch seconds, or None."""
         text = self._values.get(name)
         if not text:
             return None
@@ -181,7 +181,7 @@ class _Reader:
         return None
 
     def integer(self, name: str) -> int | None:
-        """Return an integer, None where there is none."""
+        """Return an integer, or None."""
         text = self._values.get(name)
         if not text:
             return None
@@ -192,7 +192,7 @@ class _Reader:
             return None
 
     def attempts(self) -> tuple[Attempt, ...]:
-        """Return the attempts, by their numbers."""
+        """Return the attempts, sorted by number."""
         found = []
         for name, text in self._values.items():
             if not name.startswith("attempt:"):

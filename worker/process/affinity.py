@@ -5,8 +5,8 @@ interpreter's lock over to another core costs more. No setting names the core: t
 to core 0 of one host would halve each other.
 
 1. Free, and using half a core: keep to the home core, or to a less busy one.
-2. About each second: if others use the core, move to one that is much less busy.
-3. If there is none, run free for ten seconds: the kernel shares out a full machine more fairly.
+2. About once a second: if others use the core, move to one that is much less busy.
+3. If there is none, run free for ten seconds: the kernel shares a full machine more fairly.
 4. After a second at rest: free again.
 """
 
@@ -64,7 +64,7 @@ def choose(
     The next choice corrects a wrong guess.
     The core is chosen at random among the better ones: processes must not all pick the same one.
     """
-    if sum(busy.values()) < own / 2:  # not even this process shows: figures of another machine
+    if sum(busy.values()) < own / 2:  # not even this process shows: these are another machine's figures
         return core
     here = home if core is None else core
     others = busy[here] - own
@@ -109,14 +109,14 @@ def step(state: State, now: Reading, *, pause_seconds: float, draw: Draw = rando
 
 
 class CpuAffinity(threading.Thread):
-    """Runs until `stop`. However it ends, it frees the process; the worker goes on without it."""
+    """Runs until `stop`. However it ends, it frees the process, and the worker goes on."""
 
     def __init__(self) -> None:
         super().__init__(name="voicecode-core", daemon=True)
         self._stopped = threading.Event()
 
     def run(self) -> None:
-        """Watch, where there is a choice."""
+        """Watch, if there is a choice of cores."""
         allowed: list[int] = []
         try:
             allowed = allowed_cores()

@@ -1,4 +1,4 @@
-"""CPU: how much Linux says each core is used, and on which of them this process runs."""
+"""CPU: how busy each core is by Linux' figures, and on which of them this process runs."""
 
 import contextlib
 import dataclasses
@@ -54,7 +54,7 @@ class Reading:
 def allowed_cores() -> list[int]:
     """Return the cores that this process may choose from, if the system lets it and has figures.
 
-    Some containers renumber the cores in /proc/stat: its figures are then of other cores.
+    Some containers renumber the cores in /proc/stat; its figures are then those of other cores.
     """
     if not hasattr(os, "sched_setaffinity"):
         return []
@@ -68,7 +68,7 @@ def own_tasks() -> set[int]:
 
 
 def place(cores: Iterable[int], tasks: Callable[[], set[int]] = own_tasks) -> None:
-    """Restrict all threads to these cores. Raises OSError where that is not allowed."""
+    """Restrict all threads to these cores. Raises OSError if that is not allowed."""
     done: set[int] = set()
     while new := tasks() - done:  # again: an unrestricted thread may have started one
         for task in new:

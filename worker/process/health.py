@@ -1,8 +1,9 @@
 """Health: `voicecode-health --live` or `--ready`, by the age of the files that a worker touches.
 
---live   the consuming loop and its threads turn; a worker that waits for Redis is live. Restart
-         it when this fails: a restart while Redis is away would lose outcomes.
---ready  the queue and the ledger answer (the default). Alert on this.
+--live   the consuming loop and its threads turn, also while they wait for Redis.
+         If it fails, restart the worker.
+--ready  the queue and the ledger answer (the default).
+         If it fails, alert and do not restart: that would lose outcomes while Redis is away.
 
 Without VOICECODE_HEARTBEAT_FILE it checks every worker that runs on this machine.
 It uses the standard library only and reads two settings: containers run it every few seconds.
@@ -30,7 +31,7 @@ def problem(*, live: bool = False) -> str | None:
     try:
         max_age_seconds = float(limit)
     except ValueError:
-        return f"{MAX_AGE_VARIABLE} is no number"
+        return f"{MAX_AGE_VARIABLE} is not a number"
     files = [Path(chosen)] if chosen else [file for file in health.named_files() if is_held(file)]
     if not files:
         return f"no heartbeat: no worker on this machine has a file {health.HEARTBEAT_FILE}.NAME"
@@ -56,7 +57,7 @@ def _problem(file: Path, max_age_seconds: float, *, live: bool) -> str | None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Return 0 when all is well; print what is not and return 1; 2 for wrong arguments."""
+    """Return 0 if all is well, 1 after printing what is wrong, 2 for wrong arguments."""
     given = sys.argv[1:] if arguments is None else arguments
     if given not in ([], ["--live"], ["--ready"]):
         print(USAGE, file=sys.stderr)  # noqa: T201 - to the person who typed it

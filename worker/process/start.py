@@ -1,4 +1,4 @@
-"""Start: what a worker refuses to start with, each in one sentence that names the cure."""
+"""Start: why a worker refuses to start, each reason in one sentence that names the cure."""
 
 import dataclasses
 import re
@@ -13,7 +13,7 @@ from config import names
 _SECRETS: Final = re.compile(r"(?<=://)[^/@;]*@|\?[^;]*")
 _CELERYS_OWN: Final = "celery."
 OTHER_APP: Final = (
-    "{app} imports tasks.voice, and its worker would not be one for voice codes:"
+    "{app} imports tasks.voice, but its worker would not be one for voice codes:"
     " start that by `celery -A worker worker`,"
     " and send codes by their task's name without importing anything."
 )

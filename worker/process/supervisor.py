@@ -2,7 +2,7 @@
 
 1. Each process gets a name and a heartbeat file of its own.
 2. One that died is started again after a pause, which grows while it keeps dying.
-3. The health check's file gets the oldest of their heartbeats: one hanging process fails the check.
+3. The health check's file gets their oldest heartbeat: one hanging process fails the check.
 4. SIGTERM and SIGINT are passed on as SIGTERM. The supervisor ends when all have ended.
 """
 
@@ -32,7 +32,7 @@ COMMAND: Final = (sys.executable, "-m", "worker.process.child")
 FIRST_PAUSE_SECONDS: Final = 1.0
 LONGEST_PAUSE_SECONDS: Final = 30.0
 STEADY_SECONDS: Final = 60.0
-"""After living for this long, a process is started again after the first pause."""
+"""After living for this long, a process is started again after the shortest pause."""
 _LOOK_SECONDS: Final = 0.2
 
 

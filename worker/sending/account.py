@@ -1,4 +1,4 @@
-"""Account: what an operator sees of sending, and may say about it."""
+"""Account: how an operator sees, holds and resumes sending."""
 
 import dataclasses
 import json
@@ -12,7 +12,7 @@ from worker.store.scripts import Script
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerSeen:
-    """One live worker, as it last said."""
+    """One live worker, by its last report."""
 
     worker: str
     host: str
@@ -24,7 +24,7 @@ class WorkerSeen:
     unfit: str
     """The row that made it unfit; empty while it is fit."""
     blocked: str
-    """The row that blocks its configuration; empty where none does."""
+    """The row that blocks its configuration; empty if none does."""
     seen_at: float
     """Epoch seconds."""
 
@@ -50,7 +50,7 @@ class Account:
         return (int(known["balance"]), float(known["asked_at"])) if "balance" in known else None
 
     def workers(self) -> tuple[WorkerSeen, ...]:
-        """Return the workers that said something within the last minute, by name."""
+        """Return the workers that reported within the last minute, by name."""
         blocked = self._client.hgetall(f"{names.SENDING}:configs")
         now = float(self._client.time()[0])
         said = [json.loads(value) for value in self._client.hvals(f"{names.SENDING}:fleet")]
@@ -58,11 +58,11 @@ class Account:
         return tuple(sorted(seen, key=lambda worker: worker.worker))
 
     def hold(self, note: str = "") -> bool:
-        """Stop sending until somebody resumes it; False where that was so already."""
+        """Stop sending until somebody resumes it. Return False if it was held already."""
         return self._run("hold", note)
 
     def resume(self, note: str = "") -> bool:
-        """Let the fleet try again: one code, then ten, then all; False where it sends already."""
+        """Let the fleet try one code, then ten, then all. Return False if it sends already."""
         return self._run("resume", note)
 
     def _run(self, command: str, note: str) -> bool:

@@ -1,12 +1,12 @@
 """Fitness: what a worker's own tries say about the worker. A pure step over frozen values.
 
 1. A worker starts fit.
-2. Twenty tries in a row without one readable reply, or twenty replies 0 in a row to at least five
-   numbers, make it unfit; so does the first reply that refuses this host.
-3. A balance query that the gateway answers makes it fit again, save after replies 0, which the
-   balance query does not explain; so does the passing of fifteen seconds, to try for itself.
-4. After that five failures in a row, in place of twenty, make it unfit again, until twenty tries
-   in a row were answered.
+2. Twenty tries in a row without a readable reply make it unfit, or twenty replies 0 in a row to at
+   least five numbers. So does the first reply that refuses this host.
+3. It becomes fit again when the gateway answers a balance query, except after replies 0: an
+   answered query says nothing about those. It also does after fifteen seconds, to try for itself.
+4. After that, five failures in a row instead of twenty make it unfit again, until twenty tries in a
+   row were answered.
 """
 
 import dataclasses
@@ -17,7 +17,7 @@ from config.replies import Kind, Mends, Row, Scope
 FAILURES: Final = 20
 FAILURES_ON_PROBATION: Final = 5
 NUMBERS: Final = 5
-"""Replies 0 to fewer numbers say something about the numbers."""
+"""With replies 0 to fewer numbers, the numbers may be at fault."""
 REFUSED_CODE: Final = 0
 CLOCK_SKEW: Final = "40501"
 
@@ -41,7 +41,7 @@ def observe(before: Fitness, row: Row, number: str, unfit_after: int = FAILURES)
     """Return what is known after one more try.
 
     `row`: the table's row for its reply. `unfit_after`: failures in a row that make a worker unfit;
-    0: none do, save a reply that refuses this host.
+    0: only a reply that refuses this host does.
     """
     if row.kind is Kind.PERMANENT and row.scope is Scope.HOST:
         return dataclasses.replace(before, unfit=row, answered=0)
@@ -54,7 +54,7 @@ def observe(before: Fitness, row: Row, number: str, unfit_after: int = FAILURES)
 
 def _failed(before: Fitness, row: Row, number: str, unfit_after: int) -> Fitness:
     if row.mends is Mends.PERSON and row.name != CLOCK_SKEW:
-        # A wrong URL or an untrusted certificate: the configuration's fault, told elsewhere.
+        # A wrong URL: the configuration is at fault, and is blocked instead.
         return before
     is_zero = row.code == REFUSED_CODE
     continues = before.failures > 0 and bool(before.zeros) == is_zero

@@ -21,7 +21,7 @@ from worker.store.scripts import Script
 
 
 class Pausable(Protocol):
-    """What may be told not to fetch."""
+    """What fetches, and can be told not to."""
 
     def pause(self) -> None:
         """Fetch nothing more, and give back what was not begun."""
@@ -65,7 +65,7 @@ class Fleet:
         self.verdict = Verdict()
         """The latest answer."""
         self.wake: Callable[[], None] = lambda: None
-        """Called after a transition that lets codes return: upkeep looks at once."""
+        """Called after a transition that lets codes return, so that upkeep looks at once."""
 
     @property
     def unfit(self) -> Row | None:
@@ -73,7 +73,7 @@ class Fleet:
         return self._fitness.unfit
 
     def sender(self) -> Sender:
-        """Return who asks for a claim now."""
+        """Return this worker as one that asks for a claim."""
         return Sender(config=self.config, host=self._host, fit=self._fitness.unfit is None)
 
     def heard(self, row: Row, number: str, transition: str) -> None:
@@ -131,7 +131,7 @@ class Fleet:
             self.report()  # else another worker would write the line again
 
     def _tell(self, verdict: Verdict) -> bool:
-        """Write the line that the answer asks for. Return whether the others must know of it."""
+        """Write the line that the answer asks for. Return whether to report that it was written."""
         if verdict.tell is Tell.MINUTE:
             news.minute(verdict)
         if verdict.tell not in {Tell.MOVE, Tell.PAGE}:
@@ -147,12 +147,12 @@ class Fleet:
         return True
 
     def report_or_wait(self) -> None:
-        """Report; while Redis is away, the next report tells."""
+        """Report. If Redis is away, leave it to the next report."""
         with contextlib.suppress(RedisUnavailable):
             self.report()
 
     def moved(self, transition: str) -> None:
-        """See to what a script of this worker did to the fleet: its line, and what waits for it."""
+        """Log what this worker's script did to the fleet, and wake upkeep if codes may return."""
         self._hurry(transition)
         self.report_or_wait()
 

@@ -12,7 +12,7 @@ class HearsOfTries(Protocol):
         """Take note of a reply, and of what recording it did to the fleet."""
 
     def moved(self, transition: str) -> None:
-        """Tell of what a claim or a result did to the fleet."""
+        """Log what a claim or a result did to the fleet."""
 
     def stand_aside(self) -> None:
         """Fetch nothing until the next report."""

@@ -1,4 +1,4 @@
-"""News: the fleet's log lines: one page an incident, one line a minute, one line at its end."""
+"""News: the fleet's log lines. An incident gets one page, a line a minute, and one at its end."""
 
 import time
 from typing import Final
@@ -18,7 +18,7 @@ _RUNBOOKS: Final = {row.name: row.runbook for row in ROWS} | {SPENDING_CAP: "spe
 
 
 def move(verdict: Verdict, *, page: bool) -> None:
-    """Log the state that the fleet has come to. `page`: nobody was woken for this incident yet."""
+    """Log the fleet's new state. `page`: nobody was woken for this incident yet."""
     row = verdict.row
     runbook = _RUNBOOKS.get(row, "sending-stopped")
     if verdict.state is State.STOPPED and page:
@@ -34,7 +34,7 @@ def move(verdict: Verdict, *, page: bool) -> None:
 
 
 def blocked(row: Row) -> None:
-    """Log a configuration that is refused while others go on: nobody else mends it."""
+    """Log a configuration that was refused while others go on: a person has to mend it."""
     log.error(Event.CONFIGURATION_BLOCKED, row=row.name, alert="page", runbook=row.runbook)
 
 
@@ -54,11 +54,11 @@ def minute(verdict: Verdict) -> None:
 
 
 def fitness(unfit: Row | None, verdict: Verdict, before: Row | None) -> None:
-    """Tell that this worker became unfit, or fit again."""
+    """Log that this worker became unfit, or fit again."""
     if unfit is None:
         log.info(Event.WORKER_FIT, row=before.name if before else "")
         return
-    # Where the whole fleet has stopped, that line pages, and this one belongs to it.
+    # If the whole fleet has stopped, that line pages, not this one.
     pages = unfit.mends is Mends.PERSON and verdict.state is State.SENDING
     alert = "page" if pages else "warn"
     level = log.error if pages else log.warning

@@ -1,4 +1,4 @@
-"""Numbers: what is known of one number, for an operator who has it on the telephone."""
+"""Numbers: what Redis knows of one number, for an operator."""
 
 import dataclasses
 from typing import Any
@@ -10,14 +10,14 @@ from worker.store.digests import Digests
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class NumberSeen:
-    """What the last minutes know of a number."""
+    """What counts against a number."""
 
     digest: str
     """Its name in Redis; two during a rotation of the key."""
     submissions: int
     """Claims to call it within the last minute or so."""
     blocked_by: str
-    """The row that keeps it from being called; empty where none does."""
+    """The row that keeps it from being called; empty if none does."""
     blocked_seconds: float
     calls_today: int
     """Calls that were accepted or may have rung; counted only with `VOICECODE_NUMBER_PER_DAY`."""
@@ -31,7 +31,7 @@ class Numbers:
         self._digests = Digests(client, settings)
 
     def show(self, mobile: str) -> NumberSeen:
-        """Return what is known."""
+        """Return what counts against a number."""
         digests = self._digests.number(mobile)
         pipe = self._client.pipeline(transaction=False)
         for digest in digests.split():
@@ -48,7 +48,7 @@ class Numbers:
         )
 
     def unblock(self, mobile: str) -> bool:
-        """Forget what keeps it from being called; False where nothing did."""
+        """Forget what keeps it from being called. Return False if nothing did."""
         digests = self._digests.number(mobile).split()
         found = [names.NUMBER_PREFIX + digest for digest in digests]
         return bool(self._client.delete(*(name + what for name in found for what in ("", ":block", ":day"))))

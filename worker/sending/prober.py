@@ -1,10 +1,11 @@
-"""Prober: asks the gateway for the balance where that may show that codes can be called again.
+"""Prober: asks the gateway for the balance, to learn early that codes can be called again.
 
-A thread of its own: neither upkeep nor the report waits for the gateway.
-1. An unfit worker asks after one second, two, and then each three; an answer makes it fit.
-2. Fifteen seconds after it became unfit a worker tries for itself while the others send.
-3. Where the account is empty one worker of the fleet asks every fifteen seconds.
-4. One worker of the fleet asks every five minutes, to warn of a balance that runs low.
+It has a thread of its own, so neither upkeep nor the report waits for the gateway.
+
+1. An unfit worker asks after one second, after two more, then every three. An answer makes it fit.
+2. While others send, an unfit worker becomes fit after fifteen seconds, to try for itself.
+3. While the account is empty, one worker of the fleet asks every fifteen seconds.
+4. One worker of the fleet asks every five minutes, to warn of a low balance.
 """
 
 import contextlib
@@ -71,7 +72,7 @@ class Prober(Periodic):
             self.look()
 
     def look(self) -> None:
-        """Ask what is to be asked now."""
+        """Ask for the balance, or recover, if it is time."""
         if self._fleet.unfit is not None:
             self._look_unfit(time.monotonic())
             return
@@ -138,7 +139,7 @@ class Prober(Periodic):
             )
 
     def _mine(self, what: str, seconds: float) -> bool:
-        """Tell whether it is this worker that asks this time."""
+        """Return whether it is this worker's turn to ask."""
         with reaching(self._availability):
             return bool(
                 self._client.set(

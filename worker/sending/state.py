@@ -8,10 +8,10 @@ from typing import Any, Final
 from config.replies import Kind, Mends, Row, Scope
 
 CAP_PROBES: Final = {"4051": 40, "0": 1}
-"""A stop that time can mend gets a trial after so many `probe_seconds`, whatever GetNum says."""
+"""A stop that time can mend gets a trial after this many `probe_seconds`, whatever GetNum says."""
 DEFAULT_CAP_PROBES: Final = 4
 SPENDING_CAP: Final = "spending_cap"
-"""The row of a fleet that has spent what it may."""
+"""The row of a fleet whose purse is empty."""
 
 
 class State(enum.Enum):
@@ -19,11 +19,11 @@ class State(enum.Enum):
 
     SENDING = "sending"
     STOPPED = "stopped"
-    """No worker can send. Codes are parked, or become dead letters where a person must act."""
+    """No worker can send. Codes are parked, or become dead letters if a person must act."""
     TRIAL = "trial"
     """One code is tried, then ten."""
     HELD = "held"
-    """A person said so."""
+    """A person stopped it."""
 
 
 class Effect(enum.Enum):
@@ -31,7 +31,7 @@ class Effect(enum.Enum):
 
     GOOD = "good"
     NEUTRAL = "neutral"
-    """It says something about the message or the number."""
+    """It is about the message or the number."""
     FAILS = "fails"
     """The try failed in a way that other codes may share."""
     BLOCKS = "blocks"
@@ -49,7 +49,7 @@ def effect_of(row: Row) -> Effect:
 
 
 def why(row: Row, probe_seconds: float) -> dict[str, Any]:
-    """Return what the scripts keep of a row that stands against a worker or a configuration."""
+    """Return what the scripts keep of a row that makes a worker unfit or blocks a configuration."""
     return {
         "row": row.name,
         "mends": row.mends.value,
@@ -60,7 +60,7 @@ def why(row: Row, probe_seconds: float) -> dict[str, Any]:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Sender:
-    """Who asks for a claim."""
+    """A worker that asks for a claim."""
 
     config: str = ""
     """Digest of what is configured: address, account, key and password mode."""

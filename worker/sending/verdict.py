@@ -9,15 +9,15 @@ from worker.store import scripts
 
 
 class Tell(enum.Enum):
-    """What a worker is to log of the fleet: each line is written by one of them."""
+    """Which line about the fleet this worker is to log. One worker writes each."""
 
     NOTHING = ""
     MINUTE = "minute"
-    """The line that counts, once a minute."""
+    """The count, once a minute."""
     MOVE = "move"
     """That the state has changed."""
     PAGE = "page"
-    """The same, and nobody has been woken for this incident yet."""
+    """The same, with a page: nobody was woken for this incident yet."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +36,7 @@ class Verdict:
     parked: int = 0
     refused: int = 0
     blocked_by: str = ""
-    """The row that blocks this worker's configuration; empty where none does."""
+    """The row that blocks this worker's configuration; empty if none does."""
 
 
 def read_verdict(answer: list[Any]) -> Verdict:

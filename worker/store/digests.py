@@ -1,7 +1,8 @@
-"""Digests: names for numbers and contents that nobody can test a guess against without the key.
+"""Digests: names for numbers and contents. Without the key nobody can test a guess.
 
-HMAC-SHA-256, cut to 96 bits. Each digest begins with a name of its key, and two keys may be set at
-a time: during a rotation a text has a digest under each, separated by a space, the newest first.
+HMAC-SHA-256, cut to 96 bits. Each digest begins with a name of its key.
+During a rotation two keys are set, and a text has a digest under each, separated by a space, the
+newest first.
 """
 
 import functools

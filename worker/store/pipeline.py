@@ -1,4 +1,4 @@
-"""Pipeline: requests that the threads of a process make at the same time share one round trip.
+"""Pipeline: requests that threads of a process make at the same time share one round trip.
 
 The first caller sends immediately; later callers join the next batch, and the first of them sends
 it for all. A single code loses no time, and under load many share the cost of a round trip.
@@ -73,7 +73,7 @@ class Pipeline:
         try:
             call.turn.acquire()
         except BaseException:
-            # A signal ends the process in the event loop's thread: the others go on without it.
+            # The event loop's thread may leave here by a signal: the others go on without it.
             with self._lock:
                 if call in self._waiting:
                     self._waiting.remove(call)

@@ -49,14 +49,14 @@ class Facts:
         """What may lose codes, one sentence each."""
         found = []
         if self.policy not in {None, _KEEPING_POLICY}:
-            found.append(f"maxmemory-policy is {self.policy}: Redis may throw away who was called")
+            found.append(f"maxmemory-policy is {self.policy}: Redis may forget who was called")
         if self.append_only is False and self.snapshots == _NO_SNAPSHOTS:
             found.append("neither appendonly nor save is set: a restart of Redis forgets every code")
         return tuple(found)
 
 
 class ServerCheck(threading.Thread):
-    """Looks until Redis has answered once. Run it as a thread if the first `look` found nobody."""
+    """Looks until Redis has answered once. Run it as a thread if the first `look` got no answer."""
 
     def __init__(self, client: redis.Redis) -> None:
         super().__init__(name="voicecode-server-check", daemon=True)
@@ -64,7 +64,7 @@ class ServerCheck(threading.Thread):
         self.done = False
 
     def look(self) -> str | None:
-        """Warn of each risk; return why this Redis cannot be used. No answer: not `done`."""
+        """Warn of each risk; return why this Redis cannot be used. Sets `done` if Redis answers."""
         try:
             facts = self._ask()
         except redis.ResponseError:
@@ -78,7 +78,7 @@ class ServerCheck(threading.Thread):
         return CLUSTER if facts.cluster else None
 
     def run(self) -> None:
-        """Look once a second; end the worker where Redis turns out to be a cluster."""
+        """Look once a second; end the worker if Redis turns out to be a cluster."""
         while not self.done:
             time.sleep(_EVERY_SECONDS)
             if sentence := self.look():

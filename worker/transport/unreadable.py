@@ -32,7 +32,7 @@ _CAUSES: Final = {
     "RecursionError": "it is nested too deeply",
     "UnicodeDecodeError": "its bytes are no text",
     "KeyError": "a part is missing, or names something unknown",
-    "LookupError": "it names an encoding that nobody knows",
+    "LookupError": "it names an unknown encoding",
     "TypeError": "a part has the wrong type",
     "AttributeError": "a part has the wrong type",
 }
@@ -50,7 +50,7 @@ def cause_of(error: Exception) -> str:
 
 
 def fault_of_message(error: Exception) -> bool:
-    """Return whether the message cannot be decoded. Lack of memory or threads is no such case."""
+    """Return whether the message cannot be decoded. A lack of memory or threads does not count."""
     return isinstance(error, RecursionError) or not isinstance(error, MemoryError | RuntimeError)
 
 
