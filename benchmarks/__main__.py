@@ -14,12 +14,14 @@ from typing import Any, Final
 
 from rich.console import Console
 
-from benchmarks import measures, ours, publish, report
+from benchmarks import measures, ours, pairs, publish, report
 from benchmarks.field import BY_NAME, FIELD
 from benchmarks.gateways import nginx_program
 from benchmarks.measures import Plan
 from benchmarks.results import Results
+from benchmarks.trial import TrialError
 from benchmarks.venvs import SetUpError, bin_of, write_locks
+from config.settings import Settings
 
 MEASURES: Final[dict[str, Callable[[Results, Plan], None]]] = {
     "drain": measures.drains,
@@ -40,6 +42,14 @@ def _chosen(text: str, known: dict[str, Any]) -> list[str]:
         message = f"no such name: {', '.join(unknown)}; known: {', '.join(known)}"
         raise argparse.ArgumentTypeError(message)
     return [name for name in known if name in names]
+
+
+def _setting(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or name not in Settings.model_fields:
+        message = f"no setting of ours: {text}; write it as stop_sending=false"
+        raise argparse.ArgumentTypeError(message)
+    return name, value
 
 
 def read_arguments() -> argparse.Namespace:
@@ -72,6 +82,17 @@ def read_arguments() -> argparse.Namespace:
         "--scale", type=float, help="multiplies the number of codes in each drain (1, with --quick 0.1)"
     )
     parser.add_argument("--show", type=Path, metavar="FILE", help="measure nothing: read what --json wrote")
+    parser.add_argument("--before", metavar="COMMIT", help="only drains of ours, in pairs with a commit's")
+    parser.add_argument(
+        "--with",
+        dest="settings",
+        action="append",
+        type=_setting,
+        default=[],
+        metavar="NAME=VALUE",
+        help="a setting of the other side of each pair, e.g. stop_sending=false",
+    )
+    parser.add_argument("--pairs", type=int, default=10, help="how many pairs (%(default)s)")
     parser.add_argument(
         "--lock", action="store_true", help="measure nothing: write peers/*.txt afresh (needs uv)"
     )
@@ -119,10 +140,21 @@ def _keep(results: Results, facts: dict[str, Any], file: Path | None) -> None:
         file.write_text(publish.as_json(results, facts))
 
 
+def _pairs(chosen: argparse.Namespace) -> int:
+    bin_of("celery")
+    console = Console(width=None if sys.stdout.isatty() else 100)
+    with pairs.other_side(chosen.before, dict(chosen.settings)) as other:
+        ratios = pairs.measure(other, chosen.pairs, plan_of(chosen).scale)
+        pairs.show(console, other, ratios)
+    return int(chosen.check and not ratios.met)
+
+
 def main() -> int:
     """Measure, show, write, judge."""
     chosen = read_arguments()
     try:
+        if chosen.before or chosen.settings:
+            return _pairs(chosen)
         if chosen.lock:
             write_locks()
             return 0
@@ -133,7 +165,7 @@ def main() -> int:
             plan = plan_of(chosen)
             facts = machine(plan)
             results = measure(plan, chosen.measure, lambda results: _keep(results, facts, chosen.json))
-    except SetUpError as error:
+    except (SetUpError, TrialError) as error:
         print(error, file=sys.stderr)
         return 1
     verdicts = publish.judged(results)

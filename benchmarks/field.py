@@ -51,6 +51,8 @@ class Contestant:
     """The queue is filled with kombu messages for this task, as by its own client, but faster."""
     rival: bool = True
     """False: shown for comparison, no goal looks at it, for nobody runs it so."""
+    checkout: Path = ROOT
+    """Where the code of ours stands."""
 
     def commands(self, processes: int, slots: int) -> list[list[str]]:
         """Return what to start."""
@@ -59,7 +61,7 @@ class Contestant:
     @property
     def folder(self) -> Path:
         """Where it is started."""
-        return ROOT if self.name == OURS else PEERS
+        return self.checkout if self.name == OURS else PEERS
 
     def environment(
         self, *, redis_port: int, gateway: str, slots: int = 50, **settings: Any
