@@ -47,8 +47,8 @@ local fit = ARGV[30] -- '1' or '0': the worker
 local host = ARGV[31] -- whose address the gateway sees; '' outside of a fleet
 
 local record, due, expiry, dead, fetched, sending = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
-local numbers = string.gsub(sending, 'sending$', 'number:')
-local purse = string.gsub(sending, 'sending$', 'purse:')
+local prefix = string.sub(sending, 1, -#'sending' - 1)
+local numbers, purse = prefix .. 'number:', prefix .. 'purse:'
 local is_message = digest ~= ''
 local now = clock(clock_offset)
 
@@ -64,13 +64,14 @@ if is_message and math.max(number(expires_at), number(not_before)) > latest
   return { 'too_far', number(expires_at) > latest and 'expires_at' or 'eta' }
 end
 -- The first write needs memory: when Redis is full the script fails here, and no call starts.
-redis.call('HSETNX', record, 'v', version)
+local is_new = redis.call('HSETNX', record, 'v', version) == 1
 -- From here on the code is safe in the ledger, and its message is only a hint.
 if tag ~= '' then redis.call('HDEL', fetched, tag) end
 
-local r = read(record, 'v', 'state', 'digest', 'mobile', 'code', 'purpose', 'task_id', 'first_seen',
-  'expires_at', 'token', 'attempt', 'life', 'ambiguous', 'ambiguous_from', 'turned_away', 'streak',
-  'lease_until', 'until', 'spent', 'replays', 'reason', 'number', 'insisted', 'refused_host', 'detail')
+local r = is_new and { v = version } or read(record, 'v', 'state', 'digest', 'mobile', 'code', 'purpose',
+  'task_id', 'first_seen', 'expires_at', 'token', 'attempt', 'life', 'ambiguous', 'ambiguous_from',
+  'turned_away', 'streak', 'lease_until', 'until', 'spent', 'replays', 'reason', 'number', 'insisted',
+  'refused_host', 'detail')
 if tonumber(r.v) > tonumber(version) then return { 'newer' } end
 local waited = r.state == 'waiting'
 

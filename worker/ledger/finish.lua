@@ -34,13 +34,13 @@ local blocks_seconds = tonumber(ARGV[20]) -- for which the number is not called 
 local per_day = tonumber(ARGV[21]) -- calls of one number; 0: not counted
 local has_purse = ARGV[22] -- '1' or '0'
 local config = ARGV[23] -- of the worker
-local effect = ARGV[24] -- on the fleet: 'good', 'neutral', 'fails' or 'blocks'
+local effect = ARGV[24] -- on the fleet: 'good', 'noted', 'neutral', 'fails' or 'blocks'
 local why = ARGV[25] -- what the scripts keep of the row, as JSON
 local refused_host = ARGV[26] -- the worker's, if the gateway refused it, or ''
 
 local record, due, expiry, dead, sending = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local numbers = string.gsub(sending, 'sending$', 'number:')
-local purse = string.gsub(sending, 'sending$', 'purse:')
+local prefix = string.sub(sending, 1, -#'sending' - 1)
+local numbers, purse = prefix .. 'number:', prefix .. 'purse:'
 local now = clock(clock_offset)
 
 redis.call('ZREM', due, '')
@@ -59,8 +59,7 @@ end
 if outcome ~= 'accepted' and kind == 'nothing' then give_place_back(numbers, number_digest, token) end
 if blocks_seconds > 0 then block_number(numbers, number_digest, row, blocks_seconds) end
 local generation = r.token == token and number(r.generation) or -1
-local news = settle(sending, now, sending_state(sending), generation, token, config, effect,
-  cjson.decode(why))
+local news = settle(sending, now, sending_state(sending), generation, token, config, effect, why)
 
 -- An acceptance always counts: whatever was decided meanwhile, the phone is being called.
 if outcome == 'accepted' then

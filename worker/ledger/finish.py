@@ -10,7 +10,7 @@ from config.replies import Kind, Row
 from worker.ledger.claim import Claim
 from worker.reply import Reply
 from worker.retry import OTHER_HOST, Decision, Done, GiveUp, RetryIn
-from worker.sending.state import effect_of
+from worker.sending.state import Effect, effect_of
 
 _ENCODER: Final = json.JSONEncoder(ensure_ascii=False)
 
@@ -77,6 +77,11 @@ class Outcome:
         return self.row.kind is Kind.AMBIGUOUS
 
     @property
+    def effect(self) -> Effect:
+        """What the reply says about the account and the way to the gateway."""
+        return effect_of(self.row)
+
+    @property
     def handed_on(self) -> bool:
         """Whether the gateway refused this host, and the code goes to another one."""
         return isinstance(self.decision, RetryIn) and self.decision.spends == OTHER_HOST
@@ -100,7 +105,6 @@ class Outcome:
             "spends": self.decision.spends if isinstance(self.decision, RetryIn) else "",
             "accepted_ttl_seconds": accepted_ttl_seconds,
             "blocks_seconds": self.row.blocks_seconds,
-            "effect": effect_of(self.row).value,
         }
 
     def _entry(self) -> str:

@@ -1,13 +1,16 @@
 """Ledger: every step that a code can take in Redis, each in one round trip."""
 
+import functools
 import json
 import math
+import time
 from collections.abc import Callable
 from typing import Any, Final
 
 import redis
 
 from config import names
+from config.replies import Row
 from config.settings import Settings
 from worker.ledger import claim as claims
 from worker.ledger.claim import Answer, Claim
@@ -17,7 +20,7 @@ from worker.ledger.refuse import Refusal
 from worker.ledger.upkeep import Tidied
 from worker.ledger.upkeep import read as read_tidied
 from worker.message import Refused, VoiceCode, safe_id
-from worker.sending.state import Sender, why
+from worker.sending.state import Effect, Sender, why
 from worker.store import keys, scripts
 from worker.store.availability import RedisAvailability, reaching
 from worker.store.digests import Digests
@@ -28,6 +31,7 @@ _HINT: Final = dict.fromkeys(
     ("digest", "mobile", "code", "purpose", "task_id", "expires_at", "not_before", "number_digest"), ""
 )
 """A message carries these, a hint does not."""
+_NOTE_SECONDS: Final = 10.0
 
 
 class Ledger:
@@ -51,6 +55,7 @@ class Ledger:
         self._settings = settings
         self._availability = availability
         self._sender = sender
+        self._note_at = 0.0
         self.digests = Digests(client, settings)
         together = Pipeline(client)
         self._claim = Script(together, "ledger/claim")
@@ -143,11 +148,21 @@ class Ledger:
             per_day=s.number_per_day,
             has_purse="1" if s.calls_per_hour or s.calls_per_day else "0",
             config=sender.config,
-            why=json.dumps(why(outcome.row, s.probe_seconds)),
+            why=_why(outcome.row, s.probe_seconds),
+            effect=self._noted(outcome.effect).value,
             refused_host=sender.host if outcome.handed_on else "",
         )
         recorded, *transition = (scripts.text(part) for part in answer)
         return Finished(Recorded(recorded), *transition)
+
+    def _noted(self, effect: Effect) -> Effect:
+        """Have an acceptance written down every ten seconds, and the first one after a refusal."""
+        if effect is Effect.BLOCKS:
+            self._note_at = 0.0
+        if effect is not Effect.GOOD or time.monotonic() < self._note_at:
+            return effect
+        self._note_at = time.monotonic() + _NOTE_SECONDS
+        return Effect.NOTED
 
     def refuse(self, refused: Refused, *, own_id: str, task_id: str, reason: str) -> tuple[Refusal, str]:
         """Make a dead letter of a message that cannot be called. Raises RedisUnavailable.
@@ -202,3 +217,8 @@ class Ledger:
             return script(
                 redis_keys, clock_offset=self.clock_offset, version=names.RECORD_VERSION, **arguments
             )
+
+
+@functools.cache
+def _why(row: Row, probe_seconds: float) -> str:
+    return json.dumps(why(row, probe_seconds))

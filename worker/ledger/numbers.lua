@@ -8,6 +8,21 @@
 
 local DAY_SECONDS, HOUR_SECONDS = 86400, 3600
 
+-- Returns the moments of a number's claims within the window, and removes the others.
+-- A fail-over to a server whose clock is behind leaves claims in the future.
+local function recent_claims(stamps, now, window_seconds)
+  local all, recent = redis.call('ZRANGE', stamps, 0, -1, 'WITHSCORES'), {}
+  for i = 1, #all, 2 do
+    local moment = tonumber(all[i + 1])
+    if moment > now - window_seconds and moment <= now + 1 then
+      recent[#recent + 1] = moment
+    else
+      redis.call('ZREM', stamps, all[i])
+    end
+  end
+  return recent
+end
+
 local function free_at_under(numbers, digest, now, per_minute, gap_seconds, window_seconds, per_day)
   local stamps = numbers .. digest
   local block = redis.call('GET', stamps .. ':block')
@@ -16,12 +31,11 @@ local function free_at_under(numbers, digest, now, per_minute, gap_seconds, wind
     return now + math.max(redis.call('PTTL', stamps .. ':day') / 1000, 1), ''
   end
   if per_minute == 0 then return nil end
-  local claims = redis.call('ZRANGEBYSCORE', stamps, '(' .. stamp(now - window_seconds), stamp(now + 1),
-    'WITHSCORES')
-  local count = #claims / 2
+  local claims = recent_claims(stamps, now, window_seconds)
+  local count = #claims
   local free_at = 0
-  if count >= per_minute then free_at = tonumber(claims[2 * (count - per_minute + 1)]) + window_seconds end
-  if count > 0 then free_at = math.max(free_at, tonumber(claims[#claims]) + gap_seconds) end
+  if count >= per_minute then free_at = claims[count - per_minute + 1] + window_seconds end
+  if count > 0 then free_at = math.max(free_at, claims[count] + gap_seconds) end
   if free_at > now then return free_at, '' end
   return nil
 end
@@ -39,9 +53,6 @@ end
 local function take_place(numbers, digests, now, token, window_seconds)
   for digest in string.gmatch(digests, '%S+') do
     local stamps = numbers .. digest
-    redis.call('ZREMRANGEBYSCORE', stamps, '-inf', stamp(now - window_seconds))
-    -- A fail-over to a server whose clock is behind leaves claims in the future.
-    redis.call('ZREMRANGEBYSCORE', stamps, stamp(now + 1), '+inf')
     redis.call('ZADD', stamps, stamp(now), token)
     redis.call('PEXPIRE', stamps, math.ceil(window_seconds * 1000))
   end

@@ -26,8 +26,12 @@ local NARROW, WIDE = 1, 10
 local FORGET_FAILURES_SECONDS = 600
 
 local function sending_state(sending)
-  local s = read(sending, 'state', 'generation', 'row', 'mends', 'cap', 'scope', 'since', 'width',
-    'accepted', 'failures', 'forced', 'active_at', 'returned', 'incident')
+  -- Most of the time it sends, and a claim needs no more than this.
+  local s = read(sending, 'state', 'generation', 'since', 'failures', 'blocks')
+  if s.state and s.state ~= 'sending' then
+    s = read(sending, 'state', 'generation', 'since', 'failures', 'blocks', 'row', 'mends', 'cap',
+      'scope', 'width', 'accepted', 'forced', 'active_at', 'returned', 'incident')
+  end
   s.state = s.state or 'sending'
   return s
 end
@@ -132,7 +136,8 @@ end
 local function gate(sending, s, config, fit)
   if s.state == 'stopped' and s.mends == 'person' then return 'refuse' end
   if s.state == 'stopped' or s.state == 'held' then return 'park' end
-  local able = fit and redis.call('HEXISTS', sending .. ':configs', config) == 0
+  local blocked = s.blocks and redis.call('HEXISTS', sending .. ':configs', config) == 1
+  local able = fit and not blocked
   if s.state == 'sending' then return able and 'call' or 'elsewhere' end
   return (able or s.forced == '1') and 'trial' or 'park'
 end
@@ -155,30 +160,33 @@ local function block(sending, now, config, why)
     return false
   end
   why.since = now
+  redis.call('HSET', sending, 'blocks', '1')
   return redis.call('HSET', configs, config, cjson.encode(why)) == 1
 end
 
 local function note_accepted(sending, now, config)
   local configs = sending .. ':configs'
-  -- At most one write in ten seconds: this runs for every accepted code.
-  if now - number(redis.call('HGET', configs, config .. ':accepted')) > 10 then
-    redis.call('HSET', configs, config .. ':accepted', stamp(now))
-    redis.call('HDEL', configs, config .. ':strikes')
-  end
+  redis.call('HSET', configs, config .. ':accepted', stamp(now))
+  redis.call('HDEL', configs, config .. ':strikes')
 end
 
--- Takes note of a result in its own generation. `effect`: 'good', 'neutral', 'fails' or 'blocks'.
--- Returns the new state, 'blocked', or nil.
+-- Takes note of a result in its own generation, and returns the new state, 'blocked', or nil.
+-- `effect`: 'good', 'noted' (good, and worth a note of the moment), 'neutral', 'fails' or 'blocks'.
+-- `why`: of the last two, as JSON.
 local function settle(sending, now, s, generation, token, config, effect, why)
   if config == '' then
     -- A worker outside a fleet: only an empty purse stops it, and any try ends its trial.
     if s.state == 'trial' then return move(sending, now, s, 'sending', 'workers') end
     return nil
   end
-  if effect == 'good' then note_accepted(sending, now, config) end
+  if effect == 'noted' then
+    note_accepted(sending, now, config)
+    effect = 'good'
+  end
   if s.state == 'trial' then redis.call('ZREM', sending .. ':trial', token) end
   if generation ~= number(s.generation) or s.state == 'held' then return nil end
   local news
+  if effect == 'blocks' or effect == 'fails' then why = cjson.decode(why) end
   if effect == 'blocks' and block(sending, now, config, why) then news = 'blocked' end
   if s.state == 'trial' then
     redis.call('HSET', sending, 'active_at', stamp(now))

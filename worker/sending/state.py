@@ -30,6 +30,8 @@ class Effect(enum.Enum):
     """What one reply says about the account and the way to the gateway."""
 
     GOOD = "good"
+    NOTED = "noted"
+    """Good, and its moment is written down: now and then one of many."""
     NEUTRAL = "neutral"
     """It is about the message or the number."""
     FAILS = "fails"

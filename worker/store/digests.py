@@ -18,6 +18,7 @@ from worker.store import scripts
 _NAME_DIGITS: Final = 4
 _DIGEST_DIGITS: Final = 24
 _ID_DIGITS: Final = 32
+_CACHED: Final = 1024
 
 
 class Digests:
@@ -26,6 +27,8 @@ class Digests:
     def __init__(self, client: Any, settings: Settings) -> None:
         self._client = client
         self._given: Final = settings.digest_keys
+        # A code's digests are asked for when it is claimed, and again when its attempt ends.
+        self._words = functools.lru_cache(maxsize=_CACHED)(self._make)
 
     def number(self, mobile: str) -> str:
         """Return `<name of the key>.<24 hexadecimal digits>` for a number, once for each key."""
@@ -55,7 +58,7 @@ class Digests:
         """Tell whether a digest was made with one of the keys that are set."""
         return digest.partition(".")[0] in {name for name, _ in self._keys} and "." in digest
 
-    def _words(self, *parts: str) -> str:
+    def _make(self, *parts: str) -> str:
         return " ".join(f"{name}.{self._digest(key, *parts)[:_DIGEST_DIGITS]}" for name, key in self._keys)
 
     @staticmethod
