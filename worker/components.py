@@ -109,6 +109,8 @@ class Components:
         self.upkeep.start()
         self.retention.start()
         if self.settings.stop_sending:
+            # Before the first code: a worker that nobody has heard of does not count as able.
+            self.fleet.report_or_wait()
             self.reporter.start()
             self.prober.start()
         if self.settings.keep_to_one_core:

@@ -28,7 +28,7 @@ if s.state == 'sending' and (why or (worker.standby and seen.primary)) then fetc
 
 -- Each move has one line. The first worker to report afterwards logs it, and says so in its next
 -- report. Where that does not come within ten seconds, another one logs it.
-local r = read(sending, 'by', 'parked', 'refused', 'told', 'paged')
+local r = read(sending, 'by', 'parked', 'refused', 'told', 'paged', 'row')
 local since = number(s.since)
 local function known(field, moment)
   if moment <= number(r[field]) or moment > since then return number(r[field]) end
@@ -46,6 +46,6 @@ if told < since then
 elseif s.state ~= 'sending' and redis.call('SET', sending .. ':told', instance, 'NX', 'EX', 60) then
   tell = 'minute'
 end
-return { fetch, s.state, s.row or '', s.mends or '', s.since or '', number(s.generation), r.by or '',
+return { fetch, s.state, r.row or '', s.mends or '', s.since or '', number(s.generation), r.by or '',
   transition or '', tell, number(r.parked), number(r.refused),
   block and '1' or '0', block and cjson.decode(block).row or '' }
