@@ -92,7 +92,7 @@ class FleetDriver(LedgerDriver):
             who=who,
             note=note,
             purse=names.PURSE_PREFIX,
-            **{"config": "", "row": "", **more},
+            **{"config": "", "row": "", "token": self.token(), **more},
         )
         return scripts.text(answer[0])
 

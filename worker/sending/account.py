@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import secrets
 from typing import Any
 
 from config import names
@@ -76,6 +77,7 @@ class Account:
             config="",
             row="",
             purse=names.PURSE_PREFIX,
+            token=secrets.token_hex(8),
         )
         return bool(scripts.text(transition))
 

@@ -10,10 +10,15 @@ local note = ARGV[5]
 local config = ARGV[6] -- to unblock
 local row = ARGV[7] -- that must have blocked it
 local purse = ARGV[8] -- prefix of the counters
+local token = ARGV[9] -- of this command: repeated, it gives the same answer
 
 local sending = KEYS[1]
 local now = clock(clock_offset)
 local s = sending_state(sending)
+local done = redis.call('HGET', sending, 'command') or ''
+if string.find(done, token .. ' ', 1, true) == 1 then
+  return { string.sub(done, #token + 2), s.state }
+end
 local transition = ''
 if command == 'hold' then
   if s.state ~= 'held' then transition = move(sending, now, s, 'held', who, note) end
@@ -33,4 +38,5 @@ elseif command == 'unblock' then
     transition = review(sending, now, s, survey(sending, now)) or ''
   end
 end
+if transition ~= '' then redis.call('HSET', sending, 'command', token .. ' ' .. transition) end
 return { transition, s.state }

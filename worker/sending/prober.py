@@ -9,6 +9,7 @@ It has a thread of its own, so neither upkeep nor the report waits for the gatew
 """
 
 import contextlib
+import secrets
 import time
 from typing import Any, Final, Protocol
 
@@ -115,6 +116,7 @@ class Prober(Periodic):
                 config=self._fleet.config,
                 row=EMPTY,
                 purse=names.PURSE_PREFIX,
+                token=secrets.token_hex(8),
             )
         transition = scripts.text(answer[0])
         if transition:
