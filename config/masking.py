@@ -14,6 +14,7 @@ MOBILE_PATTERN: Final = r"1[3-9][0-9]{9}"
 A pattern and no library: `phonenumbers` refuses prefixes in use, such as 149.
 """
 
+_MASKED: Final = re.compile(r"1[3-9][0-9]\*{4}[0-9]{4}")
 _ESCAPE_BEFORE: Final = r"(?<=%[0-9A-Fa-f]{2})|(?<=\\u[0-9a-f]{4})|(?<=\\x[0-9a-f]{2})"
 """A digit of an escape sequence is not part of the number after it."""
 _MOBILE_IN_TEXT: Final = re.compile(
@@ -68,9 +69,14 @@ def is_number(text: str) -> bool:
 
 
 def mask_mobile(mobile: str) -> str:
-    """Return `138****8000` for a number of 11 digits, and `[redacted]` for anything else."""
+    """Return `138****8000` for a number of 11 digits, and `[redacted]` for anything else.
+
+    A masked number stays as it is.
+    """
     if is_number(mobile):
         return f"{mobile[:3]}****{mobile[-4:]}"
+    if _MASKED.fullmatch(mobile):
+        return mobile
     return REDACTED if mobile else ""
 
 

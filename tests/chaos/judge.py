@@ -120,8 +120,9 @@ def _lives(history: History) -> Iterator[tuple[int, int, int]]:
     """Yield for each life its number, its calls, and the attempts that excuse them.
 
     An attempt excuses a call if it was accepted or ambiguous and its call is not known yet.
+    An accepted record has no attempts any more: only its counts can be held to the rules.
     """
-    if history.record is None:
+    if history.record is None or (history.record.state == _ACCEPTED and not history.record.attempts):
         return
     calls = Counter(bisect.bisect(history.replayed_at, call.at) for call in history.calls)
     attempts = Counter(
@@ -139,9 +140,10 @@ def _lives(history: History) -> Iterator[tuple[int, int, int]]:
 
 
 def _submitted_too_often(history: History) -> str | None:
-    if history.record is None or len(history.submissions) <= len(history.record.attempts):
+    if history.record is None:
         return None
-    return f"{len(history.submissions)} submissions in {len(history.record.attempts)} attempts"
+    tries = history.record.tries or len(history.record.attempts)
+    return f"{len(history.submissions)} submissions in {tries} attempts" * (len(history.submissions) > tries)
 
 
 def _called_after_accepted(history: History, deadline_seconds: float) -> str | None:

@@ -189,7 +189,7 @@ def test_accepted_is_never_left(driver: LedgerDriver) -> None:
     assert driver.retry(zombie) == "appended"
     assert driver.bury(dataclasses.replace(zombie, token="another")) == "appended"
     record = driver.record()
-    assert (record.state, record.reply_code, len(record.attempts)) == ("accepted", 2, 2)
+    assert (record.state, record.reply_code, record.tries) == ("accepted", 2, 2)
     assert driver.due() is None
     assert driver.indexes() == set()
     assert driver.ttl() > 0
@@ -254,3 +254,37 @@ def test_no_call_starts_and_nothing_is_refused_when_redis_is_full(full: LedgerDr
     assert full.state("waits") == "waiting"
     full.client.config_set("maxmemory", 0)
     assert full.resume("waits").answer is Answer.CALL
+
+
+def test_an_accepted_record_is_small_and_tells_what_support_asks_for(driver: LedgerDriver) -> None:
+    """Redis packs it: what made the hash large is gone, not only deleted."""
+    key = "login:7f3a9c8e-0000-4000-8000-0000000000a1"
+    driver.retry(driver.claim(key), 1, symptom=Symptom.RESET)
+    driver.later(1.1)
+    driver.accept(driver.resume(key))
+    name = names.RECORD_PREFIX + key
+    fields: Any = driver.client.hgetall(name)
+
+    assert driver.client.object("encoding", name) in {"listpack", "ziplist"}
+    assert (driver.client.memory_usage(name) or 0) <= 460
+    assert fields.keys() == {
+        *("v", "state", "digest", "number", "mobile", "voice_id", "reply_code", "token"),
+        *("accepted_at", "first_seen", "expires_at", "attempt", "calls", "ambiguous_total"),
+    }
+    assert fields["mobile"] == "138****8000"
+    record = driver.record(key)
+    assert (record.tries, record.calls, record.ambiguous, record.reply_code) == (2, 1, 1, 2)
+    assert record.voice_id == "16842079209571524017"
+    assert record.shown()["mobile"] == "138****8000"
+
+
+@pytest.mark.parametrize("step", ["accept", "retry", "bury"])
+def test_a_late_outcome_of_an_accepted_code_knows_itself(driver: LedgerDriver, step: str) -> None:
+    zombie = driver.claim()
+    driver.later(15.1)
+    driver.accept(driver.resume())
+
+    first, second = getattr(driver, step)(zombie), getattr(driver, step)(zombie)
+
+    assert (first, second) == ("doubled" if step == "accept" else "appended", "done")
+    assert driver.record().calls == (2 if step == "accept" else 1)

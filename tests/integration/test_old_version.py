@@ -9,7 +9,7 @@ import pytest
 
 from config import names
 from tests.support.ledger_driver import LedgerDriver
-from tests.support.old_version import OldLedger
+from tests.support.old_version import OldLedger, digest
 from tests.support.sandbox import Sandbox
 from worker.ledger.claim import Answer
 from worker.message import VoiceCode
@@ -95,6 +95,20 @@ def test_another_number_under_a_key_of_0_1_0_is_a_conflict(driver: LedgerDriver,
     other = VoiceCode(key="k", mobile="13911112222", code="0042", expires_at=driver.now + 300)
     assert driver.claim(code=other).answer is Answer.CONFLICT
     assert driver.claim(code=driver.code(code="7777")).answer is Answer.CONFLICT
+
+
+def test_accepted_by_us_a_code_of_0_1_0_keeps_no_digest_without_a_key(
+    driver: LedgerDriver, old: OldLedger
+) -> None:
+    code = driver.code()
+    old.claim(code, token="old-1")
+    driver.later(16)
+    driver.accept(driver.resume())
+
+    record = fields(driver)
+    assert digest(code) not in record.values()
+    assert record["v"] == str(names.RECORD_VERSION)
+    assert old.claim(code, token="old-2") == ["newer"]
 
 
 def test_a_thousand_codes_side_by_side(driver: LedgerDriver, old: OldLedger) -> None:

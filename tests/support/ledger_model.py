@@ -154,13 +154,10 @@ class Model:
                     digest=outcome["digest"], mobile="", purpose="", expires_at=0, attempt=attempt
                 )
             self._forget(key)
-            code.state, code.row, code.reason, code.died_at, code.sendable = (
-                "accepted",
-                outcome["row"],
-                None,
-                None,
-                False,
-            )
+            if code.state != "accepted":
+                code.told.clear()
+            code.state, code.sendable = "accepted", False
+            code.reason = code.died_at = code.row = None
             code.told[attempt] = token
             code.calls += 1
             return "accepted" if code.calls == 1 else "doubled"

@@ -62,7 +62,7 @@ def show_entries(entries: Sequence["Entry"]) -> None:
                 e.record.reason,
                 e.record.row,
                 _message(e.record),
-                len(e.record.attempts),
+                e.record.tries,
                 "maybe" if e.record.ambiguous else "no",
                 "yes" if e.sendable else "no",
             )
@@ -83,13 +83,14 @@ def _message(record: "Record") -> str:
 def show_record(record: "Record", *, unmasked: bool = False) -> None:
     """Print one code: its facts, and the timeline of its attempts."""
     message = mask_text(record.reply_message)
+    reply_code = "" if record.reply_code is None else str(record.reply_code)
     facts = {
         "key": record.key,
         "state": record.state + (" (discarded)" if record.discarded_at and record.state == "dead" else ""),
         "mobile": record.mobile if unmasked else mask_mobile(record.mobile),
         "purpose": record.purpose,
         "reason": record.reason,
-        "reply": "" if record.unsubmitted else " ".join(filter(None, (record.row, message))),
+        "reply": "" if record.unsubmitted else " ".join(filter(None, (record.row or reply_code, message))),
         "not submitted": f"sending had stopped by {record.row}" if record.unsubmitted else "",
         "detail": mask_text(record.detail),
         "first seen": iso(record.first_seen),
@@ -98,6 +99,7 @@ def show_record(record: "Record", *, unmasked: bool = False) -> None:
         "accepted": iso(record.accepted_at),
         "died": iso(record.died_at),
         "voice id": record.voice_id or "",
+        "attempts": record.tries if record.tries and not record.attempts else "",
         "may have rung": f"{record.ambiguous} times" if record.ambiguous else "",
         "replays": record.replays or "",
         "broken": ", ".join(record.broken),

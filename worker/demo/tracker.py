@@ -97,7 +97,7 @@ class Tracker:
 
 def _take(row: TrackedCode, record: Record) -> None:
     row.state, row.reason, row.replays = record.state, record.reason, record.replays
-    row.attempts, row.ambiguous = len(record.attempts), record.ambiguous
+    row.attempts, row.ambiguous = record.tries, record.ambiguous
     row.reply = _reply(record)
     row.ended_at = (record.accepted_at or record.died_at) if row.over else None
 
@@ -111,6 +111,8 @@ def _reply(record: Record) -> str:
     """Return the last reply in English: the gateway's own texts are Chinese."""
     if record.detail:
         return record.detail
+    if record.state == "accepted":
+        return f"{record.reply_code} {_MEANINGS.get(str(record.reply_code), '')}"
     last = next((attempt for attempt in reversed(record.attempts) if attempt.row), None)
     if last is None:
         return "no attempt was made" if record.state == "dead" else ""

@@ -11,6 +11,7 @@ from worker.diagnosis.gateway_checks import gateway_checks
 from worker.diagnosis.overview import read_overview
 from worker.diagnosis.queue_checks import queue_checks
 from worker.diagnosis.redis_checks import redis_checks
+from worker.diagnosis.room import room_check
 from worker.diagnosis.secrecy_checks import secrecy_checks
 from worker.store.client import connect
 
@@ -36,7 +37,9 @@ def run_checks() -> Iterator[Finding]:
     try:
         with connect(settings) as client:
             yield from redis_checks(client)
-            yield from queue_checks(client, settings, read_overview(client, settings))
+            overview = read_overview(client, settings)
+            yield room_check(settings, overview)
+            yield from queue_checks(client, settings, overview)
     except redis.RedisError as error:
         cure = "look at VOICECODE_BROKER_URL, and whether Redis runs; see docs/operating.md#redis-away"
         yield fail(

@@ -1,5 +1,6 @@
 -- @include ledger/dead_letters
 -- @include ledger/numbers
+-- @include ledger/tombstone
 -- @include sending/state
 -- finish: record how an attempt ended.
 -- KEYS  1 record  2 due  3 expiry  4 dead  5 sending
@@ -48,7 +49,12 @@ redis.call('ZREM', due, '')
 local entry = 'attempt:' .. attempt
 local written = redis.call('HGET', record, entry)
 if written and string.find(written, token, 1, true) then return { 'done' } end
-local r = read(record, 'state', 'token', 'ambiguous_from', 'spent', 'streak', 'generation')
+local r = read(record, 'state', 'token', 'ambiguous_from', 'spent', 'streak', 'generation', 'life')
+-- An accepted record has no attempts and no `life`: it has the tokens of those that were finished.
+local tokens = r.state == 'accepted' and not r.life and r.token or ''
+if string.find(' ' .. tokens .. ' ', ' ' .. token .. ' ', 1, true) then
+  return { 'done' }
+end
 
 -- What the number, the purse and the fleet learn of this try.
 if outcome == 'accepted' or kind == 'ring' then
@@ -66,23 +72,22 @@ if outcome == 'accepted' then
   if r.state == 'dead' then unindex(record, key, dead) end
   redis.call('ZREM', due, key)
   redis.call('ZREM', expiry, key)
-  redis.call('HSETNX', record, 'v', version)
-  redis.call('HSETNX', record, 'digest', first_digest(digest))
-  redis.call('HSETNX', record, 'accepted_at', stamp(now))
-  redis.call('HSETNX', record, 'voice_id', voice_id)
-  redis.call('HSETNX', record, 'attempt', attempt)
-  redis.call('HSET', record, 'state', 'accepted', entry, attempt_json, 'row', row, 'reply_code', reply_code,
-    'reply_message', reply_message)
-  redis.call('HDEL', record, 'code', 'lease_until', 'until', 'reason', 'died_at')
-  redis.call('PEXPIRE', record, math.floor(accepted_ttl_seconds * 1000))
-  local calls = redis.call('HINCRBY', record, 'calls', 1)
-  if calls > 1 then return { 'doubled', news } end
+  if r.state == 'accepted' then
+    redis.call('HSET', record, 'token', (r.token or '') .. ' ' .. token)
+    redis.call('HINCRBY', record, 'calls', 1)
+    return { 'doubled', news }
+  end
+  leave_tombstone(record, version, { now = now, token = token, attempt = attempt, digest = digest,
+    number = number_digest, voice_id = voice_id, reply_code = reply_code }, accepted_ttl_seconds)
   return { 'accepted', news }
 end
 
 if not r.state then return { 'gone', news } end
+if r.state == 'accepted' then
+  redis.call('HSET', record, 'token', (r.token or '') .. ' ' .. token)
+  return { 'appended', news }
+end
 redis.call('HSET', record, entry, attempt_json)
-if r.state == 'accepted' then return { 'appended', news } end
 if r.state ~= 'calling' or r.token ~= token then return { 'fenced', news } end
 
 redis.call('HSET', record, 'row', row, 'scope', scope, 'reply_code', reply_code,

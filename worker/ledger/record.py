@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from config.masking import mask_mobile, mask_raw, mask_text
+from config.masking import is_number, mask_mobile, mask_raw, mask_text
 
 UNREADABLE: Final = "unreadable entry"
 _NUMBER: Final = re.compile(r"[0-9]{1,9}")
@@ -101,7 +101,10 @@ class Record:
     deaths: int = 0
     replays: int = 0
     calls: int = 0
+    tries: int = 0
+    """Attempts, over all lives."""
     attempts: tuple[Attempt, ...] = ()
+    """Each of them; none once the code is accepted."""
     raw: str = dataclasses.field(default="", repr=False)
     sendable: bool = False
     """Whether it holds a number and a code."""
@@ -138,9 +141,10 @@ class Record:
             deaths=read.integer("deaths") or 0,
             replays=read.integer("replays") or 0,
             calls=read.integer("calls") or 0,
+            tries=read.integer("attempt") or 0,
             attempts=read.attempts(),
             raw=values.get("raw", ""),
-            sendable=bool(values.get("mobile")) and bool(values.get("code")),
+            sendable=is_number(values.get("mobile", "")) and bool(values.get("code")),
             broken=tuple(read.broken),
         )
 
