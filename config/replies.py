@@ -137,7 +137,8 @@ class Row:
     scope: Scope
     action: Action
     delay_seconds: float | None = None
-    """For `wait`: how long."""
+    """For `wait`: how long. A wait that reaches past a code's end makes it a dead letter `expired`;
+    a code lives for 5 minutes unless its producer says otherwise."""
     spends: Spends = Spends.SUBMISSION
     mends: Mends = Mends.NOBODY
     blocks_seconds: float = 0.0

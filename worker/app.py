@@ -14,7 +14,7 @@ from config.redis_access import broker_url
 from config.settings import Settings, SettingsError
 from worker import transport
 from worker.components import Components
-from worker.process import start
+from worker.process import refusals
 from worker.store.server_check import ServerCheck
 
 log = structlog.get_logger("voicecode.worker")
@@ -36,7 +36,7 @@ class DeliveryStep(bootsteps.StartStopStep):
     def __init__(self, parent: Any, **kwargs: Any) -> None:
         super().__init__(parent, **kwargs)
         app: VoiceCodeApp = parent.app
-        if sentence := start.refusal(_asked(parent)):
+        if sentence := refusals.refusal(_asked(parent)):
             _refuse(sentence)
         # `-c` and `--concurrency` beat the setting.
         app.settings = app.settings.model_copy(update={"concurrency": parent.concurrency})
@@ -58,7 +58,7 @@ class DeliveryStep(bootsteps.StartStopStep):
         try:
             transport.start_threads(parent.pool.executor, parent.pool.limit)
         except RuntimeError as error:
-            _refuse(start.NO_THREADS.format(count=parent.pool.limit, cause=error))
+            _refuse(refusals.NO_THREADS.format(count=parent.pool.limit, cause=error))
         components.start()
         parent.timer.call_repeatedly(1, components.beat_while_paused)
         if not self._server_check.done:
@@ -68,12 +68,12 @@ class DeliveryStep(bootsteps.StartStopStep):
         log.info(Event.WORKER_STARTED, worker=parent.hostname, queue=names.QUEUE, **facts)
 
 
-def _asked(parent: Any) -> start.Asked:
+def _asked(parent: Any) -> refusals.Asked:
     """Return what Celery's worker was asked for."""
     app: VoiceCodeApp = parent.app
     ledger_url = app.settings.broker_url.get_secret_value()
     broker_urls = {app.conf.broker_read_url, app.conf.broker_write_url} - {broker_url(app.settings)}
-    return start.Asked(
+    return refusals.Asked(
         pool=parent.pool_cls.__module__,
         queues=frozenset(app.amqp.queues.consume_from),
         autoscale=bool(parent.autoscale),
@@ -112,14 +112,14 @@ def create_app() -> VoiceCodeApp:
 def _refuse_other_apps(instance: Any, **_: Any) -> None:
     """Refuse another app's worker that imports this one: it would use only our transport."""
     if instance.app is not app:
-        sys.exit(start.OTHER_APP.format(app=instance.app.main or "Your app"))
+        sys.exit(refusals.OTHER_APP.format(app=instance.app.main or "Your app"))
 
 
 @setup_logging.connect
 def _configure_logs(loglevel: int | None = None, logfile: str | None = None, **_: Any) -> None:
     """Configure logging ourselves: with this signal connected, Celery does not."""
     try:
-        logs.configure(app.settings, level=start.asked_level(loglevel), file=logfile)
+        logs.configure(app.settings, level=refusals.asked_level(loglevel), file=logfile)
     except OSError as error:
         sys.exit(f"The log file {logfile} cannot be written: {error.strerror}")
 

@@ -1,4 +1,7 @@
-"""Reply: the gateway's answer to one request, or what happened instead, as a value."""
+"""Reply: the gateway's answer to one request, or what happened instead, as a value.
+
+Its row stands in the table in `config/replies.py`; `worker/retry.py` decides what follows from it.
+"""
 
 import dataclasses
 

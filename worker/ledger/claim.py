@@ -1,4 +1,4 @@
-"""Claim: the answer to a worker that asks whether it may call."""
+"""Claim: the answer to a worker that asks whether it may call. `claim.lua` gives it."""
 
 import dataclasses
 import enum

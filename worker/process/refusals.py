@@ -1,4 +1,4 @@
-"""Start: why a worker refuses to start, each reason in one sentence that names the cure."""
+"""Refusals: why a worker does not start, each reason in one sentence that names the cure."""
 
 import dataclasses
 import re
