@@ -55,7 +55,7 @@ def celery_settings(settings: Settings) -> dict[str, Any]:
         "worker_concurrency": settings.concurrency,
         "worker_prefetch_multiplier": 1,
         "worker_consumer": "worker.transport.consumer:Consumer",
-        "worker_enable_remote_control": False,
+        "worker_enable_remote_control": settings.remote_control,
         "worker_send_task_events": False,
         "worker_disable_rate_limits": True,
         # Our QoS counts credit across connections by itself.

@@ -303,6 +303,11 @@ class Settings(BaseSettings):
             " less CPU per code. At rest, on a full machine, or if the system refuses, it runs on all."
         ),
     )
+    remote_control: bool = Field(
+        default=False,
+        description="Let workers answer `celery inspect` and `celery control`. Whoever reaches Redis may then"
+        " stop them.",
+    )
     log_level: Level = Field("INFO", description="Our own log lines.")
     celery_log_level: Level = Field(
         "WARNING", description="Log lines of Celery, kombu and the other libraries."

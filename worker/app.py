@@ -14,7 +14,7 @@ from config.redis_access import broker_url
 from config.settings import Settings, SettingsError
 from worker import transport
 from worker.components import Components
-from worker.process import refusals
+from worker.process import celery_commands, refusals
 from worker.store.server_check import ServerCheck
 
 log = structlog.get_logger("voicecode.worker")
@@ -23,6 +23,7 @@ log = structlog.get_logger("voicecode.worker")
 class VoiceCodeApp(Celery):
     """The Celery app with our settings and components."""
 
+    control_cls = "worker.transport.remote:RemoteControl"
     settings: Settings
     components: Components
     """Set only in a worker process, when it starts."""
@@ -97,6 +98,8 @@ def _refuse_to_start(error: SettingsError) -> NoReturn:
 
 def create_app() -> VoiceCodeApp:
     """Build the Celery app from the environment."""
+    if sentence := celery_commands.refusal():
+        sys.exit(sentence)
     app = VoiceCodeApp("voicecode", set_as_current=True)
     try:
         app.settings = settings.load()

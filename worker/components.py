@@ -26,7 +26,7 @@ from worker.sending.prober import Prober
 from worker.sending.state import Sender
 from worker.store.availability import RedisAvailability
 from worker.store.client import connect
-from worker.transport import Acks, Credit, Unacked, Unreadable
+from worker.transport import Acks, Credit, Running, Unacked, Unreadable
 from worker.upkeep import Upkeep
 
 
@@ -41,6 +41,7 @@ class Components:
         self.availability.reconnect = lambda: self.client.connection_pool.disconnect(inuse_connections=False)
         self.outcome_writer = OutcomeWriter(settings.shutdown_grace_seconds)
         self.credit = Credit()
+        self.running = Running()
         self.instance = f"{socket.gethostname()}.{os.getpid()}.{secrets.token_hex(4)}"
         self.fleet = Fleet(
             self.client,

@@ -189,11 +189,27 @@ class Transport(redis.Transport):
 
     Channel = FetchingChannel
 
+    def create_channel(self, connection: Any) -> Any:
+        """Return a channel: kombu's own where there are no components, as in `celery inspect`."""
+        if not _has_components(self):
+            self.Channel = redis.Channel
+        return super().create_channel(connection)
+
 
 class SentinelTransport(redis.SentinelTransport):
     """For sentinel://."""
 
     Channel = FetchingSentinelChannel
+
+    def create_channel(self, connection: Any) -> Any:
+        """Return a channel: kombu's own where there are no components."""
+        if not _has_components(self):
+            self.Channel = redis.SentinelChannel
+        return super().create_channel(connection)
+
+
+def _has_components(transport: Any) -> bool:
+    return "acks" in transport.client.transport_options
 
 
 def install() -> None:

@@ -43,6 +43,7 @@ class Consumer(CeleryConsumer):
             Events,
             Tasks,
             Liveness,
+            "worker.transport.remote:ControlStep",
             "celery.worker.consumer.consumer:Evloop",
         ]
 

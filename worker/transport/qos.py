@@ -30,8 +30,8 @@ class QoS(redis.QoS):
         return credit.free(int(self.prefetch_count))
 
     def can_consume(self) -> bool:
-        """Return whether there is credit."""
-        return self.credit() > 0
+        """Return whether there is credit. A channel that reads no queue needs none."""
+        return not self.channel.active_queues or self.credit() > 0
 
     def append(self, message: Any, delivery_tag: str) -> None:
         """Take a slot. The fetch has already written the message to `unacked`."""

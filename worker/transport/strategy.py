@@ -20,6 +20,7 @@ from worker.delivery import Delivery, Unfinished
 from worker.envelope import Envelope
 from worker.message import is_key
 from worker.transport.qos import QoS
+from worker.transport.running import Running
 from worker.transport.unreadable import Malformed
 
 log = structlog.get_logger("voicecode.tasks")
@@ -56,6 +57,7 @@ class DeliveryTask(Task):  # type: ignore[type-arg]
 def strategy(task: Any, app: Any, consumer: Any) -> Handler:
     """Return the handler that Celery calls with each message for `task`. It raises Malformed."""
     delivery: Delivery = app.components.delivery
+    running: Running = app.components.running
     submit = consumer.pool.executor.submit
     hub = consumer.hub
     app.components.credit.wake = lambda: hub.call_soon(_nothing)
@@ -76,10 +78,12 @@ def strategy(task: Any, app: Any, consumer: Any) -> Handler:
     def run(arguments: list[Any], named: dict[str, Any], envelope: Envelope, qos: QoS) -> None:
         """Deliver one message in a thread of the pool, with a log context of its own."""
         qos.begin(envelope.tag)
+        running.begin(envelope.tag, envelope.task_id, task.name)
         structlog.contextvars.clear_contextvars()
         if is_key(envelope.task_id):  # others are named later, by a digest
             structlog.contextvars.bind_contextvars(task_id=envelope.task_id)
         end = _deliver(task.run, delivery, envelope, arguments, named)
+        running.end(envelope.tag)
         {End.ACK: qos.ack, End.RETURN: qos.give_back, End.LEAVE: qos.leave}[end](envelope.tag)
         structlog.contextvars.clear_contextvars()
 

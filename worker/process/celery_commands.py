@@ -1,0 +1,71 @@
+"""Celery's own commands: those that would show something untrue here say so, and name ours."""
+
+from typing import Final
+
+import click
+
+_NO_EVENTS: Final = "Voice workers send no task events; each attempt is a log line."
+COMMANDS: Final = {
+    "events": f"{_NO_EVENTS} See the fleet by: voicecode status",
+    "flower": f"{_NO_EVENTS} See the fleet by: voicecode status",
+    "migrate": "A code's message is half of it, its record in Redis the other half:"
+    " move both with Redis' own replication (REPLICAOF).",
+    "purge": "Purging the queue would lose codes without a trace. Stop sending by: voicecode account hold."
+    " Codes that expire meanwhile become dead letters by themselves.",
+    "result": "No results are kept for voice codes. See what became of one by: voicecode status KEY",
+    "beat": "Nothing here runs on a schedule; retries and upkeep are the workers' own.",
+    "amqp": "The broker is Redis, and this command speaks AMQP. See the queue by: voicecode status",
+}
+"""Commands of `celery -A worker` that have no meaning here, each with a sentence."""
+
+_THREADS: Final = "The number of threads does not change while a worker runs: set VOICECODE_CONCURRENCY."
+_QUEUES: Final = "A voice worker reads one queue. Stop sending by: voicecode account hold"
+_REVOKE: Final = (
+    "A code is not revoked by task id: it is called until it is accepted, expires or a newer one replaces it."
+    " Stop all sending by: voicecode account hold"
+)
+_MEMORY: Final = "Voice workers do not dump their memory: it holds numbers and codes."
+_SETTINGS: Final = "See what is in force, without secrets, by: voicecode settings"
+_ELECTION: Final = "Voice workers elect nobody; Redis decides."
+REMOTE: Final = {
+    "enable_events": _NO_EVENTS,
+    "disable_events": _NO_EVENTS,
+    "heartbeat": f"{_NO_EVENTS} Whether a worker lives: voicecode-health",
+    "pool_grow": _THREADS,
+    "pool_shrink": _THREADS,
+    "pool_restart": "Restart a worker by SIGTERM; its service starts it again.",
+    "autoscale": _THREADS,
+    "add_consumer": _QUEUES,
+    "cancel_consumer": _QUEUES,
+    "rate_limit": "Rates are settings: VOICECODE_NUMBER_PER_MINUTE, VOICECODE_CALLS_PER_HOUR"
+    " and VOICECODE_CONCURRENCY.",
+    "time_limit": "An attempt's time is a setting: VOICECODE_ATTEMPT_DEADLINE_SECONDS.",
+    "revoke": _REVOKE,
+    "revoke_by_stamped_headers": _REVOKE,
+    "revoked": _REVOKE,
+    "terminate": _REVOKE,
+    "scheduled": "Retries wait in Redis and not in a worker. See them by: voicecode status",
+    "conf": _SETTINGS,
+    "report": _SETTINGS,
+    "objgraph": _MEMORY,
+    "memsample": _MEMORY,
+    "memdump": _MEMORY,
+    "election": _ELECTION,
+    "hello": _ELECTION,
+}
+"""Commands of `celery inspect` and `celery control` that have no meaning here."""
+
+OFF: Final = (
+    "Remote control is off: set VOICECODE_REMOTE_CONTROL=true for the workers and here."
+    " Without it: voicecode status"
+)
+
+
+def refusal() -> str | None:
+    """Return why the command that runs now makes no sense for voice codes, or None."""
+    context = click.get_current_context(silent=True)
+    while context is not None:
+        if context.info_name in {"celery", "python -m celery"} and context.invoked_subcommand:
+            return COMMANDS.get(context.invoked_subcommand)
+        context = context.parent
+    return None
