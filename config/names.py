@@ -29,6 +29,7 @@ DEAD_BY_PREFIX: Final = TAG + ":dead:"
 `ends:<last four digits>`.
 What else it needs:
 + `expires` -> zset key -> expires_at.
++ `holds` -> zset key -> the moment from which it may no longer hold code or number.
 + `counts` -> hash: members of each index, and distinct `numbers`.
 + `numbers:<3 digits of a number's digest>` -> hash: dead letters of each number, by its digest.
 + `newest:<digest of the number's digest and the purpose>` -> the key of the latest code.
@@ -80,6 +81,7 @@ class Event:
     ATTEMPT_FINISHED: Final = "attempt.finished"
     ATTEMPT_SKIPPED: Final = "attempt.skipped"
     DEAD_LETTER_WRITTEN: Final = "dead_letter.written"
+    DEAD_LETTERS_RETIRED: Final = "dead_letters.retired"
     DEAD_LETTERS_PURGED: Final = "dead_letters.purged"
     DEAD_LETTERS_SPILLED: Final = "dead_letters.spilled"
     DEAD_LETTERS_OVER_BOUND: Final = "dead_letters.over_bound"

@@ -270,6 +270,20 @@ class Settings(BaseSettings):
         le=3_650,
         description="Upkeep purges dead letters older than this, each with an audit line. 0: never.",
     )
+    code_grace_seconds: float = Field(
+        3600.0,
+        ge=0,
+        le=31_536_000,
+        description="Upkeep takes the code out of a dead letter this long after its life. Until then it can "
+        "be replayed with a new life. The rest stays.",
+    )
+    number_retention_days: float = Field(
+        7.0,
+        ge=0,
+        le=3_650,
+        description="Upkeep takes the number out of a dead letter this long after its death. The masked "
+        "number stays.",
+    )
     dead_letters_max: int = Field(
         1_000_000,
         ge=1,

@@ -61,6 +61,7 @@ class Stored:
         beside = {name.removeprefix(under): value for name, value in named.items() if name.startswith(under)}
         self.counts = {name: int(count) for name, count in _pairs(beside.pop("counts", [])).items()}
         self.expires = _pairs(beside.pop("expires", []))
+        self.holds = _pairs(beside.pop("holds", []))
         self.numbers = {
             name.removeprefix("numbers:"): _pairs(value)
             for name, value in beside.items()
@@ -140,6 +141,7 @@ def check_indexes(stored: Stored, model: Model, digests: Digests) -> None:
     counts = {name: len(members) for name, members in indexes.items() if not name.startswith("ends:")}
     distinct = sum(map(len, numbers.values()))
     assert stored.dead.keys() == dead.keys() == stored.expires.keys()
+    assert stored.holds.keys() == {key for key, code in model.codes.items() if code.state == "dead"}
     assert stored.indexes == indexes
     assert stored.numbers == numbers
     assert {name: count for name, count in stored.counts.items() if count} == counts | (

@@ -151,6 +151,7 @@ _MEANINGS = {
     ReplayStatus.SUPERSEDED: "replaced by a newer code: --include-superseded replays them, too",
     ReplayStatus.AMBIGUOUS: "the phone may have rung already: --include-ambiguous replays them, too",
     ReplayStatus.UNSENDABLE: "hold no number or no code",
+    ReplayStatus.RETIRED: "gave up their code, which nobody could use any more",
     ReplayStatus.NOT_DEAD: "have left the failure queue since",
     ReplayStatus.MISSING: "are not in the failure queue",
     ReplayStatus.NEWER: "were written by a later version of this program",

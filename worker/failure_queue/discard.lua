@@ -27,6 +27,7 @@ for _, key in ipairs(chosen) do
     status = 'not_dead'
   else
     unindex(record, key, dead)
+    hold(record, key, dead)
     redis.call('HSET', record, 'discarded_at', stamp(now), 'act', run)
     redis.call('PEXPIRE', record, keep_milliseconds)
     redis.call('SADD', discarded, key)

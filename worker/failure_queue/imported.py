@@ -29,7 +29,10 @@ _ID: Final = (re.compile(r"[A-Za-z0-9_.:-]{0,128}"), "an id of at most 128 chara
 FORMS: Final = {
     "v": _COUNT,
     "state": (re.compile("dead"), "dead"),
-    "mobile": (re.compile(rf"(?:{MOBILE_PATTERN})?"), "a mainland mobile number"),
+    "mobile": (
+        re.compile(rf"(?:{MOBILE_PATTERN}|1[3-9][0-9]\*{{4}}[0-9]{{4}})?"),
+        "a mainland mobile number",
+    ),
     "code": (re.compile(r"(?:[0-9]{4,6})?"), "4 to 6 digits"),
     "purpose": (re.compile(r"[A-Za-z0-9_.:-]{0,64}"), "a purpose of at most 64 characters"),
     "reason": (re.compile(r"[a-z_]{1,32}"), "a reason"),
@@ -39,7 +42,9 @@ FORMS: Final = {
     "streak": (re.compile(r"(?:[a-z]{1,16}:[0-9]{1,9})?"), "what the last tries spent"),
     "spent": (re.compile(r"[a-z0-9_ ]{0,512}"), "names of rows"),
     "number": (re.compile(r"(?:[0-9a-f.]{1,64} ?){0,2}"), "a digest of a number"),
-    **dict.fromkeys(("first_seen", "expires_at", "died_at", "discarded_at", "accepted_at", "until"), _TIME),
+    **dict.fromkeys(
+        ("first_seen", "expires_at", "died_at", "discarded_at", "accepted_at", "until", "retired_at"), _TIME
+    ),
     **dict.fromkeys(
         (
             "attempt",

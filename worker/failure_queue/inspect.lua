@@ -2,7 +2,7 @@
 -- inspect: what a replay of each of these dead letters would meet now. Reads only.
 -- KEYS  1 dead
 -- Returns one status a key: sendable, or why not: missing, not_dead, expired, superseded,
--- ambiguous, unsendable, newer.
+-- ambiguous, unsendable, retired, newer.
 local clock_offset = ARGV[1]
 local version = tonumber(ARGV[2])
 local record_prefix = ARGV[3]

@@ -2,7 +2,7 @@
 -- replay: put dead letters back, to be called now, each with a fresh budget.
 -- KEYS  1 due  2 expiry  3 dead  4 audit
 -- Returns one status a key: replayed, or why not: missing, not_dead, expired, superseded,
--- ambiguous, unsendable, newer.
+-- ambiguous, unsendable, retired, newer.
 -- Executed twice with one run, it gives the same answers, whatever became of the codes in between.
 local clock_offset = ARGV[1]
 local version = tonumber(ARGV[2])

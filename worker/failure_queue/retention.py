@@ -1,4 +1,4 @@
-"""Retention: purges old dead letters, and spills the oldest when there are too many.
+"""Retention: retires and purges old dead letters, and spills the oldest when there are too many.
 
 Every worker tries; a lock in Redis admits one per interval. A round is bounded in size, and the
 next one does the rest. Even if two rounds overlap, each dead letter leaves once.
@@ -19,12 +19,14 @@ from config.checks import PREFIX
 from config.names import Event
 from config.settings import Settings, SettingsError
 from worker.failure_queue.queue import FailureQueue
+from worker.failure_queue.retirement import Retirement
 from worker.failure_queue.spill import spill
 from worker.store.scripts import Script
 
 log = structlog.get_logger("voicecode.failure_queue")
 
 INTERVAL_SECONDS: Final = 5.0
+_RETIRED: Final = 5_000
 _PURGED: Final = 2_000
 _SPILLED: Final = 5_000
 _ALERT_SECONDS: Final = 60.0
@@ -66,6 +68,7 @@ class Retention:
         self._settings = queue.settings
         self._interval = interval_seconds
         self._take_turn = Script(queue.client, "failure_queue/take_turn")
+        self._retirement = Retirement(queue.client, queue.settings)
         self._alerted_at: float | None = None
 
     def look(self) -> None:
@@ -82,8 +85,16 @@ class Retention:
                 lock_ms=max(1, int(self._interval * 1000)),
             )
             if mine:
+                self._retirement.adopt()
+                self._retire()
                 self._retain()
                 self._bound()
+
+    def _retire(self) -> None:
+        """Take codes and numbers out of dead letters that may no longer hold them."""
+        codes, numbers = self._retirement.retire(limit=_RETIRED)
+        if codes or numbers:
+            log.info(Event.DEAD_LETTERS_RETIRED, codes=codes, numbers=numbers)
 
     def _retain(self) -> None:
         """Purge what is older than the retention."""

@@ -23,6 +23,9 @@ class ReplayStatus(enum.StrEnum):
     """An attempt ended without a reply: the phone may have rung."""
     UNSENDABLE = "unsendable"
     """It holds no number or no code."""
+    RETIRED = "retired"
+    """Its code was taken out: its life had ended VOICECODE_CODE_GRACE_SECONDS ago, or a newer code
+    had replaced it."""
     NOT_DEAD = "not_dead"
     """It is not a dead letter, or no longer: replayed, called or discarded meanwhile."""
     MISSING = "missing"

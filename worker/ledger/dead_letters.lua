@@ -40,7 +40,17 @@ local function count_number(record, dead, step)
   if left == (step > 0 and 1 or 0) then count(dead, 'numbers', step) end
 end
 
+-- Notes the moment from which a dead letter may no longer hold its code, without the grace: the end
+-- of its life, its death if it had none, and at once if nobody can want it any more.
+local function hold(record, key, dead)
+  local r = read(record, 'reason', 'expires_at', 'died_at')
+  local moment = number(r.expires_at) > 0 and number(r.expires_at) or number(r.died_at)
+  if r.reason == 'superseded' or r.reason == 'cancelled' then moment = 0 end
+  redis.call('ZADD', dead .. ':holds', stamp(moment), key)
+end
+
 local function index(record, key, dead, died_at)
+  hold(record, key, dead)
   redis.call('ZADD', dead, stamp(died_at), key)
   redis.call('ZADD', dead .. ':expires', stamp(number(redis.call('HGET', record, 'expires_at'))), key)
   for _, name in ipairs(indexes_of(record)) do
@@ -51,6 +61,7 @@ local function index(record, key, dead, died_at)
 end
 
 local function unindex(record, key, dead)
+  redis.call('ZREM', dead .. ':holds', key)
   if redis.call('ZREM', dead, key) == 0 then return end
   redis.call('ZREM', dead .. ':expires', key)
   for _, name in ipairs(indexes_of(record)) do

@@ -6,6 +6,11 @@ local function first_digest(digests)
   return string.match(digests or '', '^%S+') or ''
 end
 
+-- Returns a number as it may be kept: 138****8000.
+local function masked(mobile)
+  return #mobile == 11 and string.sub(mobile, 1, 3) .. '****' .. string.sub(mobile, -4) or mobile
+end
+
 -- Tells whether a message asks for what the record already holds. Under a key that the worker does
 -- not have, and for records of version 0.1.0, number and code are compared while they are held.
 local function same_content(known, digests, r, mobile, code)

@@ -86,6 +86,8 @@ class Record:
     died_at: float | None = None
     discarded_at: float | None = None
     """An operator took it out of the failure queue."""
+    retired_at: float | None = None
+    """Its code was taken out, because nobody may need it any more."""
     reason: str = ""
     detail: str = ""
     """What is wrong with a refused message."""
@@ -129,6 +131,7 @@ class Record:
             accepted_at=read.time("accepted_at"),
             died_at=read.time("died_at"),
             discarded_at=read.time("discarded_at"),
+            retired_at=read.time("retired_at"),
             reason=values.get("reason", ""),
             detail=values.get("detail", ""),
             row=values.get("row", ""),

@@ -6,8 +6,6 @@
 local function leave_tombstone(record, version, accepted, ttl_seconds)
   local r = read(record, 'v', 'digest', 'number', 'mobile', 'first_seen', 'expires_at', 'attempt',
     'ambiguous_total', 'replays', 'act')
-  local mobile = r.mobile or ''
-  if #mobile == 11 then mobile = string.sub(mobile, 1, 3) .. '****' .. string.sub(mobile, -4) end
   -- Version 0.1.0 made its digests without a key.
   local is_keyed = r.digest and string.find(r.digest, '.', 1, true)
   local kept = {
@@ -15,7 +13,7 @@ local function leave_tombstone(record, version, accepted, ttl_seconds)
     state = 'accepted',
     digest = is_keyed and r.digest or first_digest(accepted.digest),
     number = r.number or accepted.number,
-    mobile = mobile,
+    mobile = masked(r.mobile or ''),
     voice_id = accepted.voice_id,
     reply_code = accepted.reply_code,
     token = accepted.token,
