@@ -99,7 +99,7 @@ local function fill(prefix, dead, first, count, now, span, total, lives, one_kin
       if dice < 0 then break end
     end
     local died_at = now - span * (total - i) / total
-    local mobile = string.format('13%09d', (i * 48271) % 500000000)
+    local mobile = string.format('13%09d', (i * 48271) % 500000000) -- see `_mobile`
     local key = string.format('login:%08d', i)
     local entry = cjson.encode({ token = string.format('%016x', i), started_at = stamp(died_at - 0.05),
       ended_at = stamp(died_at), elapsed_seconds = 0.0483, row = kind[1], kind = 'permanent',
@@ -107,7 +107,7 @@ local function fill(prefix, dead, first, count, now, span, total, lives, one_kin
       ambiguous = kind[2] == 'ambiguous',
       worker = 'celery@worker-1' })
     redis.call('HSET', prefix .. key, 'v', 2, 'state', 'dead', 'mobile', mobile,
-      'number', '7e57.' .. string.sub(redis.sha1hex(mobile), 1, 24),
+      'number', ARGV[9 + i - first],
       'code', '004200', 'digest', string.format('%032x', i), 'purpose', 'login',
       'task_id', string.format('%036d', i), 'first_seen', stamp(died_at - 0.1), 'died_at', stamp(died_at),
       'expires_at', stamp(i >= total - lives and now + 3000 or math.min(died_at + 200, now - 1)),
@@ -128,6 +128,11 @@ The youngest `lives` can still be sent.
 """
 
 
+def _mobile(number: int) -> str:
+    """Return the number of the n-th letter: a newer code for it must find the same digest."""
+    return f"13{number * 48271 % 500_000_000:09d}"
+
+
 def load_mixed(  # noqa: PLR0913 - one argument per property of the night
     client: redis.Redis,
     count: int,
@@ -139,18 +144,21 @@ def load_mixed(  # noqa: PLR0913 - one argument per property of the night
 ) -> None:
     """Fill the failure queue within the server, through the scripts' own index functions."""
     fill = client.register_script(PRELUDE + MIXED)
+    digests = Digests(client, Settings(_env_file=None))
     for first in range(0, count, 2000):
         pipe = client.pipeline(transaction=False)
         for start in range(first, min(first + 2000, count), 50):
+            some = range(start, min(start + 50, count))
             args: list[Any] = [
                 names.RECORD_PREFIX,
                 start,
-                min(50, count - start),
+                len(some),
                 now,
                 span_seconds,
                 count,
                 sendable,
                 int(only_405),
+                *(digests.number(_mobile(number)) for number in some),
             ]
             fill(keys=[names.DEAD], args=args, client=pipe)
         pipe.execute()
