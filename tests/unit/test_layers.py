@@ -18,6 +18,7 @@ FLOORS: Final[tuple[tuple[str, ...], ...]] = (
     ("gateway", "sending"),
     ("ledger",),
     ("failure_queue", "report"),
+    ("erasure",),
     ("delivery",),
     ("transport",),
     ("upkeep",),

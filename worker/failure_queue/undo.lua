@@ -15,11 +15,12 @@ local dead, audit = KEYS[1], KEYS[2]
 local statuses = {}
 for _, key in ipairs(chosen) do
   local record = record_prefix .. key
-  local r = read(record, 'state', 'act', 'discarded_at', 'died_at', 'reason', 'row')
+  local r = read(record, 'state', 'act', 'discarded_at', 'died_at', 'reason', 'row',
+    'erased_at')
   local status = 'restored'
   if not r.state then
     status = 'missing'
-  elseif r.state ~= 'dead' or not r.discarded_at then
+  elseif r.state ~= 'dead' or not r.discarded_at or r.erased_at then
     status = r.act == run and 'restored' or 'not_discarded'
   else
     redis.call('HSET', record, 'act', run)

@@ -71,7 +71,7 @@ if tag ~= '' then redis.call('HDEL', fetched, tag) end
 local r = is_new and { v = version } or read(record, 'v', 'state', 'digest', 'mobile', 'code', 'purpose',
   'task_id', 'first_seen', 'expires_at', 'token', 'attempt', 'life', 'ambiguous', 'ambiguous_from',
   'turned_away', 'streak', 'lease_until', 'until', 'spent', 'replays', 'reason', 'number', 'insisted',
-  'refused_host', 'detail')
+  'refused_host', 'detail', 'erase')
 if tonumber(r.v) > tonumber(version) then return { 'newer' } end
 local waited = r.state == 'waiting'
 
@@ -172,7 +172,8 @@ local function superseded()
   return false
 end
 
-local reason = spent_reason(r, now, ambiguous_retries, max_attempts) or (superseded() and 'superseded')
+local reason = (r.erase and 'erased') or spent_reason(r, now, ambiguous_retries, max_attempts)
+  or (superseded() and 'superseded')
 if reason then return buried(reason) end
 
 local s = sending_state(sending)

@@ -1,4 +1,5 @@
 -- @include ledger/digests
+-- @include ledger/erased
 -- What several scripts do with dead letters: when a code is spent, how it is buried and indexed.
 
 -- Returns the failure queue's indexes that hold a dead record.
@@ -86,6 +87,12 @@ end
 local function bury(record, key, due, expiry, dead, now, reason, token)
   redis.call('ZREM', due, key)
   redis.call('ZREM', expiry, key)
+  local erase = redis.call('HGET', record, 'erase')
+  if erase then
+    redis.call('HSET', record, 'token', token)
+    leave_erased(record, now, 'dead', erase)
+    return
+  end
   redis.call('HSET', record, 'state', 'dead', 'reason', reason, 'died_at', stamp(now), 'token', token)
   redis.call('HDEL', record, 'lease_until', 'until')
   redis.call('PERSIST', record)

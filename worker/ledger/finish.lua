@@ -49,7 +49,7 @@ redis.call('ZREM', due, '')
 local entry = 'attempt:' .. attempt
 local written = redis.call('HGET', record, entry)
 if written and string.find(written, token, 1, true) then return { 'done' } end
-local r = read(record, 'state', 'token', 'ambiguous_from', 'spent', 'streak', 'generation', 'life')
+local r = read(record, 'state', 'token', 'ambiguous_from', 'spent', 'streak', 'generation', 'life', 'erase')
 -- An accepted record has no attempts and no `life`: it has the tokens of those that were finished.
 local tokens = r.state == 'accepted' and not r.life and r.token or ''
 if string.find(' ' .. tokens .. ' ', ' ' .. token .. ' ', 1, true) then
@@ -79,6 +79,7 @@ if outcome == 'accepted' then
   end
   leave_tombstone(record, version, { now = now, token = token, attempt = attempt, digest = digest,
     number = number_digest, voice_id = voice_id, reply_code = reply_code }, accepted_ttl_seconds)
+  if r.erase then leave_erased(record, now, 'accepted', r.erase) end
   return { 'accepted', news }
 end
 
@@ -106,7 +107,7 @@ if kind == 'place' then redis.call('HINCRBY', record, 'turned_away', 1) end
 if spends ~= '' then redis.call('HSET', record, 'spent', (r.spent and r.spent .. ' ' or '') .. spends) end
 if refused_host ~= '' then redis.call('HSET', record, 'refused_host', refused_host) end
 
-if outcome == 'dead' then
+if outcome == 'dead' or r.erase then
   bury(record, key, due, expiry, dead, now, reason, token)
   return { 'dead', news }
 end

@@ -86,6 +86,8 @@ class Record:
     died_at: float | None = None
     discarded_at: float | None = None
     """An operator took it out of the failure queue."""
+    erased_at: float | None = None
+    """Somebody erased its person; what is left recognises a late duplicate."""
     retired_at: float | None = None
     """Its code was taken out, because nobody may need it any more."""
     reason: str = ""
@@ -132,6 +134,7 @@ class Record:
             died_at=read.time("died_at"),
             discarded_at=read.time("discarded_at"),
             retired_at=read.time("retired_at"),
+            erased_at=read.time("erased_at"),
             reason=values.get("reason", ""),
             detail=values.get("detail", ""),
             row=values.get("row", ""),

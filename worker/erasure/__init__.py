@@ -1,0 +1,9 @@
+"""Erasure: takes a person out of everything that Redis and the spill directory hold.
+
+1. `erasure`   one run, for a number or for a key
+2. `messages`, `files`   what is not in a record: messages in the queue, spill and export files
+"""
+
+from worker.erasure.erasure import Erased, Erasure
+
+__all__ = ["Erased", "Erasure"]

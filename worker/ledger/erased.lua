@@ -1,0 +1,16 @@
+-- @include store/prelude
+-- What is left of a record when its person was erased: enough for a late duplicate of its message
+-- to be known, so that nobody is called for it.
+
+local function leave_erased(record, now, state, keep_seconds)
+  local r = read(record, 'v', 'token', 'calls')
+  local left = redis.call('PTTL', record)
+  redis.call('DEL', record)
+  redis.call('HSET', record, 'v', r.v, 'state', state, 'token', r.token or '', 'erased_at', stamp(now))
+  if state == 'accepted' then
+    redis.call('HSET', record, 'calls', r.calls or 1)
+  else
+    redis.call('HSET', record, 'reason', 'erased', 'discarded_at', stamp(now))
+  end
+  redis.call('PEXPIRE', record, left > 0 and left or math.floor(tonumber(keep_seconds) * 1000))
+end
