@@ -31,7 +31,9 @@ if s.state == 'sending' and (why or (worker.standby and seen.primary)) then fetc
 local r = read(sending, 'by', 'parked', 'refused', 'told', 'paged', 'row')
 local since = number(s.since)
 local function known(field, moment)
-  if moment <= number(r[field]) or moment > since then return number(r[field]) end
+  -- After a fail-over to a server whose clock is behind, what was known lies in the future.
+  local before = number(r[field]) <= since and number(r[field]) or 0
+  if moment <= before or moment > since then return before end
   redis.call('HSET', sending, field, stamp(moment))
   return moment
 end

@@ -40,7 +40,8 @@ end
 local function move(sending, now, s, state, by, note)
   local audit = string.gsub(sending, 'sending$', 'audit')
   s.generation = redis.call('HINCRBY', sending, 'generation', 1)
-  s.state, s.since = state, stamp(now)
+  -- Two moves never have one moment: it tells which of them the log has spoken of.
+  s.state, s.since = state, stamp(s.since == stamp(now) and now + 0.001 or now)
   -- An incident begins with a stop and lasts until sending is resumed; it has one page.
   if state == 'sending' then s.incident = '' end
   if state == 'stopped' and number(s.incident) == 0 then s.incident = s.since end
@@ -107,7 +108,7 @@ end
 
 -- Makes the transition that the fleet's condition asks for, and returns the new state or nil.
 local function review(sending, now, s, seen)
-  if s.state == 'held' or seen.live == 0 then return nil end
+  if seen.live == 0 then return nil end
   if s.state == 'sending' or (s.state == 'trial' and s.forced ~= '1') then
     if not seen.able then return stop(sending, now, s, seen.why) end
   end
