@@ -96,13 +96,13 @@ class FleetDriver(LedgerDriver):
         )
         return scripts.text(answer[0])
 
-    def ask(self, name: str = "w1", key: str | None = None, **more: Any) -> Claim:
+    def ask(self, name: str = "w1", key: str | None = None, *, mobile: str = "", **more: Any) -> Claim:
         """Claim a new code as this worker, or look at a known one again."""
         self._act(name)
         if key is not None and self.ledger.record(key) is not None:
             return self.ledger.resume(key, token=more.pop("token", None) or self.token(), worker=name)
         number = next(self._keys)
-        code = dataclasses.replace(self.code(key or f"k{number}"), mobile=f"138{number:08}")
+        code = dataclasses.replace(self.code(key or f"k{number}"), mobile=mobile or f"138{number:08}")
         return self.claim(code.key, code=code, **more)
 
     def call(self, name: str = "w1", key: str | None = None, **more: Any) -> Claim:
