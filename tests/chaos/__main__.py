@@ -1,4 +1,4 @@
-"""`python -m tests.chaos`: one run of the chaos suite; exit status 1 where a promise was broken."""
+"""`python -m tests.chaos`: one run of the chaos suite; exit status 1 if a promise was broken."""
 
 import argparse
 import json
@@ -52,7 +52,7 @@ def _tell(report: Report) -> None:
     _write(
         "\nEvery promise was kept."
         if report.kept
-        else "\nBROKEN: see the figures, and the histories where there are some."
+        else "\nBROKEN: see the figures, and the histories if there are any."
     )
 
 

@@ -28,7 +28,7 @@ LIVES_OF_TESTS: Final = {
 
 
 class Cluster:
-    """Everything that runs, and the ways between.
+    """Everything that runs, and the connections between.
 
     A context manager; `folder` keeps logs, journal and Redis' files.
     """
@@ -38,7 +38,7 @@ class Cluster:
         self.folder = folder
         self._exits = contextlib.ExitStack()
         enter = self._exits.enter_context
-        # Strict accounting: with `everysec` a killed server may forget what it had acknowledged.
+        # Strict accounting: with `everysec`, a killed server may forget what it acknowledged.
         self.redis = enter(start_server(data_dir=folder / "redis", extra=["--appendfsync", "always"]))
         self.gateway = enter(start_simulator(journal=self.journal, latency=options.latency_seconds))
         self.redis_links = [enter(Proxy().start(self.redis.port)) for _ in range(options.workers)]
@@ -62,7 +62,7 @@ class Cluster:
         return self.folder / "produced"
 
     def settings(self) -> Settings:
-        """Return the settings of a worker, with a way to Redis that no fault cuts."""
+        """Return the settings of a worker, with a connection to Redis that no fault cuts."""
         env = environment(
             broker_url=self.redis.url, gateway_url=self.gateway.url, **LIVES_OF_TESTS, **self.options.settings
         )
@@ -134,7 +134,7 @@ class Cluster:
             return dict(zip(("queue", "hints", "unacked", "due"), map(int, pipe.execute()), strict=True))
 
     def drain(self, seconds: float) -> dict[str, int]:
-        """Wait until nothing is waiting any more, or for so long; return what is left."""
+        """Wait until nothing is waiting any more, or time is over; return what is left."""
         end = time.monotonic() + seconds
         empty = 0
         while True:

@@ -29,9 +29,9 @@ class History:
     replayed_at: tuple[float, ...] = ()
     """Its lives after the first one begin here."""
     due: bool = False
-    """Somebody is still to look at it."""
+    """A worker still has to look at it."""
     buried: bool = False
-    """It stands in the failure queue."""
+    """It is in the failure queue."""
 
     @property
     def calls(self) -> tuple[Submission, ...]:

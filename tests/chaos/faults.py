@@ -133,7 +133,7 @@ INJECTIONS: Final[dict[str, Injection]] = {
 
 
 class Faults:
-    """Carries out a schedule. What is already broken is broken again only after it was mended."""
+    """Carries out a schedule. It breaks nothing twice before it was mended."""
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
@@ -141,7 +141,7 @@ class Faults:
         self._threads: list[threading.Thread] = []
         self.done: Counter[str] = Counter()
         self.redis_away: list[tuple[float, float]] = []
-        """From when to when, in epoch seconds, Redis itself was killed, frozen or full."""
+        """Periods, in epoch seconds, in which Redis itself was killed, frozen or full."""
         self.failed: list[str] = []
 
     def begin(self, fault: Fault) -> None:
@@ -155,7 +155,7 @@ class Faults:
     def wait(self) -> None:
         """Wait until everything is well again.
 
-        Raises AssertionError where something could not be mended.
+        Raises AssertionError if something could not be mended.
         """
         for thread in self._threads:
             thread.join()

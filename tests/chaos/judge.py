@@ -1,4 +1,4 @@
-"""The judge: holds every code's history against the invariants, and counts.
+"""The judge: checks every code's history against the invariants, and counts.
 
 I1  An acknowledged code is either accepted, or a dead letter with a reason in the failure queue;
     nothing of it is still waiting.
@@ -23,7 +23,7 @@ from tests.chaos.evidence import History
 from worker.retry import Reason
 
 _TOPPED_UP: Final = "4051"
-"""A top-up ends it, and codes may wait for that."""
+"""Codes may wait for a top-up."""
 _PERMANENT: Final = frozenset(row.name for row in ROWS if row.kind is Kind.PERMANENT) - {_TOPPED_UP}
 _NEVER_LEFT: Final = frozenset(row.name for row in ROWS if row.spends is Spends.NOTHING)
 _USED_UP: Final = frozenset({Reason.EXHAUSTED.value, Reason.AMBIGUOUS.value})
@@ -52,9 +52,9 @@ def judge(
 ) -> Verdict:
     """Judge every code.
 
-    `deadline_seconds`: an attempt's, by which a submission may come after its claim.
+    `deadline_seconds`: of an attempt; a submission may come this long after its claim.
 
-    `redis_away`: from when to when nobody could look at a code, in epoch seconds.
+    `redis_away`: periods in which nobody could look at a code, in epoch seconds.
     """
     everything = list(histories)
     rules: tuple[Callable[[History], str | None], ...] = (
@@ -134,7 +134,7 @@ def _lives(history: History) -> Iterator[tuple[int, int, int]]:
     for life in range(max(calls, default=-1) + 1):
         excused = attempts[life] + spare
         yield life + 1, calls[life], excused
-        # The network may hold a request back until after a replay: an attempt of which no call is
+        # The network may hold a request back until after a replay: an attempt for which no call is
         # known yet may still place it.
         spare = max(0, excused - calls[life])
 

@@ -23,7 +23,7 @@ _PAUSE_SECONDS: Final = 0.2
 
 
 def code(number: int, expires_at: float) -> dict[str, Any]:
-    """Return the n-th code. Its number is unique: it tells which code the gateway called."""
+    """Return the n-th code. Its unique number shows in the gateway's journal which was called."""
     return {
         "key": f"chaos:{number}",
         "mobile": f"13{number:09d}",
@@ -33,7 +33,7 @@ def code(number: int, expires_at: float) -> dict[str, Any]:
 
 
 def connect(broker_url: str) -> Celery:
-    """Return a web app's Celery: it raises within seconds where Redis is away."""
+    """Return a web app's Celery: it raises within seconds if Redis is away."""
     app = Celery("web", broker=broker_url, set_as_current=False)
     app.conf.update(task_publish_retry=False, broker_transport_options=PUBLISH_OPTIONS)
     return app

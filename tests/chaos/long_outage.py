@@ -33,7 +33,7 @@ _EVERY_SECONDS: Final = 0.2
 class Scale:
     """How large and how fast.
 
-    Lives, back-offs and the outage are scaled down alike; durations are seconds.
+    Lives, back-offs and the outage are scaled down by the same factor; durations are seconds.
     """
 
     codes: int
@@ -45,7 +45,7 @@ class Scale:
 
     @property
     def retries_per_second(self) -> float:
-        """What one worker may put back, where its upkeep comes as early as its jitter lets it."""
+        """What one worker may put back if its upkeep comes as early as jitter allows."""
         return float(1.25 * self.settings["upkeep_batch"] / self.settings["upkeep_interval_seconds"])
 
 
@@ -172,7 +172,7 @@ def records(server: Server, keys: list[str]) -> Iterator[Record]:
 
 
 def measure(scale: Scale, server: Server, folder: Path) -> Figures:
-    """Carry it out with one worker. Raises AssertionError where one of its steps is not reached."""
+    """Carry it out with one worker. Raises AssertionError if one of its steps is not reached."""
     app = stock_producer(server.url)
     with (
         start_simulator(journal=folder / "journal") as simulator,
@@ -195,7 +195,7 @@ def measure(scale: Scale, server: Server, folder: Path) -> Figures:
             before = memory(worker.pid)
             link.cut()
             publish_many(client, message, scale)
-            # What is over is buried meanwhile, so all is waiting as soon as the queue is empty.
+            # Expired codes are buried meanwhile, so all others wait as soon as the queue is empty.
             wait_for(lambda: client.llen(names.QUEUE) <= 1, scale.life_seconds, "every code's first attempt")
             waiting = int(client.zcard(names.DUE))
             with Watch(worker.pid, app, scale.life_seconds) as watch:
@@ -222,7 +222,7 @@ def measure(scale: Scale, server: Server, folder: Path) -> Figures:
 
 
 def _any_of_many(client: Any) -> bool:
-    """Tell whether one of the many still waits; new codes come and go."""
+    """Return whether one of the many still waits; new codes come and go."""
     return (
         any(key.startswith(b"many:") for key in client.zrange(names.DUE, 0, 500))
         or client.zcard(names.DUE) > 500

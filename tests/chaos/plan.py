@@ -55,7 +55,7 @@ _SETTLED_SECONDS: Final = 1.0
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """Something goes wrong at a moment, and is well again after some time."""
+    """Something breaks at a moment, and is mended after some time."""
 
     at: float
     """Seconds after the start."""
@@ -63,7 +63,7 @@ class Fault:
     seconds: float = 0.0
     """How long it lasts."""
     worker: int = 0
-    """Which one, where the kind is about one."""
+    """Which one, if the kind is about one."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,18 +83,18 @@ class Options:
     fault_every_seconds: float = 2.5
     """On average."""
     faults: tuple[Fault, ...] | None = None
-    """In place of drawn ones."""
+    """Instead of drawn ones."""
     scenarios: Mapping[str, float] = dataclasses.field(default_factory=lambda: dict(SCENARIOS))
     """What the gateway does by chance, with the share of submissions that meet it."""
     latency_seconds: float = 0.05
     """Of the gateway."""
     app: str = "worker"
-    """What stands behind `celery -A`."""
+    """The argument of `celery -A`."""
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     """Settings of the workers, beyond the short times of the tests."""
 
     def schedule(self) -> tuple[Fault, ...]:
-        """Return every fault of the run in its order."""
+        """Return the faults of the run in order."""
         return self.faults if self.faults is not None else draw(self)
 
 

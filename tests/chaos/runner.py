@@ -27,7 +27,7 @@ _DRAIN_SECONDS: Final = 30.0
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """What a run leaves."""
+    """The result of a run."""
 
     options: Options
     verdict: Verdict
@@ -93,7 +93,7 @@ class Replayer(threading.Thread):
 def run(options: Options, folder: Path | None = None) -> Report:
     """Carry out one run.
 
-    `folder` keeps what it leaves; without one it is removed. Raises AssertionError where the
+    `folder` keeps logs and files; without one they are removed. Raises AssertionError if the
     cluster fails.
     """
     if folder is None:

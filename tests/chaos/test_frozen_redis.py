@@ -1,4 +1,4 @@
-"""Redis stands still for longer than every time-out, with its connections up."""
+"""Redis is frozen for longer than every time-out, with its connections up."""
 
 import time
 

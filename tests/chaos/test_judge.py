@@ -1,4 +1,4 @@
-"""The judge finds each way in which a promise can be broken, and leaves alone what is excused."""
+"""The judge finds each way to break a promise, and accepts what is excused."""
 
 import dataclasses
 from collections.abc import Callable

@@ -37,7 +37,7 @@ def check(scale: Scale, figures: Figures) -> None:
     assert set(figures.ends) == {"accepted", "expired"}
     assert figures.ends["expired"] >= 0.2 * scale.codes
     assert figures.late_burials < 60
-    # One more than the jitter's worst, for seconds do not begin with a look.
+    # One more than the jitter's worst: seconds do not begin with an upkeep.
     assert (
         0 < max(figures.submissions_per_second) <= scale.retries_per_second + scale.settings["upkeep_batch"]
     )

@@ -56,7 +56,7 @@ def demote(sentinels: Sentinels, master: Server) -> None:
 
 
 def send(sandbox: Sandbox, mobile: str) -> str:
-    """Send as a producer does that was told to repeat a publish that raised, with the same key."""
+    """Send like a producer that repeats a failed publish with the same key."""
     for _ in range(5):
         with contextlib.suppress(kombu.exceptions.OperationalError):
             return sandbox.send(mobile, key=f"to{mobile[-4:]}")
@@ -78,7 +78,7 @@ def test_workers_follow_the_master(
         sandbox.gateway.rates({"slow:0.6": 1.0})
         keys = sandbox.send_all(6)
         wait_for(lambda: len(sandbox.gateway.submissions()) == 6, LIMIT_SECONDS, "calls in hand")
-        assert sandbox.redis.wait(1, 5000) == 1  # what a producer that cares asks for, too
+        assert sandbox.redis.wait(1, 5000) == 1  # as a careful producer asks for
         started = time.monotonic()
         trouble(sentinels, old)
         new = sentinels.wait_master(old)

@@ -1,4 +1,4 @@
-"""A minute of chaos, and the proof that it would tell."""
+"""A minute of chaos, and the proof that it would find a broken promise."""
 
 from pathlib import Path
 

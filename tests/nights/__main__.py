@@ -1,4 +1,4 @@
-"""`./run nights`: the fleet's bad nights on real workers, one row of a table each."""
+"""`./run nights`: bad nights of the fleet on real workers, each a row of a table."""
 
 import argparse
 import sys
@@ -10,7 +10,9 @@ from tests.nights.table import HEAD, NIGHTS, is_built, run
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="./run nights", description=__doc__)
-    parser.add_argument("--only", action="append", choices=NIGHTS, help="this night; may be repeated")
+    parser.add_argument(
+        "--only", action="append", choices=NIGHTS, help="run this night only; may be repeated"
+    )
     parser.add_argument("--short", action="store_true", help="a tenth of every duration, as in the tests")
     parser.add_argument("--keep", type=Path, help="folder for logs and journals, one folder a night")
     parser.add_argument("--list", action="store_true", help="only name the nights")

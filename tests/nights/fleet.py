@@ -69,7 +69,7 @@ class Fate:
 
     @property
     def lost(self) -> bool:
-        """Whether nobody knows of it, or it never ended."""
+        """Whether there is no record of it, or it never ended."""
         return not (self.accepted or self.dead)
 
     @property
@@ -130,7 +130,7 @@ class Fleet:
         return worker
 
     def start_three(self) -> None:
-        """Start three workers alike, and wait until they consume."""
+        """Start three equal workers, and wait until they consume."""
         for _ in range(3):
             self.start()
         self.wait_ready()
@@ -156,7 +156,7 @@ class Fleet:
 
     @contextlib.contextmanager
     def producing(self, rate: float, seconds: float | None = None) -> Iterator[threading.Thread]:
-        """Enqueue `rate` codes a second, for so many seconds or until the block ends."""
+        """Enqueue `rate` codes a second for `seconds`, or until the block ends."""
         over = threading.Event()
 
         def produce() -> None:
@@ -180,7 +180,7 @@ class Fleet:
             thread.join()
 
     def wait_ended(self, seconds: float) -> None:
-        """Wait until every code has ended, or for so long: the judge tells what did not."""
+        """Wait until every code has ended, but not for ever: the judge says which have not."""
         with contextlib.suppress(AssertionError):
             wait_for(lambda: not self.open(), seconds, "the end of every code")
 
@@ -218,7 +218,7 @@ class Fleet:
         ]
 
     def pages(self) -> list[dict[str, Any]]:
-        """Return the log lines of all workers that wake somebody up."""
+        """Return the log lines of all workers that page."""
         return [line for worker in self.workers for line in worker.lines() if line.get("alert") == "page"]
 
     def voicecode(self, *words: str) -> str:

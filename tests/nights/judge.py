@@ -1,4 +1,4 @@
-"""The judge: turns what became of the codes into figures, and holds them against the goals."""
+"""The judge: turns what became of the codes into figures, and compares them with the goals."""
 
 import itertools
 from collections import Counter, defaultdict
@@ -39,7 +39,7 @@ def dead_at_most(fates: Sequence[Fate], limit: int) -> Check:
 
 
 def accepted_within(fates: Sequence[Fate], returned_at: float, limit: float) -> Check:
-    """Hold the 95th percentile of the waits against a limit.
+    """Compare the 95th percentile of the waits with a limit.
 
     Each runs from the gateway's return, or a later enqueue, to acceptance.
     """
@@ -60,7 +60,7 @@ def calls_excused(fates: Iterable[Fate]) -> Check:
 
 
 def second_calls_excused(fates: Sequence[Fate], limit: int) -> Check:
-    """Second calls came only where a reply was lost, and were fewer than `limit`."""
+    """Second calls followed only lost replies, and were fewer than `limit`."""
     second = [fate for fate in fates if fate.calls > 1]
     unexcused = sum(fate.ambiguous == 0 for fate in second)
     return Check(f"{len(second)} second calls, {unexcused} unexcused", unexcused == 0 and len(second) < limit)
@@ -69,12 +69,12 @@ def second_calls_excused(fates: Sequence[Fate], limit: int) -> Check:
 def submitted_at_most(
     submissions: Sequence[Submission], limit: int, what: str = "further submissions"
 ) -> Check:
-    """So few forms left after the provider had said no."""
+    """No more forms than the limit left after the provider had refused."""
     return Check(f"{len(submissions)} {what}", len(submissions) <= limit)
 
 
 def pages(fleet: Fleet, limit: int = 1) -> Check:
-    """One page for an incident, not more and not none."""
+    """Exactly one page for an incident."""
     events = Counter(f"{line['event']} {line.get('row', '')}".strip() for line in fleet.pages())
     told = ", ".join(f"{count} {event}" for event, count in events.most_common(3))
     return Check(f"{events.total()} pages{f' ({told})' if told else ''}", events.total() == limit)
@@ -97,6 +97,6 @@ def most_in_a_minute(submissions: Iterable[Submission], window: float = 60.0) ->
 
 
 def longest_gap(moments: Iterable[float], start: float, end: float) -> float:
-    """Return the longest time without any of the moments between start and end. Seconds."""
+    """Return the longest pause between the moments, from start to end. Seconds."""
     inside = [start, *sorted(moment for moment in moments if start < moment < end), end]
     return max(later - earlier for earlier, later in itertools.pairwise(inside))

@@ -19,7 +19,7 @@ class Pace:
 
     scale: float = 1.0
     slack_seconds: float = 0.0
-    """Added to each limit on time, for what does not scale: a loaded machine."""
+    """Seconds added to each limit on time: a loaded machine does not scale."""
     shortest_life: float = 0.0
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     """Of the workers."""
@@ -38,9 +38,9 @@ class Pace:
 
 
 FULL: Final = Pace()
-"""Default settings, and every figure as the goal has it."""
+"""Default settings and full durations."""
 _AS_BY_DEFAULT: Final = ("number_per_minute", "stop_sending", "unfit_after")
-"""Other tests switch these off; nights are about them."""
+"""Other tests switch these off; the nights test them."""
 SHORT: Final = Pace(
     scale=0.1,
     slack_seconds=12.0,
@@ -51,12 +51,12 @@ SHORT: Final = Pace(
         "log_level": "INFO",
     },
 )
-"""For the ordinary tests: seconds a night."""
+"""For the ordinary tests: each night takes seconds."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Check:
-    """One figure held against the goal."""
+    """One figure beside its goal."""
 
     figure: str
     met: bool
@@ -71,12 +71,12 @@ class Night:
     incident: str
     goal: str
     run: Callable[["Fleet"], list[Check]]
-    """Makes the night and returns its figures. Raises AssertionError if a step does not come."""
+    """Makes the night and returns its figures. Raises AssertionError if a step never comes."""
     gateway: tuple[str, ...] = ()
     """Further options of the simulator."""
     strict: bool = False
     """Whether the gateway's limits for one number hold (4080, and the account frozen by 408)."""
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    """Where the night does without a default."""
+    """Settings that differ from the defaults."""
     needs: str = ""
-    """A setting or a module without which the night makes no sense."""
+    """A setting or a module that the night is about."""

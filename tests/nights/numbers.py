@@ -1,4 +1,4 @@
-"""Nights that concern one phone number, or a bill."""
+"""Nights about one phone number, or about the bill."""
 
 import time
 from typing import Final
@@ -17,7 +17,7 @@ def _one_number(fleet: Fleet) -> list[Check]:
     fleet.start_three()
     for _ in range(25):
         fleet.send(mobile=_ONE_NUMBER)
-    # Not scaled: the budget is for a minute, which is the gateway's minute.
+    # Not scaled: the budget is for a minute, as the gateway counts it.
     time.sleep(130 if fleet.pace.scale == 1 else 15)
     submissions = fleet.submissions()
     most = judge.most_in_a_minute(submissions, _WINDOW_SECONDS)

@@ -13,7 +13,7 @@ _IN_FLIGHT: Final = 30
 _BUSY_RATE: Final = 20.0
 _SHARE: Final = 0.95
 _SHORT_SHARE: Final = 0.8
-"""Twenty tries show a worker that nobody answers: their number does not shrink with the night."""
+"""A worker needs twenty tries to learn that nobody answers; that does not shrink with the night."""
 
 
 def _away(fleet: Fleet, seconds: float, p95_seconds: float | None) -> list[Check]:

@@ -64,7 +64,7 @@ def run(night: Night, pace: Pace, folder: Path | None = None) -> Row:
 
 
 def _settings(night: Night, pace: Pace) -> dict[str, object]:
-    """Scale what a night counts: with less time fewer calls are placed."""
+    """Scale what a night counts: in less time fewer calls are placed."""
     return {
         name: int(pace.seconds(value)) if name == "calls_per_hour" else value
         for name, value in night.settings.items()

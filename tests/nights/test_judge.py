@@ -1,4 +1,4 @@
-"""The judge of the nights misses a goal where it should."""
+"""The judge of the nights says that a goal was missed when it was."""
 
 import dataclasses
 from pathlib import Path

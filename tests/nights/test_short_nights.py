@@ -1,4 +1,4 @@
-"""The short form of every night: every duration is a tenth, the workers' own times too."""
+"""The short form of every night: all durations are a tenth, even the workers' own times."""
 
 from pathlib import Path
 
