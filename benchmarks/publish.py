@@ -1,6 +1,7 @@
 """What a run leaves in docs/: every figure as JSON, and the tables and chart made from it."""
 
 import json
+import textwrap
 from typing import Any, Final
 
 from benchmarks import chart, goals, report
@@ -31,7 +32,8 @@ def as_json(results: Results, machine: dict[str, Any]) -> str:
 
 def markdown(results: Results, machine: dict[str, Any]) -> str:
     """Return the tables as they stand in the page."""
-    parts = [BEGIN, "The run: " + ", ".join(f"{name} {value}" for name, value in machine.items()) + "."]
+    run = "The run: " + ", ".join(f"{name} {value}" for name, value in machine.items()) + "."
+    parts = [BEGIN, textwrap.fill(run, 100)]
     for table in report.tables(results, judged(results)):
         rule = ["---", *("---:" for _ in table.headings[1:])]
         lines = [" | ".join(row) for row in (table.headings, rule, *table.rows)]

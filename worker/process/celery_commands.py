@@ -6,31 +6,31 @@ import click
 
 _NO_EVENTS: Final = "Voice workers send no task events; each attempt is a log line."
 COMMANDS: Final = {
-    "events": f"{_NO_EVENTS} See the fleet by: voicecode status",
-    "flower": f"{_NO_EVENTS} See the fleet by: voicecode status",
-    "migrate": "A code's message is half of it, its record in Redis the other half:"
+    "events": f"{_NO_EVENTS} `voicecode status` shows the fleet.",
+    "flower": f"{_NO_EVENTS} `voicecode status` shows the fleet.",
+    "migrate": "A message is only half of a code; its record in Redis is the other half:"
     " move both with Redis' own replication (REPLICAOF).",
-    "purge": "Purging the queue would lose codes without a trace. Stop sending by: voicecode account hold."
+    "purge": "Purging the queue would lose codes without a trace. `voicecode account hold` stops sending."
     " Codes that expire meanwhile become dead letters by themselves.",
-    "result": "No results are kept for voice codes. See what became of one by: voicecode status KEY",
+    "result": "No results are kept for voice codes. `voicecode status KEY` shows what became of one.",
     "beat": "Nothing here runs on a schedule; retries and upkeep are the workers' own.",
-    "amqp": "The broker is Redis, and this command speaks AMQP. See the queue by: voicecode status",
+    "amqp": "The broker is Redis, and this command speaks AMQP. `voicecode status` shows the queue.",
 }
 """Commands of `celery -A worker` that have no meaning here, each with a sentence."""
 
 _THREADS: Final = "The number of threads does not change while a worker runs: set VOICECODE_CONCURRENCY."
-_QUEUES: Final = "A voice worker reads one queue. Stop sending by: voicecode account hold"
+_QUEUES: Final = "A voice worker reads one queue. `voicecode account hold` stops sending."
 _REVOKE: Final = (
     "A code is not revoked by task id: it is called until it is accepted, expires or a newer one replaces it."
-    " Stop all sending by: voicecode account hold"
+    " `voicecode account hold` stops all sending."
 )
 _MEMORY: Final = "Voice workers do not dump their memory: it holds numbers and codes."
-_SETTINGS: Final = "See what is in force, without secrets, by: voicecode settings"
+_SETTINGS: Final = "`voicecode settings` shows what is in force, without secrets."
 _ELECTION: Final = "Voice workers elect nobody; Redis decides."
 REMOTE: Final = {
     "enable_events": _NO_EVENTS,
     "disable_events": _NO_EVENTS,
-    "heartbeat": f"{_NO_EVENTS} Whether a worker lives: voicecode-health",
+    "heartbeat": f"{_NO_EVENTS} `voicecode-health` tells whether a worker lives.",
     "pool_grow": _THREADS,
     "pool_shrink": _THREADS,
     "pool_restart": "Restart a worker by SIGTERM; its service starts it again.",
@@ -44,7 +44,7 @@ REMOTE: Final = {
     "revoke_by_stamped_headers": _REVOKE,
     "revoked": _REVOKE,
     "terminate": _REVOKE,
-    "scheduled": "Retries wait in Redis and not in a worker. See them by: voicecode status",
+    "scheduled": "Retries wait in Redis, not in a worker. `voicecode status` counts them.",
     "conf": _SETTINGS,
     "report": _SETTINGS,
     "objgraph": _MEMORY,
@@ -57,7 +57,7 @@ REMOTE: Final = {
 
 OFF: Final = (
     "Remote control is off: set VOICECODE_REMOTE_CONTROL=true for the workers and here."
-    " Without it: voicecode status"
+    " Without it, use `voicecode status`."
 )
 
 
