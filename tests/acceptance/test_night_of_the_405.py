@@ -132,7 +132,7 @@ def test_the_night_of_the_405(
         operator.types("voicecode dead stats")
         operator.types("voicecode dead list --mobile-ends 9042 --code 405")
         operator.types("voicecode dead show signup:42")
-        too_soon = operator.types("voicecode dead replay --code 405 --canary", answers="y", expects=1)
+        too_soon = operator.types("voicecode dead replay --code 405 --canary", answers="y", expects=5)
         assert "the account is still at fault" in too_soon
         pages = [line for line in worker.lines() if line.get("alert") == "page"]
         assert [(line["event"], line["row"]) for line in pages] == [("sending.stopped", "405")]

@@ -91,7 +91,7 @@ def test_the_fleet_is_one_screen(
         "queue          2, the oldest expires in 1",
         "calling        3, the oldest for",
         "waiting        3 for a retry",
-        "failure queue  4 (permanent 4), 4 can still be sent",
+        "failure queue  4 (permanent 4), 4 not expired",
         "web-2.9.abcd",
     ):
         assert line in screen

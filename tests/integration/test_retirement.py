@@ -100,7 +100,7 @@ def test_a_superseded_code_goes_at_once(driver: LedgerDriver) -> None:
     queue = FailureQueue(
         driver.client, driver.settings, operator="ops", clock_offset=driver.ledger.clock_offset
     )
-    assert queue.stats().sendable == 0
+    assert queue.stats().unexpired == 0
 
 
 def test_a_refused_message_gives_up_what_it_said(driver: LedgerDriver) -> None:

@@ -32,14 +32,19 @@ def in_pipe(
 
 
 def at_terminal(
-    env: Mapping[str, str], *words: str, answers: str = "", seconds: float = 60
+    env: Mapping[str, str],
+    *words: str,
+    answers: str = "",
+    seconds: float = 60,
+    columns: int = 118,
+    colour: bool = False,
 ) -> tuple[int, str]:
     """Run `voicecode WORDS` on a terminal, typing `answers` when it asks.
 
     Returns the exit code and the screen's text.
     """
     screen, keyboard = pty.openpty()
-    plain = {**env, "TERM": "dumb", "COLUMNS": "118", "LINES": "50", "NO_COLOR": "1"}
+    plain = {**env, "TERM": "dumb", "COLUMNS": str(columns), "LINES": "50", "NO_COLOR": "" if colour else "1"}
     with subprocess.Popen(
         [*VOICECODE, *words], env=plain, cwd=ROOT, stdin=keyboard, stdout=keyboard, stderr=keyboard
     ) as process:

@@ -5,19 +5,28 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from worker.failure_queue import Choice, Filter
-from worker.failure_queue.timestamps import iso, moment, seconds
+from worker.failure_queue.timestamps import duration, interval, iso, moment, rate, seconds
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"), [("90s", 90), ("30m", 1800), ("2h", 7200), ("1.5h", 5400), ("7d", 604_800)]
+    ("text", "expected"),
+    [
+        ("90s", 90),
+        ("30m", 1800),
+        ("2h", 7200),
+        ("1.5h", 5400),
+        ("7d", 604_800),
+        ("1w", 604_800),
+        ("2h30m", 9_000),
+    ],
 )
 def test_a_length_of_time_is_written_with_its_unit(text: str, expected: float) -> None:
     assert seconds(text) == expected
 
 
-@pytest.mark.parametrize("text", ["", "2", "h", "-2h", "2 weeks", "2h30m", "1e3s"])
+@pytest.mark.parametrize("text", ["", "2", "h", "-2h", "2 weeks", "2h 30m", "1e3s"])
 def test_a_wrong_length_of_time_is_told_how_to_write_it(text: str) -> None:
-    with pytest.raises(ValueError, match="30m, 2h or 7d"):
+    with pytest.raises(ValueError, match="2h30m, 7d or 1w"):
         seconds(text)
 
 
@@ -62,3 +71,28 @@ def test_only_a_filter_without_conditions_means_everything() -> None:
 def test_a_choice_says_what_it_allows() -> None:
     assert str(Choice()) == "sendable only"
     assert str(Choice(ambiguous=True, life_seconds=60)) == "ambiguous too, new life of 60 s"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("20", 20), ("20/s", 20), ("90/m", 1.5), ("7200/h", 2), ("0.5", 0.5)]
+)
+def test_a_rate_is_a_second_a_minute_or_an_hour(text: str, expected: float) -> None:
+    assert rate(text) == expected
+
+
+@pytest.mark.parametrize("text", ["fast", "20/d", "0", "-1", "inf", "1/s/s", ""])
+def test_a_wrong_rate_is_told(text: str) -> None:
+    with pytest.raises(ValueError, match="rate"):
+        rate(text)
+
+
+def test_an_interval_has_its_zone_and_no_end_before_its_beginning() -> None:
+    """`--since 1h --until 2h` found nothing, which read as good news."""
+    assert interval(3600.0, None) == f"from {iso(3600)}"
+    assert interval(3600.0, 7200.0).count(iso(0)[19:]) == 2
+    with pytest.raises(ValueError, match="`since` is the earlier end"):
+        Filter(since=7200.0, until=3600.0)
+
+
+def test_a_length_of_time_is_read_in_its_best_unit() -> None:
+    assert [duration(s) for s in (45, 480, 12_600)] == ["45 s", "8 min", "3.5 h"]

@@ -2,8 +2,7 @@
 
 It holds no logic: every command calls an API.
 
-Exit codes: 0 done, 1 some failed, 2 usage or settings, 3 nothing matched, 4 Redis cannot be
-reached.
+`exit_codes` has the table of exit codes.
 """
 
 import click
@@ -32,8 +31,8 @@ def voicecode() -> None:
     Called at night? `voicecode status` shows the fleet on one screen, `voicecode check` what is
     wrong and its cure, `voicecode dead stats` what died and why.
 
-    Exit codes: 0 done, 1 some failed, 2 usage or settings, 3 nothing matched, 4 Redis cannot be
-    reached.
+    Exit codes: 0 done, 1 the answer is no, 2 usage or settings, 3 nothing matched, 4 no Redis,
+    5 some of it done, 6 not agreed to, 7 full disk, 70 a bug. docs/command-line.md has more.
     """
 
 

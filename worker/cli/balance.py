@@ -2,7 +2,7 @@
 
 import click
 
-from worker.cli.common import FAILED, end, json_option, settings
+from worker.cli.common import DONE, FAILED, NOTHING, end, json_option, settings
 from worker.cli.terminal import say, say_json
 
 
@@ -11,7 +11,7 @@ from worker.cli.terminal import say, say_json
 def balance(*, as_json: bool) -> None:
     """Ask the gateway how many calls the account has left.
 
-    This places no call and costs nothing.
+    This places no call and costs nothing. Exit code 3: none is left.
     """
     from config.replies import Kind, Replies  # noqa: PLC0415 - `--help` does without it
     from worker.gateway.client import Gateway  # noqa: PLC0415 - the same
@@ -35,3 +35,4 @@ def balance(*, as_json: bool) -> None:
             FAILED,
             "" if as_json else f"No balance: {row.meaning} ({detail}). See docs/operating.md#{row.runbook}",
         )
+    end(DONE if reply.balance else NOTHING)

@@ -1,22 +1,30 @@
 """What the commands share: exit codes, errors, the queue, and the question before a change."""
 
 import sys
+import traceback
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from worker.cli.terminal import say
+from worker.cli.exit_codes import (
+    BUG,
+    DONE,
+    FAILED,
+    INTERRUPTED,
+    JSON,
+    NO_REDIS,
+    NOTHING,
+    PARTIAL,
+    REFUSED,
+    USAGE,
+    end,
+    of_disk,
+)
 
 if TYPE_CHECKING:
     from config.settings import Settings
-    from worker.failure_queue import FailureQueue
-
-DONE: Final = 0
-FAILED: Final = 1
-USAGE: Final = 2
-NOTHING: Final = 3
-NO_REDIS: Final = 4
+    from worker.failure_queue import FailureQueue, Filter
 
 json_option: Callable[..., Any] = click.option(
     "--json", "as_json", is_flag=True, help="Print JSON: one object per line."
@@ -31,20 +39,25 @@ class ErrorBoundary(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
+        ctx.meta[JSON] = "--json" in [*getattr(ctx, "_protected_args", ()), *ctx.args]
         try:
             return super().invoke(ctx)
-        except (click.ClickException, click.exceptions.Exit, click.Abort):
+        except click.ClickException as error:
+            if not ctx.meta[JSON]:
+                raise
+            end(error.exit_code, error.format_message())
+        except click.exceptions.Exit:
             raise
-        except Exception as error:
+        except click.Abort:
+            end(REFUSED, "Nothing was done.")
+        except KeyboardInterrupt:
+            end(INTERRUPTED, "Interrupted.")
+        except Exception as error:  # noqa: BLE001 - the outermost one
             _explain(error)
-            raise
 
 
 def _explain(error: Exception) -> None:
-    """End the process if the settings or Redis are at fault.
-
-    Anything else is a bug and keeps its traceback.
-    """
+    """End the process: the settings or Redis are at fault, or else it is a bug."""
     import redis  # noqa: PLC0415 - only where something went wrong
 
     from config.settings import SettingsError  # noqa: PLC0415 - the same
@@ -55,13 +68,8 @@ def _explain(error: Exception) -> None:
     if isinstance(error, redis.RedisError | RedisUnavailable):
         first_line = str(error).partition("\n")[0]
         end(NO_REDIS, f"Redis cannot be reached, or refused the command: {first_line}")
-
-
-def end(code: int, message: str = "") -> None:
-    """Print the message on stderr and end with this exit code."""
-    if message:
-        say(message, err=True)
-    raise click.exceptions.Exit(code)
+    traceback.print_exc()
+    end(BUG, f"This is a bug ({type(error).__name__}): please report it with the lines above.")
 
 
 def settings() -> "Settings":
@@ -71,14 +79,23 @@ def settings() -> "Settings":
     return load()
 
 
-def open_queue() -> "FailureQueue":
-    """Return the failure queue, opened in the operator's name."""
+def open_queue(wanted: "Filter | None" = None) -> "FailureQueue":
+    """Return the failure queue, opened in the operator's name.
+
+    Raises click.UsageError if `wanted` names what nobody knows.
+    """
     from worker.failure_queue import FailureQueue  # noqa: PLC0415 - `--help` does without it
     from worker.failure_queue.audit import default_operator  # noqa: PLC0415 - the same
     from worker.store.client import connect  # noqa: PLC0415 - the same
 
     loaded = settings()
-    return FailureQueue(connect(loaded), loaded, operator=loaded.operator or default_operator())
+    queue = FailureQueue(connect(loaded), loaded, operator=loaded.operator or default_operator())
+    if wanted is not None:
+        try:
+            queue.check(wanted)
+        except ValueError as error:
+            raise click.UsageError(str(error)) from None
+    return queue
 
 
 def agree(question: str, *, yes: bool) -> None:
@@ -89,4 +106,24 @@ def agree(question: str, *, yes: bool) -> None:
         message = "there is no terminal to ask on: add --yes"
         raise click.UsageError(message)
     if not click.confirm(question, err=True):
-        end(FAILED, "Nothing was done.")
+        end(REFUSED, "Nothing was done.")
+
+
+__all__ = [
+    "BUG",
+    "DONE",
+    "FAILED",
+    "NOTHING",
+    "NO_REDIS",
+    "PARTIAL",
+    "REFUSED",
+    "USAGE",
+    "ErrorBoundary",
+    "agree",
+    "end",
+    "json_option",
+    "of_disk",
+    "open_queue",
+    "settings",
+    "yes_option",
+]

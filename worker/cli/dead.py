@@ -42,7 +42,7 @@ def list_(wanted: Any, limit: int, cursor: str | None, *, as_json: bool) -> None
     reason, code, message, attempts, rung, sendable.
     """
     try:
-        page = open_queue().page(wanted, limit=limit, cursor=cursor)
+        page = open_queue(wanted).page(wanted, limit=limit, cursor=cursor)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     if as_json:
@@ -55,7 +55,7 @@ def list_(wanted: Any, limit: int, cursor: str | None, *, as_json: bool) -> None
         if page.cursor:
             say(f"There are more: --cursor {page.cursor}", err=True)
     if not page.entries:
-        end(NOTHING, "" if as_json else "No dead letter matches.")
+        end(NOTHING, "No dead letter matches.")
 
 
 @dead.command(short_help="Show one dead letter and its attempts.")
@@ -75,7 +75,7 @@ def show(key: str, *, unmasked: bool, as_json: bool) -> None:
             if record is None
             else f"it is {record.state}; see `voicecode status {key}`"
         )
-        end(NOTHING, "" if as_json else f"{key} is not in the failure queue: {what}")
+        end(NOTHING, f"{key} is not in the failure queue: {what}")
     elif as_json:
         say_json(record.shown(unmasked=unmasked))
     else:
@@ -125,7 +125,7 @@ def audit(key: str | None, run: str | None, limit: int, *, as_json: bool) -> Non
 
         show_audit(lines)
     if not lines:
-        end(NOTHING, "" if as_json else "The audit trail has no such line.")
+        end(NOTHING, "The audit trail has no such line.")
 
 
 for command in (replay, discard, undo, purge, export, import_):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from worker.cli.common import DONE, FAILED, NOTHING, agree, end, json_option, open_queue, yes_option
+from worker.cli.common import DONE, NOTHING, PARTIAL, agree, end, json_option, open_queue, yes_option
 from worker.cli.filters import all_option, chosen, filter_options
 from worker.cli.terminal import say, say_json
 
@@ -29,10 +29,10 @@ def discard(wanted: Any, *, everything: bool, dry_run: bool, yes: bool, as_json:
     from worker.failure_queue import DiscardStatus  # noqa: PLC0415 - `--help` does without it
 
     chosen(wanted, everything=everything)
-    queue = open_queue()
+    queue = open_queue(wanted)
     keys = tuple(queue.keys(wanted))
     if not keys:
-        end(NOTHING, "" if as_json else "No dead letter matches.")
+        end(NOTHING, "No dead letter matches.")
     if dry_run:
         say_json({"matching": len(keys)}) if as_json else say(
             f"{len(keys):,} dead letters would be discarded."
@@ -46,7 +46,7 @@ def discard(wanted: Any, *, everything: bool, dry_run: bool, yes: bool, as_json:
     else:
         hours = queue.settings.discard_undo_hours
         say(f"Discarded {discarded:,}. To undo it within {hours:g} hours: voicecode dead undo --run {run}")
-    end(FAILED if discarded < len(keys) else DONE)
+    end(DONE if discarded == len(keys) else PARTIAL if discarded else NOTHING)
 
 
 @click.command()
@@ -63,12 +63,12 @@ def undo(keys: tuple[str, ...], run: str | None, *, as_json: bool) -> None:
     statuses = _sum(open_queue().undo(run=run, keys=keys))
     restored, total = statuses[UndoStatus.RESTORED], statuses.total()
     if not total:
-        end(NOTHING, "" if as_json else f"Nothing is left of run {run}: the time for an undo may be over.")
+        end(NOTHING, f"Nothing is left of run {run}: the time for an undo may be over.")
     if as_json:
         say_json({"restored": restored, "statuses": statuses})
     else:
         say(f"Brought back {restored:,} of {total:,}.")
-    end(FAILED if restored < total else DONE)
+    end(DONE if restored == total else PARTIAL if restored else NOTHING)
 
 
 @click.command()
@@ -89,14 +89,14 @@ def purge(older_than: str, *, dry_run: bool, yes: bool, as_json: bool) -> None:
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     if not count:
-        end(NOTHING, "" if as_json else f"No dead letter is older than {older_than}.")
+        end(NOTHING, f"No dead letter is older than {older_than}.")
     if dry_run:
         say_json({"matching": count}) if as_json else say(f"{count:,} dead letters would be deleted.")
         return
     agree(f"Delete {count:,} dead letters for good?", yes=yes)
     purged = sum(queue.purge(older_than_seconds=age))
     say_json({"purged": purged}) if as_json else say(f"Deleted {purged:,}.")
-    end(FAILED if purged < count else DONE)
+    end(DONE if purged >= count else PARTIAL if purged else NOTHING)
 
 
 def _sum(batches: Iterable[collections.Counter["Status"]]) -> collections.Counter["Status"]:

@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from worker.cli.terminal import say
+
 _OPTIONS = (
     click.option(
         "--reason",
@@ -24,10 +26,12 @@ _OPTIONS = (
         "--scope", metavar="SCOPE", help="What is at fault: account, host, number, message or none."
     ),
     click.option(
-        "--since", metavar="TIME", help="Died at this time or later: 2h (ago), or 2026-01-31T03:00."
+        "--since", metavar="TIME", help="Died at this time or later: 2h30m (ago), or 2026-01-31T03:00+08:00."
     ),
     click.option(
-        "--until", metavar="TIME", help="Died at this time or earlier: 2h (ago), or 2026-01-31T03:00."
+        "--until",
+        metavar="TIME",
+        help="Died at this time or earlier. Without a zone it is in this machine's.",
     ),
     click.option("--mobile-ends", metavar="DIGITS", help="The last four digits of the number."),
     click.option(
@@ -36,7 +40,7 @@ _OPTIONS = (
     click.option(
         "--ambiguous/--no-ambiguous", default=None, help="The phone may have rung already, or it cannot have."
     ),
-    click.option("--sendable", is_flag=True, help="The code has not expired yet."),
+    click.option("--sendable", is_flag=True, help="A replay would call it now."),
 )
 
 
@@ -58,9 +62,10 @@ def filter_options(command: Callable[..., Any]) -> Callable[..., Any]:
         **more: Any,
     ) -> Any:
         from worker.failure_queue.filters import Filter  # noqa: PLC0415 - `--help` does without it
-        from worker.failure_queue.timestamps import moment  # noqa: PLC0415 - the same
+        from worker.failure_queue.timestamps import interval, moment  # noqa: PLC0415 - the same
 
         now = time.time()
+        as_json = more.get("as_json")
         try:
             wanted = Filter(
                 keys=(*some_keys, *more.pop("keys", ())),
@@ -75,6 +80,8 @@ def filter_options(command: Callable[..., Any]) -> Callable[..., Any]:
             )
         except ValueError as error:
             raise click.UsageError(str(error)) from None
+        if (died := interval(wanted.since, wanted.until)) and not as_json:
+            say(f"Died {died}.", err=True)
         return command(*args, wanted=wanted, **more)
 
     for option in reversed(_OPTIONS):

@@ -62,7 +62,7 @@ def _dead(stats: "Stats") -> str:
         return "empty"
     most = list(stats.by_reason.items())[:_MOST_FREQUENT]
     reasons = ", ".join(f"{reason} {count:,}" for reason, count in most)
-    return f"{stats.total:,} ({reasons}), {stats.sendable:,} can still be sent"
+    return f"{stats.total:,} ({reasons}), {stats.unexpired:,} not expired"
 
 
 def _redis(state: "RedisState") -> str:

@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from worker.cli.common import DONE, FAILED, NOTHING, agree, end, json_option, open_queue, yes_option
+from worker.cli.common import DONE, NOTHING, PARTIAL, agree, end, json_option, open_queue, yes_option
 from worker.cli.filters import all_option, chosen, filter_options
 from worker.cli.terminal import say, say_json
 
@@ -29,7 +29,7 @@ from worker.cli.terminal import say, say_json
     metavar="SECONDS",
     help="Give each code a new life of this many seconds, including expired ones.",
 )
-@click.option("--rate", metavar="RATE", help="Replay at most this many per second: 20 or 20/s.")
+@click.option("--rate", metavar="RATE", help="Replay at most this many: 20/s, 300/m, 5000/h.")
 @click.option(
     "--canary",
     is_flag=True,
@@ -69,13 +69,15 @@ def replay(  # noqa: PLR0913 - one argument per option
     and those that were not reached stay in the failure queue.
     """
     from worker.cli.tables import carry_out, show_plan  # noqa: PLC0415 - `--help` does without it
-    from worker.failure_queue import Choice, Pace, ReplayStatus  # noqa: PLC0415 - the same
+    from worker.failure_queue import Choice, Pace, ReplayStatus, timestamps  # noqa: PLC0415 - the same
 
     chosen(wanted, everything=everything)
-    queue = open_queue()
+    queue = open_queue(wanted)
     try:
         choice = Choice(ambiguous=include_ambiguous, superseded=include_superseded, life_seconds=expires_in)
-        pace = Pace(per_second=_per_second(rate), canary=canary, patience_seconds=canary_seconds)
+        pace = Pace(
+            per_second=timestamps.rate(rate) if rate else None, canary=canary, patience_seconds=canary_seconds
+        )
         plan = queue.plan(wanted, choice)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
@@ -107,19 +109,5 @@ def replay(  # noqa: PLR0913 - one argument per option
             for status, count in progress.statuses.items()
             if status is not ReplayStatus.REPLAYED
         )
-        end(FAILED, "" if as_json else f"Left as they were: {left:,}. {why or 'interrupted'}")
-    end(FAILED if plan.counts[ReplayStatus.MISSING] else DONE)
-
-
-def _per_second(rate: str | None) -> float | None:
-    if rate is None:
-        return None
-    try:
-        value = float(rate.removesuffix("/s"))
-    except ValueError:
-        message = f"{rate!r} is not a rate: write it like 20 or 20/s"
-        raise ValueError(message) from None
-    if not 0 < value < float("inf"):
-        message = "a rate must be above 0"
-        raise ValueError(message)
-    return value
+        end(PARTIAL if progress.replayed else NOTHING, f"Left as they were: {left:,}. {why or 'interrupted'}")
+    end(PARTIAL if plan.counts[ReplayStatus.MISSING] else DONE)

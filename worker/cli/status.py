@@ -24,7 +24,7 @@ def status(key: str | None, *, as_json: bool) -> None:
         return
     record = open_queue().show(key)
     if record is None:
-        end(NOTHING, "" if as_json else f"{key}: no worker has seen it, or its record is no longer kept")
+        end(NOTHING, f"{key}: no worker has seen it, or its record is no longer kept")
     elif as_json:
         say_json(record.shown())
     else:

@@ -1,18 +1,16 @@
 """How results look: tables on a terminal, tab-separated lines in a pipe."""
 
 import json
-import re
 import sys
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
 
-import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
-from rich.text import Text
 
-from config.masking import mask_mobile, mask_raw, mask_text, spell_out_controls
+from config.masking import mask_mobile, mask_raw, mask_text
+from worker.cli import layout
+from worker.cli.layout import Column, one_line
 from worker.cli.terminal import say
 from worker.failure_queue.statuses import ReplayStatus
 from worker.failure_queue.timestamps import iso
@@ -31,29 +29,20 @@ def _console(*, err: bool = False) -> Console:
     return Console(stderr=err, highlight=False, soft_wrap=not (sys.stderr if err else sys.stdout).isatty())
 
 
-def _print(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right: Sequence[str] = ()) -> None:
-    """Print a table; in a pipe, only its cells, separated by tabs."""
-    texts = [["" if cell is None else _one_line(cell) for cell in row] for row in rows]
-    if not sys.stdout.isatty():
-        for row in texts:
-            click.echo("\t".join(row))
-        return
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in columns:
-        table.add_column(name, justify="right" if name in right else "left", overflow="fold")
-    for row in texts:
-        table.add_row(*map(Text, row))
-    _console().print(table)
-
-
-def _one_line(value: Any) -> str:
-    return spell_out_controls(re.sub(r"[\t\n]", " ", str(value)))
-
-
 def show_entries(entries: Sequence["Entry"]) -> None:
     """Print a list of dead letters."""
-    _print(
-        ("died", "key", "mobile", "reason", "code", "message", "attempts", "rung", "sendable"),
+    layout.show(
+        (
+            Column(name="died", short=_short_time),
+            Column(name="key"),
+            Column(name="mobile", rank=2),
+            Column(name="reason", rank=3),
+            Column(name="code", rank=1),
+            Column(name="message", rank=6),
+            Column(name="attempts", right=True, rank=5),
+            Column(name="rung", rank=4),
+            Column(name="sendable"),
+        ),
         (
             (
                 iso(e.record.died_at),
@@ -68,8 +57,12 @@ def show_entries(entries: Sequence["Entry"]) -> None:
             )
             for e in entries
         ),
-        right=("attempts",),
     )
+
+
+def _short_time(text: str) -> str:
+    """Return `01-31T03:12:07` of an ISO time: its year and zone can be done without."""
+    return text[5:19]
 
 
 def _message(record: "Record") -> str:
@@ -107,11 +100,22 @@ def show_record(record: "Record", *, unmasked: bool = False) -> None:
     }
     for name, value in facts.items():
         if value != "":
-            say(f"{name:<14} {_one_line(value)}")
+            say(f"{name:<14} {one_line(value)}")
     if record.attempts:
         say("")
-        columns = ("attempt", "started", "seconds", "http", "reply", "message", "rung", "worker")
-        _print(columns, (_attempt(a) for a in record.attempts), right=("attempt", "seconds"))
+        layout.show(_ATTEMPT, (_attempt(a) for a in record.attempts))
+
+
+_ATTEMPT: Final = (
+    Column(name="attempt", right=True),
+    Column(name="started", short=_short_time),
+    Column(name="seconds", right=True, rank=2),
+    Column(name="http", rank=3),
+    Column(name="reply"),
+    Column(name="message", rank=1),
+    Column(name="rung"),
+    Column(name="worker", rank=4),
+)
 
 
 def _attempt(attempt: "Attempt") -> tuple[Any, ...]:
@@ -136,13 +140,14 @@ def show_stats(stats: "Stats") -> None:
     say(f"{stats.total:,} dead letters of {stats.distinct_numbers:,} numbers")
     say(f"oldest {iso(stats.oldest) or '-'}   newest {iso(stats.newest) or '-'}")
     say(
-        f"{stats.sendable:,} still sendable, {stats.expired:,} not; {stats.ambiguous:,} may have rung already"
+        f"{stats.unexpired:,} not expired, {stats.expired:,} expired;"
+        f" {stats.ambiguous:,} may have rung already"
     )
     for title, counts in (("reason", stats.by_reason), ("code", stats.by_code), ("scope", stats.by_scope)):
         say(f"\nby {title}")
         for name, count in counts.items():
             bar = "█" * max(1, round(_BAR * count / max(counts.values())))
-            say(f"  {_one_line(name):<20} {count:>9,}  {bar}")
+            say(f"  {one_line(name):<20} {count:>9,}  {bar}")
 
 
 _MEANINGS = {
@@ -187,9 +192,18 @@ def carry_out(run: "Replay", *, quiet: bool) -> None:
 
 def show_audit(lines: Sequence["AuditLine"]) -> None:
     """Print the audit trail."""
-    columns = ("at", "action", "key", "operator", "run", "reason", "row", "detail")
-    _print(
-        columns, ((iso(a.at), a.action, a.key, a.operator, a.run, a.reason, a.row, a.detail) for a in lines)
+    layout.show(
+        (
+            Column(name="at", short=_short_time),
+            Column(name="action"),
+            Column(name="key"),
+            Column(name="operator", rank=1),
+            Column(name="run"),
+            Column(name="reason", rank=4),
+            Column(name="row", rank=3),
+            Column(name="detail", rank=2),
+        ),
+        ((iso(a.at), a.action, a.key, a.operator, a.run, a.reason, a.row, a.detail) for a in lines),
     )
 
 
@@ -199,7 +213,7 @@ def show_settings(explained: "Explained") -> None:
         (s.variable, json.dumps(s.value) if isinstance(s.value, dict) else s.value, s.source)
         for s in explained.settings
     ]
-    _print(("setting", "value", "from"), rows)
+    layout.show((Column(name="setting"), Column(name="value"), Column(name="from")), rows)
 
 
 __all__ = [

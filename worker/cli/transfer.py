@@ -8,12 +8,13 @@ import click
 
 from worker.cli.common import (
     DONE,
-    FAILED,
     NOTHING,
+    PARTIAL,
     USAGE,
     agree,
     end,
     json_option,
+    of_disk,
     open_queue,
     yes_option,
 )
@@ -42,9 +43,9 @@ def export(path: Path, wanted: Any, *, unmasked: bool, as_json: bool) -> None:
     They stay in the queue.
     """
     try:
-        count = open_queue().export(path, wanted, unmasked=unmasked)
+        count = open_queue(wanted).export(path, wanted, unmasked=unmasked)
     except OSError as error:
-        end(USAGE, f"{path}: {error.strerror}")
+        end(of_disk(error), f"{path}: {error.strerror}")
         return
     say_json({"exported": count}) if as_json else say(f"Wrote {count:,} dead letters to {path}.")
     end(DONE if count else NOTHING)
@@ -76,4 +77,4 @@ def import_(path: Path, *, yes: bool, as_json: bool) -> None:
         say(f"Imported {imported:,}. {known:,} were known already and stay as they are.")
         if left_out:
             say(f"Left out {left_out:,}: they had been replayed when the file was written.")
-    end(NOTHING if not statuses.total() else FAILED if known else DONE)
+    end(NOTHING if not imported else PARTIAL if known else DONE)

@@ -77,7 +77,7 @@ def _lists_beside(client: redis.Redis) -> Finding:
 
 
 def _bound(overview: Overview, settings: Settings) -> Finding:
-    text = f"{overview.dead.total:,} dead letters, {overview.dead.sendable:,} can still be sent"
+    text = f"{overview.dead.total:,} dead letters, {overview.dead.unexpired:,} not expired"
     if overview.dead.total > settings.dead_letters_max and settings.spill_dir is None:
         text += f", more than VOICECODE_DEAD_LETTERS_MAX ({settings.dead_letters_max:,})"
         return warn("failure queue", text, "set VOICECODE_SPILL_DIR, or export and purge")

@@ -3,7 +3,7 @@
 import dataclasses
 import re
 
-from worker.failure_queue.timestamps import iso
+from worker.failure_queue.timestamps import interval, iso
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,11 +26,17 @@ class Filter:
     ambiguous: bool | None = None
     """True: the phone may have rung; False: it cannot have."""
     sendable: bool = False
-    """Not yet expired."""
+    """A replay without any further option would call it. A plan asks by its own options."""
 
     def __post_init__(self) -> None:
         if self.mobile_ends is not None and not re.fullmatch(r"[0-9]{4}", self.mobile_ends):
             message = "the end of a number is exactly its last four digits"
+            raise ValueError(message)
+        if self.since is not None and self.until is not None and self.since > self.until:
+            message = (
+                f"nothing dies {interval(self.since, self.until)}: "
+                "`since` is the earlier end, so with times ago it is the larger one"
+            )
             raise ValueError(message)
 
     @property

@@ -2,14 +2,18 @@
 
 import dataclasses
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import redis
 
 from worker.failure_queue.scan import Position
+from worker.failure_queue.statuses import ReplayStatus
 from worker.ledger.record import Record
 from worker.store import keys as redis_keys
+
+Inspect = Callable[[Sequence[str]], Iterable[ReplayStatus]]
+"""Tells what a replay of each of these keys would meet."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,8 +22,13 @@ class Entry:
 
     record: Record
     cursor: str
-    sendable: bool
-    """It holds a number and a code, and has not expired."""
+    status: ReplayStatus
+    """What a replay would meet now."""
+
+    @property
+    def sendable(self) -> bool:
+        """A replay would call it now, without any further option."""
+        return self.status is ReplayStatus.SENDABLE
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,16 +39,18 @@ class Page:
     cursor: str | None
 
 
-def read_page(client: redis.Redis, positions: Iterable[Position], *, now: float, limit: int) -> Page:
-    """Return the dead letters at the first `limit` positions. `now`: epoch seconds."""
+def read_page(client: redis.Redis, positions: Iterable[Position], inspect: Inspect, *, limit: int) -> Page:
+    """Return the dead letters at the first `limit` positions."""
     taken = list(itertools.islice(positions, limit + 1))
     entries = tuple(
         Entry(
             record=record,
             cursor=_cursor(position),
-            sendable=record.sendable and (record.expires_at or 0) > now,
+            status=status,
         )
-        for position, values in read_records(client, taken[:limit])
+        for (position, values), status in zip(
+            read_records(client, taken[:limit]), inspect([key for _, key in taken[:limit]]), strict=True
+        )
         if (record := Record.from_hash(position[1], values)) is not None
     )
     return Page(entries=entries, cursor=_cursor(taken[limit - 1]) if len(taken) > limit else None)

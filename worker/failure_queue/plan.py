@@ -44,6 +44,10 @@ class Choice:
         return ", ".join(part for part in parts if part) or "sendable only"
 
 
+SENDABLE: Final = Choice()
+"""What is allowed without any option: this is what sendable means."""
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """The answer for a set of dead letters at one moment.

@@ -14,22 +14,23 @@ from typing import Any, Final
 import redis
 
 from config import names
+from config.replies import Replies
 from config.settings import Settings
-from worker.failure_queue import audit, imported, pages, stats, transfer
+from worker.failure_queue import audit, imported, known, pages, stats, transfer
 from worker.failure_queue.audit import AuditLine
 from worker.failure_queue.filters import Filter
 from worker.failure_queue.pages import Page, read_records
 from worker.failure_queue.plan import Choice, Plan
 from worker.failure_queue.removal import BATCH, Removal
 from worker.failure_queue.replay import Pace, Replay
-from worker.failure_queue.scan import Scan, batched
+from worker.failure_queue.scan import batched
+from worker.failure_queue.selection import Selection
 from worker.failure_queue.stats import Stats
 from worker.failure_queue.statuses import (
     DiscardStatus,
     ReplayStatus,
     RestoreStatus,
     UndoStatus,
-    read_statuses,
     tally,
 )
 from worker.ledger.record import Record
@@ -37,7 +38,7 @@ from worker.store import keys as redis_keys
 from worker.store.digests import Digests
 from worker.store.scripts import Script
 
-_INSPECTED: Final = 50
+_INSPECTED: Final = 500
 
 
 class FailureQueue:
@@ -57,10 +58,9 @@ class FailureQueue:
         self.settings = settings
         self._any: Any = client
         self._offset = clock_offset
-        self._scan = Scan(client)
+        self._selection = Selection(client, clock_offset=clock_offset)
         self._digests = Digests(client, settings)
         self.removal = Removal(client, settings, clock_offset=clock_offset)
-        self._inspect = Script(client, "failure_queue/inspect")
         self._restore = Script(client, "failure_queue/restore")
 
     def now(self) -> float:
@@ -68,15 +68,19 @@ class FailureQueue:
         seconds, microseconds = self._any.time()
         return float(seconds + microseconds / 1e6 + self._offset)
 
+    def check(self, wanted: Filter) -> None:
+        """Raise ValueError if the filter names a reason, reply code or scope that nobody knows."""
+        if wanted.reason is not None or wanted.codes or wanted.scope is not None:
+            known.check(wanted, self.stats(), Replies(self.settings.reply_overrides))
+
     def keys(self, wanted: Filter) -> Iterator[str]:
         """Return the keys that a filter selects, newest death first. They are read page by page."""
-        return (key for _, key in self._scan.positions(wanted, now=self.now()))
+        return (key for _, key in self._selection.positions(wanted, now=self.now()))
 
     def page(self, wanted: Filter, *, limit: int = 50, cursor: str | None = None) -> Page:
         """Return dead letters, newest first. Raises ValueError for a wrong cursor."""
-        now, after = self.now(), pages.position(cursor)
-        positions = self._scan.positions(wanted, now=now, after=after)
-        return pages.read_page(self.client, positions, now=now, limit=limit)
+        positions = self._selection.positions(wanted, now=self.now(), after=pages.position(cursor))
+        return pages.read_page(self.client, positions, self._selection.inspect, limit=limit)
 
     def show(self, key: str, *, unmasked: bool = False) -> Record | None:
         """Return all that is known of a key, in any state; None if Redis knows no such key.
@@ -101,9 +105,9 @@ class FailureQueue:
         self._check_life(choice)
         counts: collections.Counter[ReplayStatus] = collections.Counter()
         sendable: list[str] = []
-        head = {**self._head, "record_prefix": names.RECORD_PREFIX, **choice.arguments}
-        for batch in batched(self.keys(wanted), _INSPECTED):
-            statuses = read_statuses(ReplayStatus, self._inspect([names.DEAD], **head, chosen=batch))
+        candidates = (key for _, key in self._selection.candidates(wanted, now=self.now()))
+        for batch in batched(candidates, _INSPECTED):
+            statuses = self._selection.inspect(batch, choice)
             counts.update(statuses)
             sendable += [
                 key for key, status in zip(batch, statuses, strict=True) if status is ReplayStatus.SENDABLE
@@ -165,10 +169,10 @@ class FailureQueue:
         Return how many. Raises OSError.
         """
         count = 0
-        with transfer.create(path) as file:
+        with transfer.created(path) as file:
             if unmasked:
                 self._note("unmask", self.new_run(), f"export of {wanted}")
-            for batch in batched(self._scan.positions(wanted, now=self.now()), BATCH):
+            for batch in batched(self._selection.positions(wanted, now=self.now()), BATCH):
                 for (_, key), values in read_records(self.client, batch):
                     record = Record.from_hash(key, values)
                     if record is not None and record.state == "dead":

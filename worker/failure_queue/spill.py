@@ -38,6 +38,7 @@ def spill(queue: FailureQueue, directory: Path, count: int) -> Spilled | None:
     3. Remove from Redis those that have not changed since.
     4. Append the keys that have changed, for instance by a replay: `import` leaves them out.
 
+    A disk that fills up leaves no file.
     A crash in between leaves dead letters in both places, and `import` skips keys that Redis knows.
     Raises OSError and redis.RedisError.
     """
@@ -49,22 +50,21 @@ def spill(queue: FailureQueue, directory: Path, count: int) -> Spilled | None:
     path = directory / f"dead-letters-{stamp}-{run}.jsonl"
     removed, stayed = 0, []
     written: list[Position] = []
-    with transfer.create(path) as file:
+    with transfer.created(path) as file:
         for batch in batched(chosen, BATCH):
             for position, values in read_records(queue.client, batch):
                 if values.get("state") == "dead":
                     file.write(transfer.full_line(position[1], values))
                     written.append(position)
         transfer.settle(file, path)
-        for batch in batched(written, BATCH):
-            statuses = queue.removal.remove(batch, run=run, operator=queue.operator, action="spill")
-            removed += statuses.count(RemoveStatus.REMOVED)
-            stayed += [
-                key
-                for (_, key), status in zip(batch, statuses, strict=True)
-                if status is RemoveStatus.CHANGED
-            ]
-        if stayed:
+    for batch in batched(written, BATCH):
+        statuses = queue.removal.remove(batch, run=run, operator=queue.operator, action="spill")
+        removed += statuses.count(RemoveStatus.REMOVED)
+        stayed += [
+            key for (_, key), status in zip(batch, statuses, strict=True) if status is RemoveStatus.CHANGED
+        ]
+    if stayed:
+        with path.open("a", encoding="utf-8") as file:
             file.write(transfer.retraction(stayed))
             transfer.settle(file, path)
     return Spilled(path=path, count=removed, run=run)

@@ -20,10 +20,9 @@ class Stats:
     newest: float | None
     distinct_numbers: int
     """Exact."""
-    sendable: int
-    """Not yet expired."""
+    unexpired: int
+    """Some of them are not sendable: replaced by a newer code, perhaps rung, or unreadable."""
     expired: int
-    """The rest, including those that never could be called."""
     ambiguous: int
     """The phone may have rung."""
     by_reason: dict[str, int]
@@ -41,14 +40,14 @@ def read_stats(client: redis.Redis, *, now: float) -> Stats:
     pipe.zrevrange(names.DEAD, 0, 0, withscores=True)
     pipe.hgetall(names.DEAD_BY_PREFIX + "counts")
     pipe.zcount(names.DEAD_BY_PREFIX + "expires", f"({now!r}", "+inf")
-    total, oldest, newest, counts, sendable = pipe.execute()
+    total, oldest, newest, counts, unexpired = pipe.execute()
     return Stats(
         total=total,
         oldest=oldest[0][1] if oldest else None,
         newest=newest[0][1] if newest else None,
         distinct_numbers=int(counts.get("numbers", 0)),
-        sendable=sendable,
-        expired=total - sendable,
+        unexpired=unexpired,
+        expired=total - unexpired,
         ambiguous=int(counts.get("ambiguous:yes", 0)),
         by_reason=_of(counts, "reason:"),
         by_code=_of(counts, "code:"),

@@ -4,6 +4,7 @@ A line of a full export or a spill file is `{"key": ..., "record": {...}}`: the 
 in Redis, number and code included. A line of a masked export is for people and cannot be imported.
 """
 
+import contextlib
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -38,6 +39,18 @@ class BadFile(Exception):  # noqa: N818 - a fact about a file
 def create(path: Path) -> IO[str]:
     """Create a file that nobody else may read. Raises OSError, also if it exists."""
     return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE), "w", encoding="utf-8")
+
+
+@contextlib.contextmanager
+def created(path: Path) -> Iterator[IO[str]]:
+    """Create a file like `create`. If the block fails, as on a full disk, no file is left."""
+    file = create(path)
+    try:
+        with file:
+            yield file
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
 
 
 def settle(file: IO[str], path: Path) -> None:
