@@ -169,6 +169,28 @@ def test_after_its_end_the_next_stop_is_an_incident_of_its_own(driver: FleetDriv
     assert pages == ["sending.stopped"] * 2
 
 
+def test_a_refused_host_pages_once_however_often_it_tries_for_itself(
+    driver: FleetDriver, lines: list[Any]
+) -> None:
+    """It does so each fifteen seconds while the others send."""
+    one, _ = fleet_of(driver, "one", "two")
+    for row in ("4052", "4052", "4052", "400"):
+        fails(one, row_of(row), 1)
+        one.recover()
+    unfit = [(line["row"], line["alert"]) for line in lines if line["event"] == "worker.unfit"]
+    assert unfit == [("4052", "page"), ("4052", "warn"), ("4052", "warn"), ("400", "page")]
+
+
+def test_a_refused_host_pages_again_after_it_was_well(driver: FleetDriver, lines: list[Any]) -> None:
+    one, _ = fleet_of(driver, "one", "two")
+    for _ in range(2):
+        fails(one, row_of("4052"), 1)
+        one.recover()
+        fails(one, row_of("2"), 20)
+    alerts = [line["alert"] for line in lines if line["event"] == "worker.unfit"]
+    assert alerts == ["page", "page"]
+
+
 def test_a_persons_word_has_a_line_too(driver: FleetDriver, lines: list[Any]) -> None:
     one, two = fleet_of(driver, "one", "two")
     driver.command("hold", who="ops")

@@ -60,6 +60,8 @@ class Fleet:
         self.config: Final = configuration(settings)
         self._fitness = Fitness()
         self._lock = threading.Lock()
+        self._unfit_by = ""
+        """The row that made this worker unfit last."""
         self._told = self._paged = 0.0
         """Epoch seconds of the latest moves that this worker has logged, and paged for."""
         self.verdict = Verdict()
@@ -82,26 +84,27 @@ class Fleet:
             news.blocked(row)
         elif transition:
             self.moved(transition)
-        with contextlib.suppress(RedisUnavailable):  # the next report tells
-            self.observe(row, number)
+        self.observe(row, number)
 
     def observe(self, row: Row, number: str) -> None:
-        """Take note of a reply to one of this worker's forms. Raises RedisUnavailable."""
+        """Take note of a reply to one of this worker's forms."""
         with self._lock:
-            before = self._fitness.unfit
-            self._fitness = observe(self._fitness, row, number, self._unfit_after)
+            before = self._fitness
+            self._fitness = observe(before, row, number, self._unfit_after)
             after = self._fitness.unfit
-        if before is not after:
-            self.report()
-            news.fitness(after, self.verdict, before)
+            again = before.on_probation and after is not None and after.name == self._unfit_by
+            self._unfit_by = after.name if after is not None else self._unfit_by
+        if before.unfit is not after:
+            self.report_or_wait()
+            news.fitness(after, self.verdict, before.unfit, again=again)
 
     def recover(self) -> None:
-        """Let this worker try again. Raises RedisUnavailable."""
+        """Let this worker try again."""
         with self._lock:
             before = self._fitness.unfit
             self._fitness = recovered(self._fitness)
         if before is not None:
-            self.report()
+            self.report_or_wait()
             news.fitness(None, self.verdict, before)
 
     def report(self) -> None:

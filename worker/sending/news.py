@@ -53,13 +53,13 @@ def minute(verdict: Verdict) -> None:
     )
 
 
-def fitness(unfit: Row | None, verdict: Verdict, before: Row | None) -> None:
-    """Log that this worker became unfit, or fit again."""
+def fitness(unfit: Row | None, verdict: Verdict, before: Row | None, *, again: bool = False) -> None:
+    """Log that this worker became unfit, or fit. `again`: it tried for itself, and met the same."""
     if unfit is None:
         log.info(Event.WORKER_FIT, row=before.name if before else "")
         return
     # If the whole fleet has stopped, that line pages, not this one.
-    pages = unfit.mends is Mends.PERSON and verdict.state is State.SENDING
+    pages = unfit.mends is Mends.PERSON and verdict.state is State.SENDING and not again
     alert = "page" if pages else "warn"
     level = log.error if pages else log.warning
     level(Event.WORKER_UNFIT, row=unfit.name, alert=alert, runbook=unfit.runbook)
