@@ -19,6 +19,7 @@ from worker.embedded.server import start_server
 LOST = ("accepted_then_reset",)
 """The first reply is lost, and the phone rings."""
 NEVER_TWICE = (("ambiguous_retries", 0),)
+STOPS = (("stop_sending", True), ("probe_seconds", 0.5))
 ONE_SLOT = (("concurrency", 1),)
 """A slot that is not given back stops the worker."""
 
@@ -225,6 +226,55 @@ FREEZES = [
     *crashes("new", {"finish:before:1:freeze": (0, 1)}, "permanent", scenarios=("0", "4030")),
     *crashes("new", {"finish:before:1:freeze": (1, 1)}, scenarios=("2", "4030")),
 ]
+FLEET = [
+    # the account is frozen: the reply blocks the configuration and stops the fleet
+    *crashes("new", {"finish:before:1": (1, 1)}, scenarios=("4050",), settings=STOPS),
+    *crashes(
+        "new", around("finish:after:1", "ack:before:1"), "permanent", scenarios=("4050",), settings=STOPS
+    ),
+    *crashes("new", around("finish:after:1:lose"), "permanent", scenarios=("4050",), settings=STOPS),
+    # the account is empty: parked, until the balance takes the block back, and a trial begins
+    *crashes(
+        "new",
+        {
+            "finish:after:1": (1, 0),
+            "report:after:5": (1, 0),
+            "command:before:1": (1, 0),
+            "command:after:1": (1, 0),
+            "command:after:1:lose": (1, 0),
+            "upkeep:after:1": (1, 0),
+            "resume:after:1": (1, 1),
+            "finish:before:2": (2, 1),
+            "finish:after:2": (1, 0),
+        },
+        scenarios=("4051",),
+        settings=STOPS,
+    ),
+    # a person has resumed
+    *crashes(
+        "on trial",
+        {
+            "report:before:1": (1, 0),
+            "report:after:1": (1, 0),
+            "claim:before:1": (1, 0),
+            "claim:after:1": (1, 1),
+            "claim:after:1:lose": (1, 0),
+            "form:after:1": (2, 1),
+            "finish:before:1": (2, 1),
+            "finish:after:1": (1, 0),
+            "finish:after:1:lose": (1, 0),
+        },
+        settings=STOPS,
+    ),
+    # the fleet has placed as many calls as it may
+    *crashes(
+        "purse empty",
+        around("claim:before:1", "claim:after:1", "claim:after:1:lose", "ack:before:1", "report:after:2"),
+        "permanent",
+        settings=(*STOPS, ("calls_per_hour", 1)),
+    ),
+]
+STATES = {"4050": "stopped 4050", "spending_cap": "stopped spending_cap"}
 
 
 @pytest.fixture(scope="module")
@@ -237,7 +287,7 @@ def runner(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequ
         ForkServer() as fork_server,
     ):
         runner = CrashRunner(server, simulator, fork_server, tmp_path_factory.mktemp("crashes"))
-        runner.begin(crash for crash in [*CRASHES, *BUGS, *LOSSES, *FREEZES] if crash in wanted)
+        runner.begin(crash for crash in [*CRASHES, *BUGS, *LOSSES, *FREEZES, *FLEET] if crash in wanted)
         try:
             yield runner
         finally:
@@ -271,6 +321,22 @@ def test_a_worker_that_wakes_up_after_its_lease_overwrites_nothing_but_the_truth
 ) -> None:
     """It places no call, and what it knows only counts where the gateway had accepted."""
     check(runner, crash)
+
+
+@pytest.mark.parametrize("crash", FLEET, ids=str)
+def test_a_crash_neither_stops_the_fleet_for_nothing_nor_lets_it_go_on(
+    runner: CrashRunner, crash: Crash
+) -> None:
+    """Its record is in the state that the codes' own records tell of, moved to once."""
+    check(runner, crash)
+    end = runner.end(crash)
+    state, row = end.sending.get("state", "sending"), end.sending.get("row", "")
+    if crash.end == "permanent":
+        assert f"{state} {row}" == STATES[end.record["row"]]
+        assert end.sending["generation"] == "1"
+        assert end.log.count('"alert": "page"') == 1
+    else:
+        assert state in {"sending", "trial"}
 
 
 def check(runner: CrashRunner, crash: Crash) -> None:

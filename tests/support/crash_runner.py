@@ -43,6 +43,8 @@ class End:
     records: Mapping[str, Mapping[str, str]]
     submissions: list[Submission]
     dead: list[str]
+    sending: Mapping[str, str]
+    """Whether the fleet sends, as its record says."""
     log: str
     twice: set[str]
     """With Redis frozen: digests of scripts, and other commands, executed more than once."""
@@ -181,6 +183,7 @@ class CrashRunner:
             },
             submissions=self._simulator.client.submissions(database.code.mobile),
             dead=database.redis.zrange(names.DEAD, 0, -1),
+            sending=database.redis.hgetall(names.SENDING),
             log=log.read_text(),
             twice=_twice(database.redis) if crash.stalls else set(),
         )

@@ -20,6 +20,7 @@ from worker.ledger.finish import Outcome
 from worker.message import VoiceCode
 from worker.reply import Reply
 from worker.retry import Decision, Done, GiveUp, Reason, RetryIn
+from worker.sending.account import Account
 from worker.store.availability import RedisAvailability
 from worker.store.client import connect
 from worker.store.digests import Digests
@@ -217,6 +218,18 @@ def _beside(database: Database) -> str:
     return "k"
 
 
+def _on_trial(database: Database) -> str:
+    account = Account(database.redis, operator="former")
+    account.hold()
+    account.resume()
+    return _new(database)
+
+
+def _purse_empty(database: Database) -> str:
+    database.redis.set(names.PURSE_PREFIX + "hour", 1)
+    return _new(database)
+
+
 SITUATIONS: Final[Mapping[str, Callable[[Database], str]]] = {
     "new": _new,
     "replayed": _replayed,
@@ -234,5 +247,7 @@ SITUATIONS: Final[Mapping[str, Callable[[Database], str]]] = {
     "unreadable": _unreadable,
     "left in unacked": _left_in_unacked,
     "beside": _beside,
+    "on trial": _on_trial,
+    "purse empty": _purse_empty,
 }
 """Each prepares the database and returns the key to look at afterwards."""
