@@ -10,7 +10,7 @@ import os
 import re
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote_plus, unquote
@@ -19,15 +19,20 @@ import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from config.logs_output import FileHandler, Lines, handler_for
-from config.masking import REDACTED, mask_foreign_text, mask_id, mask_text, spell_out_controls
+from config.masking import REDACTED, mask_foreign_text, mask_id, mask_mobile, mask_text, spell_out_controls
 from config.settings import Settings
 
-_TELLING_FIELDS: Final = frozenset({"worker", "voice_id", "timestamp", "level", "logger"})
-"""Fields that are checked where they are made. Their digits must stay readable."""
-_IDS: Final = frozenset({"key", "task_id"})
-"""Fields by which people look for a code. Only a mobile number in them is masked."""
-_TEXT_OF_OTHERS: Final = frozenset({"exception", "cause", "stack"})
-_SECRETS: Final[set[str]] = set()
+_MASKINGS: Final[Mapping[str, Callable[[str], str]]] = {
+    # Checked where they are made. Their digits must stay readable.
+    **dict.fromkeys(("worker", "voice_id", "timestamp", "level", "logger"), str),
+    # People look for a code by them. Only a mobile number in them is masked.
+    **dict.fromkeys(("key", "task_id"), mask_id),
+    "mobile": mask_mobile,
+    # Texts of others.
+    **dict.fromkeys(("exception", "cause", "stack"), mask_foreign_text),
+}
+"""How a field is masked that needs more, or less, than the others."""
+_SECRETS: Final[list[str]] = []
 _SMALLEST_MOBILE: Final = 13_000_000_000
 
 
@@ -39,8 +44,7 @@ def configure(settings: Settings, *, level: int | None = None, file: Path | str 
     handler = handler_for(file)
     own_level = logging.getLevelName(settings.log_level) if level is None else level
     library_level = logging.getLevelName(settings.celery_log_level) if level is None else level
-    _SECRETS.clear()
-    _SECRETS.update(_secrets(settings))
+    _SECRETS[:] = _secrets(settings)
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_logger_name,
@@ -130,19 +134,17 @@ def mark_foreign(_logger: WrappedLogger, _method: str, event_dict: EventDict) ->
 
 def mask(_logger: WrappedLogger, _method: str, event_dict: EventDict) -> EventDict:
     """Mask every text of a line. It runs last before the renderer."""
-    foreign = event_dict.pop("foreign", False)
+    otherwise = mask_foreign_text if event_dict.pop("foreign", False) else mask_text
+    # One look at the whole line, in place of one at each of a dozen texts.
+    line = " ".join([value for value in event_dict.values() if isinstance(value, str)])
+    harmless = _harmless(line) == line
     for name, value in event_dict.items():
-        if name not in _TELLING_FIELDS:
-            event_dict[name] = _masked(value, _masking_of(name, foreign=foreign))
-        elif isinstance(value, str):
-            event_dict[name] = _harmless(value)
+        masking = _MASKINGS.get(name, otherwise)
+        if not isinstance(value, str):
+            event_dict[name] = _masked(value, masking)
+        else:
+            event_dict[name] = masking(value if harmless else _harmless(value))
     return event_dict
-
-
-def _masking_of(name: str, *, foreign: bool) -> Callable[[str], str]:
-    if name in _IDS:
-        return mask_id
-    return mask_foreign_text if foreign or name in _TEXT_OF_OTHERS else mask_text
 
 
 def redact_arguments(record: logging.LogRecord) -> bool:
@@ -177,7 +179,7 @@ def _harmless(text: str) -> str:
 
 
 def _without_secrets(text: str) -> str:
-    for secret in tuple(_SECRETS):
+    for secret in _SECRETS:
         if secret in text:
             text = text.replace(secret, REDACTED)
     return text

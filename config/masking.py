@@ -14,6 +14,7 @@ MOBILE_PATTERN: Final = r"1[3-9][0-9]{9}"
 A pattern and no library: `phonenumbers` refuses prefixes in use, such as 149.
 """
 
+_WHOLE_NUMBER: Final = re.compile(MOBILE_PATTERN)
 _MASKED: Final = re.compile(r"1[3-9][0-9]\*{4}[0-9]{4}")
 _ESCAPE_BEFORE: Final = r"(?<=%[0-9A-Fa-f]{2})|(?<=\\u[0-9a-f]{4})|(?<=\\x[0-9a-f]{2})"
 """A digit of an escape sequence is not part of the number after it."""
@@ -38,6 +39,8 @@ _RANDOM_ID: Final = re.compile(rf"{_UUID}|(?=[0-9]*[A-Fa-f])[0-9A-Fa-f]{{16,}}")
 """UUIDs and hexadecimal ids: one in some thousands holds eleven digits that look like a number."""
 _NO_DIGIT_OR_UUID: Final = re.compile(rf"{_UUID}|[^0-9]")
 _NO_DIGIT: Final = re.compile(r"[^0-9]")
+_MAY_HOLD_SOMETHING: Final = re.compile(r"1[\s._:-]*[3-9]|[0-9a-f]{32}")
+"""Any number or signature begins so. Most texts of a log line do not, and are spared the rest."""
 _SIGNATURE: Final = re.compile(r"(?<![0-9A-Za-z-])[0-9a-f]{32}(?![0-9A-Za-z-])")
 _HOST_AND_PORT: Final = r"(?://[^\s/'\"]*|\b\d{1,3}(?:\.\d{1,3}){3}):\d{2,5}(?!\d)"
 _SHORT_NUMBER: Final = re.compile(
@@ -65,7 +68,7 @@ def _spelled_out(character: str) -> str:
 
 def is_number(text: str) -> bool:
     """Tell whether a text is a whole mobile number, and not a masked one."""
-    return bool(re.fullmatch(MOBILE_PATTERN, text))
+    return bool(_WHOLE_NUMBER.fullmatch(text))
 
 
 def mask_mobile(mobile: str) -> str:
@@ -82,6 +85,8 @@ def mask_mobile(mobile: str) -> str:
 
 def mask_text(text: str) -> str:
     """Return `text` with every mobile number masked and every signature removed."""
+    if not _MAY_HOLD_SOMETHING.search(text):
+        return text
     for pattern in (_MOBILE_IN_TEXT, _GROUPED, _EXTENDED):
         text = pattern.sub(_masked_number, text)
     return _SIGNATURE.sub(REDACTED, text)
@@ -94,6 +99,8 @@ def mask_id(text: str) -> str:
 
 def holds_mobile(text: str) -> bool:
     """Tell whether a key, a purpose or an id holds a mobile number: bare, grouped or extended."""
+    if not _MAY_HOLD_SOMETHING.search(text):
+        return False
     rest = _RANDOM_ID.sub("#", text)
     return bool(_GROUPED.search(rest) or _EXTENDED.search(rest))
 

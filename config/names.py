@@ -59,8 +59,9 @@ beside it."""
 BALANCE: Final = TAG + ":balance"
 """hash: `balance`, calls left when the gateway was last asked, and `asked_at`, epoch seconds."""
 NUMBER_PREFIX: Final = TAG + ":number:"
-"""+ keyed digest of a number -> zset token -> epoch seconds of a claim to call it. + `:block` ->
-the row that blocks it. + `:day` -> calls of a day that were accepted or may have rung."""
+"""+ keyed digest of a number -> zset: token -> epoch seconds of a claim to call it, `block:<row>`
+-> until when that row keeps it from being called. + `:day` -> a day's calls that were accepted or
+may have rung."""
 PURSE_PREFIX: Final = TAG + ":purse:"
 """+ `hour`, `day` -> calls of the whole fleet that were accepted or may have rung."""
 DIGEST_KEY: Final = TAG + ":digest_key"

@@ -86,7 +86,7 @@ class Erasure:
 
         found = self._everything(lambda: self._records(matches), messages.of_number(mobile), matches)
         prefixes = [names.NUMBER_PREFIX + digest for digest in digests]
-        self._client.delete(*(name + what for name in prefixes for what in ("", ":block", ":day")))
+        self._client.delete(*(name + what for name in prefixes for what in ("", ":day")))
         return found
 
     def key(self, key: str) -> Erased:

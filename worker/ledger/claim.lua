@@ -85,12 +85,12 @@ if not r.state then
     'expires_at', r.expires_at, 'first_seen', r.first_seen, 'attempt', 0, 'life', 0)
   r.number = number_digest
   for _, name in ipairs(newest_names(dead, r)) do
-    local newest = redis.call('GET', name)
+    local newest = redis.call('SET', name, key, 'EX', newest_seconds, 'GET')
     local newest_end = newest and redis.call('HGET', string.sub(record, 1, #record - #key) .. newest,
       'expires_at')
     -- Of two codes that end within a second of each other, the one asked for last is the newest.
-    if number(newest_end) <= number(r.expires_at) + 1 then
-      redis.call('SET', name, key, 'EX', newest_seconds)
+    if number(newest_end) > number(r.expires_at) + 1 then
+      redis.call('SET', name, newest, 'EX', newest_seconds)
     end
   end
   r.state = 'waiting'

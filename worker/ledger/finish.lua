@@ -47,9 +47,9 @@ local now = clock(clock_offset)
 redis.call('ZREM', due, '')
 
 local entry = 'attempt:' .. attempt
-local written = redis.call('HGET', record, entry)
-if written and string.find(written, token, 1, true) then return { 'done' } end
-local r = read(record, 'state', 'token', 'ambiguous_from', 'spent', 'streak', 'generation', 'life', 'erase')
+local r = read(record, 'state', 'token', 'ambiguous_from', 'spent', 'streak', 'generation', 'life',
+  'erase', entry)
+if r[entry] and string.find(r[entry], token, 1, true) then return { 'done' } end
 -- An accepted record has no attempts and no `life`: it has the tokens of those that were finished.
 local tokens = r.state == 'accepted' and not r.life and r.token or ''
 if string.find(' ' .. tokens .. ' ', ' ' .. token .. ' ', 1, true) then
@@ -63,7 +63,7 @@ elseif has_purse == '1' then
   give_call_back(purse)
 end
 if outcome ~= 'accepted' and kind == 'nothing' then give_place_back(numbers, number_digest, token) end
-if blocks_seconds > 0 then block_number(numbers, number_digest, row, blocks_seconds) end
+if blocks_seconds > 0 then block_number(numbers, number_digest, now, row, blocks_seconds) end
 local generation = r.token == token and number(r.generation) or -1
 local news = settle(sending, now, sending_state(sending), generation, token, config, effect, why)
 

@@ -73,38 +73,38 @@ class Ledger:
             token,
             worker,
             tag,
-            digest=self._digest(lambda digests: digests.content(code.mobile, code.code)),
+            digest=self._keyed().content(code.mobile, code.code),
             mobile=code.mobile,
             code=code.code,
             purpose=code.purpose or "",
             task_id=task_id,
             expires_at="" if code.expires_at is None else f"{code.expires_at:.3f}",
             not_before="" if code.not_before is None else f"{code.not_before:.3f}",
-            number_digest=self._number(code.mobile),
+            number_digest=self._keyed().number(code.mobile),
         )
 
     def resume(self, key: str, *, token: str, worker: str, tag: str = "") -> Claim:
         """Ask the same for a hint, which carries only the key. Raises RedisUnavailable."""
         claim = self._ask(key, token, worker, tag, **_HINT)
         if claim.answer is Answer.UNNAMED:
-            named = {**_HINT, "number_digest": self._number(claim.mobile)}
+            named = {**_HINT, "number_digest": self._keyed().number(claim.mobile)}
             claim = self._ask(key, token, worker, tag, **named)
         return claim
 
     def name(self, text: str) -> str:
         """Return a digest for a text that may hold a number. Raises RedisUnavailable."""
-        return self._digest(lambda digests: digests.name(text))
+        return self._keyed().name(text)
 
     def own_id(self, task_id: Any) -> str:
         """Return a key for a message, from its task id. Raises RedisUnavailable."""
         return safe_id(task_id, self.name)
 
-    def _number(self, mobile: str) -> str:
-        return self._digest(lambda digests: digests.number(mobile))
-
-    def _digest(self, make: Callable[[Digests], str]) -> str:
-        with reaching(self._availability):  # the first one may ask Redis for the key
-            return make(self.digests)
+    def _keyed(self) -> Digests:
+        """Return the digests. The first time they may ask Redis for the key."""
+        if not self.digests.ready:
+            with reaching(self._availability):
+                self.digests.load()
+        return self.digests
 
     def _ask(self, key: str, token: str, worker: str, tag: str, **message: str) -> Claim:
         s, sender = self._settings, self._sender()
@@ -143,8 +143,8 @@ class Ledger:
             self._finish,
             keys.finish(outcome.key),
             **outcome.arguments(s.accepted_ttl_seconds),
-            digest=self._digest(lambda digests: digests.content(code.mobile, code.code)) if code else "",
-            number_digest=self._number(code.mobile) if code else "",
+            digest=self._keyed().content(code.mobile, code.code) if code else "",
+            number_digest=self._keyed().number(code.mobile) if code else "",
             per_day=s.number_per_day,
             has_purse="1" if s.calls_per_hour or s.calls_per_day else "0",
             config=sender.config,
@@ -170,7 +170,7 @@ class Ledger:
         Returns whether it is new, and its key: its own, or the message's id if that key belongs to
         another code.
         """
-        digest = self._digest(lambda digests: digests.raw(refused.raw))
+        digest = self._keyed().raw(refused.raw)
         digest_key = "id:" + digest.partition(" ")[0]
         candidates = [keys.record(key) for key in (refused.key, own_id, digest_key)]
         answer, key = self._run(
@@ -180,7 +180,7 @@ class Ledger:
             own_id=own_id,
             digest_key=digest_key,
             digest=digest,
-            number_digest=self._number(refused.mobile) if refused.mobile else "",
+            number_digest=self._keyed().number(refused.mobile) if refused.mobile else "",
             reason=reason,
             detail=refused.reason,
             mobile=refused.mobile,

@@ -1,37 +1,39 @@
 -- @include ledger/digests
 -- How often one number is called, over all keys and workers, and how often the whole fleet calls.
 -- A number has a digest under each key; all of them are read and written.
---   `numbers` .. digest   zset of recent claims: token -> moment
---     + `:block`          the row that keeps the number from being called
+--   `numbers` .. digest   zset of recent claims: token -> moment;
+--                         `block:<row>` -> until when the row keeps it from being called
 --     + `:day`            calls that were accepted or may have rung
 --   `purse` .. 'hour', 'day'  such calls of the whole fleet
 
 local DAY_SECONDS, HOUR_SECONDS = 86400, 3600
 
--- Returns the moments of a number's claims within the window, and removes the others.
+-- Returns the moments of a number's claims within the window; until when it is blocked, or nil; and
+-- the row that blocks it. Removes what is over.
 -- A fail-over to a server whose clock is behind leaves claims in the future.
 local function recent_claims(stamps, now, window_seconds)
-  local all, recent = redis.call('ZRANGE', stamps, 0, -1, 'WITHSCORES'), {}
+  local all, recent, blocked_until, row = redis.call('ZRANGE', stamps, 0, -1, 'WITHSCORES'), {}, nil, nil
   for i = 1, #all, 2 do
-    local moment = tonumber(all[i + 1])
-    if moment > now - window_seconds and moment <= now + 1 then
+    local blocking, moment = string.match(all[i], '^block:(.*)$'), tonumber(all[i + 1])
+    if blocking and moment > now then
+      blocked_until, row = moment, blocking
+    elseif not blocking and moment > now - window_seconds and moment <= now + 1 then
       recent[#recent + 1] = moment
     else
       redis.call('ZREM', stamps, all[i])
     end
   end
-  return recent
+  return recent, blocked_until, row
 end
 
 local function free_at_under(numbers, digest, now, per_minute, gap_seconds, window_seconds, per_day)
   local stamps = numbers .. digest
-  local block = redis.call('GET', stamps .. ':block')
-  if block then return now + redis.call('PTTL', stamps .. ':block') / 1000, block end
+  local claims, blocked_until, row = recent_claims(stamps, now, window_seconds)
+  if blocked_until then return blocked_until, row end
   if per_day > 0 and number(redis.call('GET', stamps .. ':day')) >= per_day then
     return now + math.max(redis.call('PTTL', stamps .. ':day') / 1000, 1), ''
   end
   if per_minute == 0 then return nil end
-  local claims = recent_claims(stamps, now, window_seconds)
   local count = #claims
   local free_at = 0
   if count >= per_minute then free_at = claims[count - per_minute + 1] + window_seconds end
@@ -62,9 +64,11 @@ local function give_place_back(numbers, digests, token)
   for digest in string.gmatch(digests, '%S+') do redis.call('ZREM', numbers .. digest, token) end
 end
 
-local function block_number(numbers, digests, row, seconds)
+local function block_number(numbers, digests, now, row, seconds)
   for digest in string.gmatch(digests, '%S+') do
-    redis.call('SET', numbers .. digest .. ':block', row, 'PX', math.ceil(seconds * 1000))
+    local stamps, milliseconds = numbers .. digest, math.ceil(seconds * 1000)
+    redis.call('ZADD', stamps, stamp(now + seconds), 'block:' .. row)
+    if redis.call('PTTL', stamps) < milliseconds then redis.call('PEXPIRE', stamps, milliseconds) end
   end
 end
 

@@ -1,11 +1,14 @@
 """Numbers: what Redis knows of one number, for an operator."""
 
 import dataclasses
-from typing import Any
+from typing import Any, Final
 
 from config import names
 from config.settings import Settings
 from worker.store.digests import Digests
+
+_BLOCK: Final = "block:"
+"""+ the row: a member of a number's zset until whose score the number is not called."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,14 +39,21 @@ class Numbers:
         pipe = self._client.pipeline(transaction=False)
         for digest in digests.split():
             name = names.NUMBER_PREFIX + digest
-            pipe.zcard(name).get(f"{name}:block").pttl(f"{name}:block").get(f"{name}:day")
+            pipe.zrange(name, 0, -1, withscores=True).get(f"{name}:day")
+        seconds, micros = self._client.time()
+        now = seconds + micros / 1e6
         answers = pipe.execute()
-        submissions, rows, milliseconds, calls = (answers[part::4] for part in range(4))
+        entries, calls = [dict(found) for found in answers[::2]], answers[1::2]
+        blocks = {
+            name: until for found in entries for name, until in found.items() if name.startswith(_BLOCK)
+        }
+        last = max(blocks, key=blocks.__getitem__, default="")
+        blocked_seconds = max(0.0, blocks.get(last, 0.0) - now)
         return NumberSeen(
             digest=digests,
-            submissions=max(submissions),
-            blocked_by=next(filter(None, rows), ""),
-            blocked_seconds=max(0, *milliseconds) / 1000,
+            submissions=max(sum(not name.startswith(_BLOCK) for name in found) for found in entries),
+            blocked_by=last.removeprefix(_BLOCK) if blocked_seconds else "",
+            blocked_seconds=blocked_seconds,
             calls_today=max(int(count or 0) for count in calls),
         )
 
@@ -51,4 +61,4 @@ class Numbers:
         """Forget what keeps it from being called. Return False if nothing did."""
         digests = self._digests.number(mobile).split()
         found = [names.NUMBER_PREFIX + digest for digest in digests]
-        return bool(self._client.delete(*(name + what for name in found for what in ("", ":block", ":day"))))
+        return bool(self._client.delete(*(name + what for name in found for what in ("", ":day"))))

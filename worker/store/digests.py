@@ -30,6 +30,15 @@ class Digests:
         # A code's digests are asked for when it is claimed, and again when its attempt ends.
         self._words = functools.lru_cache(maxsize=_CACHED)(self._make)
 
+    @property
+    def ready(self) -> bool:
+        """Whether the keys are known, so that no method needs Redis any more."""
+        return "_keys" in vars(self)
+
+    def load(self) -> None:
+        """Make sure that the keys are known."""
+        _ = self._keys
+
     def number(self, mobile: str) -> str:
         """Return `<name of the key>.<24 hexadecimal digits>` for a number, once for each key."""
         return self._words("number", mobile)
