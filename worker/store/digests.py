@@ -81,8 +81,11 @@ class Digests:
         return tuple((_name_of(secret.encode()), secret.encode()) for secret in given)
 
     def _left_in_redis(self) -> str:
-        self._client.set(names.DIGEST_KEY, secrets.token_hex(32), nx=True)
-        return scripts.text(self._client.get(names.DIGEST_KEY))
+        found = self._client.get(names.DIGEST_KEY)
+        if not found:  # who only reads may not set one
+            self._client.set(names.DIGEST_KEY, secrets.token_hex(32), nx=True)
+            found = self._client.get(names.DIGEST_KEY)
+        return scripts.text(found)
 
 
 def _name_of(key: bytes) -> str:

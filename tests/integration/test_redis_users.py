@@ -1,0 +1,257 @@
+"""The Redis users of docs/security.md: each may do what its role needs, and nothing beside."""
+
+import re
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+import redis
+from click.testing import CliRunner
+from kombu.exceptions import OperationalError
+
+from config import names
+from tests.support.redis_versions import VARIABLE, VERSIONS, program_of
+from tests.support.sandbox import CODE, MOBILE, Sandbox
+from tests.support.workers import LIMIT_SECONDS, wait_for
+from worker.cli import voicecode
+from worker.embedded.server import Server, start_server
+from worker.simulator.process import RunningSimulator
+
+PAGE: Final = (Path(__file__).parents[2] / "docs" / "security.md").read_text("utf-8")
+PRODUCING: Final = (Path(__file__).parents[2] / "docs" / "producing.md").read_text("utf-8")
+LINES: Final = {
+    line.split()[2]: line for line in re.findall(r"^```redis\n(ACL SETUSER .*)\n```$", PAGE, re.MULTILINE)
+}
+EVERYBODY_IS_REFUSED: Final = [
+    ("FLUSHALL",),
+    ("CONFIG", "GET", "requirepass"),
+    ("KEYS", "*"),
+    ("SHUTDOWN", "NOSAVE"),
+    ("ACL", "LIST"),
+    ("REPLICAOF", "NO", "ONE"),
+    ("SCRIPT", "FLUSH"),
+    ("MONITOR",),
+    ("GET", "of-another-app"),
+    ("SET", "of-another-app", "1"),
+    ("PUBLISH", "channel", "x"),
+]
+WRITES: Final = [
+    ("LPUSH", names.QUEUE, "x"),
+    ("DEL", names.DEAD),
+    ("HSET", f"{names.RECORD_PREFIX}k", "state", "accepted"),
+    ("XADD", names.AUDIT, "*", "a", "b"),
+    ("EVAL", "return redis.call('DEL', KEYS[1])", "1", names.DEAD),
+]
+READS_OF_CODES: Final = [
+    ("LRANGE", names.QUEUE, "0", "-1"),
+    ("HGETALL", names.UNACKED),
+    ("HGETALL", f"{names.RECORD_PREFIX}k"),
+    ("GET", names.DIGEST_KEY),
+]
+REFUSED: Final[dict[str, list[tuple[str, ...]]]] = {
+    "web": [
+        *READS_OF_CODES[:2],
+        ("GET", names.DIGEST_KEY),
+        ("LPUSH", "celery", "x"),
+        ("RPOP", names.QUEUE),
+        ("DEL", names.DEAD),
+        ("HSET", f"{names.RECORD_PREFIX}k", "state", "accepted"),
+    ],
+    "worker": [("LPUSH", "celery", "x")],
+    "reader": WRITES,
+    "operator": [],
+    "metrics": [*WRITES, *READS_OF_CODES],
+}
+
+
+@pytest.fixture(scope="module", params=VERSIONS)
+def server(request: pytest.FixtureRequest) -> Iterator[Server]:
+    """Start a server with all users of the page."""
+    program = program_of(request.param)
+    if program is None:
+        pytest.skip(f"no server program of {request.param} here: name one in {VARIABLE}")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("REDIS_SERVER", program)
+        with start_server() as server:
+            with server.client() as client:
+                for line in LINES.values():
+                    client.execute_command(*adapted(line, request.param).split())
+            yield server
+
+
+def adapted(line: str, version: str) -> str:
+    """Return a line as the page tells to write it for a version."""
+    return line.replace("%R~", "~") if version == "6.2" else line
+
+
+@pytest.fixture
+def sandbox(server: Server, sandbox_simulator: RunningSimulator, tmp_path: Path) -> Iterator[Sandbox]:
+    server.flush()
+    sandbox_simulator.client.reset()
+    with server.client() as client:
+        client.execute_command("ACL", "LOG", "RESET")
+    with Sandbox(server, sandbox_simulator, tmp_path) as sandbox:
+        yield sandbox
+
+
+def url_of(server: Server, user: str) -> str:
+    return server.url.replace("redis://", f"redis://{user}:CHANGE-ME@")
+
+
+def denied(server: Server) -> list[tuple[str, str]]:
+    """Return user and object of each refusal since the last reset.
+
+    Two do no harm: clients announce themselves, and ask for a setting that the user may not see.
+    """
+    with server.client(decode_responses=True) as client:
+        entries: Any = client.execute_command("ACL", "LOG", "100")
+    flat = [
+        entry if isinstance(entry, dict) else dict(zip(*[iter(entry)] * 2, strict=True)) for entry in entries
+    ]
+    return [
+        (e["username"], e["object"]) for e in flat if not {*e["object"].split("|")} & {"client", "config"}
+    ]
+
+
+def test_there_is_a_line_for_each_role() -> None:
+    assert LINES.keys() == REFUSED.keys()
+    assert LINES["web"] in PRODUCING
+
+
+@pytest.mark.parametrize("user", LINES)
+def test_a_user_is_refused_what_its_role_does_not_need(server: Server, user: str) -> None:
+    with server.client(username=user, password="CHANGE-ME") as client:
+        for command in (*EVERYBODY_IS_REFUSED, *REFUSED[user]):
+            with pytest.raises(redis.exceptions.NoPermissionError):
+                client.execute_command(*command)
+
+
+def test_the_producer_sends_and_reads_states_and_cannot_forget_the_queue(sandbox: Sandbox) -> None:
+    server = sandbox.server
+    key = sandbox.send(url=url_of(server, "web"), priority=3)
+    producer = sandbox.producer(url_of(server, "web"))
+    with pytest.raises((OperationalError, redis.exceptions.NoPermissionError)):
+        producer.send_task(names.SEND_TASK, args=[MOBILE, CODE])
+
+    with server.client(username="web", password="CHANGE-ME") as client:
+        assert client.hmget(names.RECORD_PREFIX + key, ["state"]) == [None]
+        assert client.hget(names.SENDING, "offer") is None
+    assert not sandbox.redis.exists("celery")
+
+
+def test_the_worker_does_all_of_its_work(sandbox: Sandbox) -> None:
+    """It calls, retries, buries, refuses, takes what nobody can read, sweeps, and stops."""
+    server = sandbox.server
+    worker = sandbox.worker(broker_url=url_of(server, "worker"), calls_per_day=100, number_per_day=50)
+    numbers = {"accepted": "13800000001", "retried": "13800000002", "dead": "13800000003"}
+    sandbox.gateway.script(numbers["retried"], ["0"])
+    sandbox.gateway.script(numbers["dead"], ["4030"])
+    keys = {fate: sandbox.send(mobile, key=fate) for fate, mobile in numbers.items()}
+    sandbox.wait_state([keys["accepted"], keys["retried"]])
+    sandbox.wait_state(keys["dead"], "dead")
+    sandbox.send("no number", key="refused")
+    sandbox.push("no message")
+    sandbox.push(sandbox_message("by-priority"), f"{names.QUEUE}\x06\x163")
+    sandbox.wait_state("by-priority")
+    wait_for(lambda: sandbox.redis.zcard(names.DEAD) == 3, LIMIT_SECONDS, "three dead letters")
+    time.sleep(5.5)  # a round of retention, and several of the sweep
+    assert worker.stop() == 0
+
+    assert denied(server) == []
+    assert sandbox.states(list(keys.values())) == ["accepted", "accepted", "dead"]
+
+
+def sandbox_message(key: str) -> str:
+    from tests.support.sandbox import message  # noqa: PLC0415 - a name that is too general here
+
+    return message(key, mobile="13800000009")
+
+
+def run(server: Server, user: str, *arguments: str) -> Any:
+    return CliRunner(
+        env={
+            "VOICECODE_BROKER_URL": url_of(server, user),
+            "VOICECODE_GATEWAY_URL": "https://127.0.0.1:9",
+            "VOICECODE_ACCOUNT": "a",
+            "VOICECODE_APIKEY": "b",
+        }
+    ).invoke(voicecode, arguments)
+
+
+READS: Final = [
+    (("status",), {0}),
+    (("status", "k"), {0}),
+    (("dead", "list"), {0}),
+    (("dead", "stats"), {0}),
+    (("dead", "show", "k"), {0}),
+    (("dead", "audit"), {0, 3}),
+    (("number", "show", MOBILE), {0}),
+    (("check",), {0, 1}),
+    (("account", "status"), {0, 1, 3}),
+]
+
+
+@pytest.mark.parametrize("user", ["reader", "operator"])
+def test_operators_read(sandbox: Sandbox, dead_letter: Callable[[], None], user: str) -> None:
+    dead_letter()
+    for arguments, codes in READS:
+        result = run(sandbox.server, user, *arguments)
+        assert result.exit_code in codes, (arguments, result.output)
+        assert "refused the command" not in result.output
+    assert denied(sandbox.server) == []
+
+
+@pytest.fixture
+def dead_letter(sandbox: Sandbox) -> Callable[[], None]:
+    """Return what makes a dead letter under the key `k`."""
+    from tests.support.ledger_driver import LedgerDriver  # noqa: PLC0415 - this fixture alone needs it
+
+    def make() -> None:
+        driver = LedgerDriver(sandbox.server.url)
+        driver.in_state("dead")
+        driver.close()
+
+    return make
+
+
+ACTS: Final = [
+    ("dead", "replay", "k", "--yes"),
+    ("dead", "discard", "k", "--yes"),
+    ("dead", "undo", "k"),
+    ("dead", "show", "k", "--unmasked"),
+    ("number", "unblock", MOBILE),
+    ("account", "hold", "--note", "test", "--yes"),
+    ("account", "resume", "--yes"),
+    ("erase", MOBILE, "--yes"),
+]
+
+
+@pytest.mark.parametrize("arguments", ACTS, ids=" ".join)
+def test_an_operator_who_acts_may_and_one_who_reads_may_not(
+    sandbox: Sandbox, dead_letter: Callable[[], None], arguments: tuple[str, ...]
+) -> None:
+    dead_letter()
+    if arguments[:2] == ("dead", "undo"):
+        run(sandbox.server, "operator", "dead", "discard", "k", "--yes")
+    if arguments[:2] == ("number", "unblock"):
+        sandbox.redis.set("x", 1)
+    refused = run(sandbox.server, "reader", *arguments)
+    assert refused.exit_code == 4, refused.output
+    done = run(sandbox.server, "operator", *arguments)
+    assert done.exit_code in {0, 3}, done.output
+    assert "operator" not in dict(denied(sandbox.server))
+
+
+def test_metrics_count(sandbox: Sandbox, dead_letter: Callable[[], None]) -> None:
+    dead_letter()
+    with sandbox.server.client(username="metrics", password="CHANGE-ME", decode_responses=True) as client:
+        assert client.llen(names.QUEUE) == 0
+        assert client.zcard(names.DEAD) == 1
+        assert client.zcount(names.DUE, "-inf", "+inf") == 0
+        assert client.hgetall(f"{names.DEAD_BY_PREFIX}counts")
+        assert client.hgetall(names.SENDING) == {}
+        assert client.zrange(names.WORKERS, 0, -1) == []
+        assert client.info("memory")["used_memory"]
+        assert client.time()
