@@ -49,6 +49,8 @@ def _tell(report: Report) -> None:
         _write(f"{name:40} {shown}")
     for sentence, history in report.verdict.violations[:_SHOWN_AT_MOST]:
         _write(f"\nVIOLATION {sentence}\n{json.dumps(history.shown(), default=str, ensure_ascii=False)}")
+    for sentence in report.fleet:
+        _write(f"\nVIOLATION {sentence}")
     _write(
         "\nEvery promise was kept."
         if report.kept

@@ -24,6 +24,7 @@ LIVES_OF_TESTS: Final = {
     "accepted_ttl_seconds": 86_400,
     # As by default: an empty account and an outage are among the faults.
     "stop_sending": True,
+    "number_per_minute": 5,
 }
 
 
@@ -42,7 +43,13 @@ class Cluster:
         self.redis = enter(start_server(data_dir=folder / "redis", extra=["--appendfsync", "always"]))
         self.gateway = enter(start_simulator(journal=self.journal, latency=options.latency_seconds))
         self.redis_links = [enter(Proxy().start(self.redis.port)) for _ in range(options.workers)]
-        self.gateway_links = [enter(Proxy().start(self.gateway.port)) for _ in range(options.workers)]
+        # Each worker comes from an address of its own: the gateway can refuse one of them.
+        self.addresses = [f"127.0.0.{number + 2}" for number in range(options.workers)]
+        self.gateway_links = [
+            enter(Proxy().start(self.gateway.port, address=address)) for address in self.addresses
+        ]
+        self.frozen = False
+        """Whether the provider has frozen the account: only its word makes resuming worth a try."""
         self.producer_link = enter(Proxy().start(self.redis.port))
         self.workers = [enter(self._worker(n)) for n in range(options.workers)]
         for worker in self.workers:
@@ -78,6 +85,7 @@ class Cluster:
             broker_url=f"redis://127.0.0.1:{self.redis_links[number].port}/0",
             gateway_url=f"http://127.0.0.1:{self.gateway_links[number].port}{GATEWAY_PATH}",
             heartbeat_file=str(self.folder / f"heartbeat-{number}"),
+            host_name=self.addresses[number],
             **LIVES_OF_TESTS,
             **self.options.settings,
         )
@@ -143,6 +151,15 @@ class Cluster:
             if empty > 1 or time.monotonic() > end:
                 return left
             time.sleep(0.3)
+
+    def wait_sending(self, seconds: float) -> None:
+        """Wait until the fleet sends again, or for so long."""
+        with self.redis.client() as client, contextlib.suppress(AssertionError):
+            wait_for(
+                lambda: client.hget(names.SENDING, "state") in {None, b"sending"},
+                seconds,
+                "sending to return",
+            )
 
     def __enter__(self) -> Self:
         return self

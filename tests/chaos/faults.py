@@ -90,6 +90,22 @@ def _empty_account(cluster: Cluster, fault: Fault) -> None:
     cluster.gateway.client.top_up(_CALLS)
 
 
+def _freeze_account(cluster: Cluster, fault: Fault) -> None:
+    """Freeze it, and lift that; `tests/chaos/operators.py` resumes and replays."""
+    cluster.frozen = True
+    cluster.gateway.client.account("4050")
+    time.sleep(fault.seconds)
+    cluster.gateway.client.account(None)
+    cluster.frozen = False
+
+
+def _refuse_host(cluster: Cluster, fault: Fault) -> None:
+    address = cluster.addresses[fault.worker]
+    cluster.gateway.client.client_address(address, "4052")
+    time.sleep(fault.seconds)
+    cluster.gateway.client.client_address(address, None)
+
+
 def _link(side: str, how: str) -> Injection:
     def inject(cluster: Cluster, fault: Fault) -> None:
         links = {
@@ -124,6 +140,8 @@ INJECTIONS: Final[dict[str, Injection]] = {
     "gateway.broken": _gateway_outage("http_502"),
     "gateway.web_page": _gateway_outage("html"),
     "gateway.account_empty": _empty_account,
+    "gateway.account_frozen": _freeze_account,
+    "gateway.host_refused": _refuse_host,
     **{
         f"{side}_link.{how}": _link(side, how)
         for side in ("redis", "gateway", "producer")

@@ -7,7 +7,7 @@ I2  The gateway placed at most 1 call + one for each attempt recorded as ambiguo
     began after the code was known to be accepted.
 I3  Nothing was submitted after the code's end.
 I4  A permanent reply that arrived was not followed by another submission in the same life, unless
-    it said that the account is empty.
+    it said that the account is empty. One that refuses a host is followed by one on another host.
 F3  A code whose attempts all never left did not use up its submissions or its possible rings.
 """
 
@@ -18,13 +18,16 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
 
-from config.replies import ROWS, Kind, Spends
+from config.replies import ROWS, Kind, Scope, Spends
 from tests.chaos.evidence import History
 from worker.retry import Reason
 
 _TOPPED_UP: Final = "4051"
 """Codes may wait for a top-up."""
 _PERMANENT: Final = frozenset(row.name for row in ROWS if row.kind is Kind.PERMANENT) - {_TOPPED_UP}
+_REFUSES_A_HOST: Final = frozenset(
+    row.name for row in ROWS if row.kind is Kind.PERMANENT and row.scope is Scope.HOST
+)
 _NEVER_LEFT: Final = frozenset(row.name for row in ROWS if row.spends is Spends.NOTHING)
 _USED_UP: Final = frozenset({Reason.EXHAUSTED.value, Reason.AMBIGUOUS.value})
 _ACCEPTED: Final = "accepted"
@@ -167,9 +170,14 @@ def _called_after_its_end(history: History, deadline_seconds: float) -> str | No
 def _repeated_what_was_permanent(history: History) -> str | None:
     if history.record is None:
         return None
-    attempts = history.record.attempts
-    for attempt, following in itertools.pairwise(attempts):
+    hosts: Counter[int] = Counter()
+    for attempt, following in itertools.pairwise(history.record.attempts):
         replayed = any((attempt.ended_at or 0) <= moment for moment in history.replayed_at)
+        if attempt.row in _REFUSES_A_HOST:
+            life = bisect.bisect(history.replayed_at, attempt.started_at or 0)
+            hosts[life] += 1
+            if hosts[life] == 1:
+                continue
         if attempt.row in _PERMANENT and not replayed:
             return f"attempt {following.number} after the permanent reply {attempt.row}"
     return None

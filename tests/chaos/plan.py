@@ -43,6 +43,8 @@ KINDS: Final[Mapping[str, tuple[int, float, float]]] = {
     "gateway.broken": (1, 0.3, 1.5),
     "gateway.web_page": (1, 0.3, 1.5),
     "gateway.account_empty": (1, 0.3, 1.5),
+    "gateway.account_frozen": (1, 0.3, 1.5),
+    "gateway.host_refused": (1, 0.5, 3.0),
 }
 """kind -> weight, shortest and longest time that it lasts.
 

@@ -237,3 +237,23 @@ def test_what_never_left_spends_nothing(
     record = dataclasses.replace(DEAD, reason=reason, attempts=attempts)
     history = with_record(BURIED, record, submissions=submissions, replayed_at=replayed_at)
     assert sentences(history) == expected
+
+
+@pytest.mark.parametrize(
+    ("rows", "replayed_at", "expected"),
+    [
+        (("4052", "2"), (), []),
+        (("4052", "4052"), (), []),
+        (("4052", "http_503", "4052"), (), []),
+        (("4052", "4052", "2"), (), ["attempt 3 after the permanent reply 4052"]),
+        (("4052", "4052", "4052", "2"), (102.8,), []),
+    ],
+)
+def test_a_code_is_submitted_on_two_hosts_that_refuse_it_and_no_more(
+    rows: tuple[str, ...], replayed_at: tuple[float, ...], expected: list[str]
+) -> None:
+    attempts = tuple(attempt(number, "permanent", row=row) for number, row in enumerate(rows, start=1))
+    history = with_record(
+        BURIED, dataclasses.replace(DEAD, attempts=attempts), submissions=(), replayed_at=replayed_at
+    )
+    assert sentences(history) == expected

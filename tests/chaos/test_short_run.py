@@ -12,7 +12,8 @@ BROKEN = "tests.support.broken_builds"
 
 def told(report: Report) -> str:
     """Return the sentences of every violation, and all that is known of the code."""
-    return "\n".join(f"{sentence}: {history.shown()}" for sentence, history in report.verdict.violations)
+    codes = [f"{sentence}: {history.shown()}" for sentence, history in report.verdict.violations]
+    return "\n".join([*codes, *report.fleet])
 
 
 @pytest.mark.timeout(180)

@@ -22,6 +22,8 @@ class Proxy:
     def __init__(self) -> None:
         self.port = 0
         self.target_port = 0
+        self.address = ""
+        """Where the target sees connections come from; empty: as the system chooses."""
         self._listener: socket.socket | None = None
         self._open: set[socket.socket] = set()
         self._lock = threading.RLock()
@@ -29,9 +31,9 @@ class Proxy:
         self._flowing.set()
         self._delay_seconds = 0.0
 
-    def start(self, target_port: int, *, port: int = 0) -> Self:
+    def start(self, target_port: int, *, port: int = 0, address: str = "") -> Self:
         """Begin to pass on; a `port` of its own where none is given."""
-        self.target_port, self.port = target_port, port
+        self.target_port, self.port, self.address = target_port, port, address
         self._listen()
         return self
 
@@ -110,7 +112,11 @@ class Proxy:
     def _join(self, near: socket.socket, listener: socket.socket) -> None:
         self._flowing.wait()
         try:
-            far = socket.create_connection(("127.0.0.1", self.target_port), timeout=5)
+            far = socket.create_connection(
+                ("127.0.0.1", self.target_port),
+                timeout=5,
+                source_address=(self.address, 0) if self.address else None,
+            )
         except OSError:
             near.close()
             return
