@@ -86,8 +86,8 @@ BREAKS = {
     ),
     "F4: the window forgets that forms leave later": (
         "ledger/numbers",
-        "if moment > now - window_seconds and",
-        "if moment > now - window_seconds + 30 and",
+        "moment > now - window_seconds and",
+        "moment > now - window_seconds + 30 and",
     ),
     "F4: a form that left gives its place back": (
         "ledger/finish",
