@@ -231,7 +231,8 @@ def test_a_discard_tells_how_it_is_undone(env: dict[str, str]) -> None:
     told = run(env, "dead", "discard", "--code", "4051", "--yes").stdout
     assert "Discarded 2. To undo it within 24 hours: voicecode dead undo --run " in told
     assert objects(run(env, "dead", "stats", "--json"))[0]["total"] == 1
-    assert run(env, *told.split("voicecode ")[1].split()).stdout == "Brought back 2 of 2.\n"
+    undone = told.split("--run ")[1].strip()
+    assert f"Brought back 2 of 2 of run {undone}. Run " in run(env, "dead", "undo", "--run", undone).stdout
     assert objects(run(env, "dead", "stats", "--json"))[0]["total"] == 3
 
 
@@ -240,10 +241,9 @@ def test_export_purge_and_import_go_round(env: dict[str, str], tmp_path: Path) -
     path = tmp_path / "letters.jsonl"
     assert run(env, "dead", "export", "--to", str(path), "--unmasked").exit_code == 0
     assert run(env, "dead", "export", "--to", str(path)).exit_code == 2
-    assert objects(run(env, "dead", "purge", "--older-than", "10m", "--yes", "--json")) == [{"purged": 3}]
-    assert objects(run(env, "dead", "import", str(path), "--yes", "--json")) == [
-        {"imported": 3, "known": 0, "left_out": 0}
-    ]
+    assert objects(run(env, "dead", "purge", "--older-than", "10m", "--yes", "--json"))[0]["purged"] == 3
+    (done,) = objects(run(env, "dead", "import", str(path), "--yes", "--json"))
+    assert (done["imported"], done["known"], done["left_out"]) == (3, 0, 0)
     assert run(env, "dead", "import", str(path), "--yes").exit_code == 3
 
 

@@ -416,13 +416,10 @@ def test_every_change_writes_its_line(queue: FailureQueue, client: redis.Redis) 
         for line in reversed(list(queue.audit()))
         if line.operator == "night shift"
     ] == [
-        ("discard", "0"),
-        ("undo", "0"),
-        ("begin", ""),
-        ("replay", "1"),
-        ("end", ""),
-        ("purge", "2"),
-        ("purge", "0"),
+        *(("begin", ""), ("discard", "0"), ("end", "")),
+        *(("begin", ""), ("undo", "0"), ("end", "")),
+        *(("begin", ""), ("replay", "1"), ("end", "")),
+        *(("begin", ""), ("purge", "2"), ("purge", "0"), ("end", "")),
         ("unmask", "1"),
     ]
     assert [line.action for line in queue.audit(key="login:00000002")] == ["purge", "import"]

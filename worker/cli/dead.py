@@ -8,6 +8,8 @@ from worker.cli.common import NOTHING, end, json_option, open_queue
 from worker.cli.discard import discard, purge, undo
 from worker.cli.filters import filter_options
 from worker.cli.replay import replay
+from worker.cli.runs import run as run_group
+from worker.cli.runs import runs
 from worker.cli.terminal import say, say_json
 from worker.cli.transfer import export, import_
 
@@ -128,5 +130,5 @@ def audit(key: str | None, run: str | None, limit: int, *, as_json: bool) -> Non
         end(NOTHING, "The audit trail has no such line.")
 
 
-for command in (replay, discard, undo, purge, export, import_):
+for command in (runs, run_group, replay, discard, undo, purge, export, import_):
     dead.add_command(command)

@@ -1,17 +1,13 @@
 """`voicecode dead discard`, `undo` and `purge`."""
 
-import collections
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+from worker.cli.carry_out import add_up
 from worker.cli.common import DONE, NOTHING, PARTIAL, agree, end, json_option, open_queue, yes_option
 from worker.cli.filters import all_option, chosen, filter_options
 from worker.cli.terminal import say, say_json
-
-if TYPE_CHECKING:
-    from worker.failure_queue.statuses import Status
 
 
 @click.command(short_help="Take dead letters out of the queue.")
@@ -40,13 +36,15 @@ def discard(wanted: Any, *, everything: bool, dry_run: bool, yes: bool, as_json:
         return
     agree(f"Discard {len(keys):,} dead letters?", yes=yes)
     run = queue.new_run()
-    discarded = _sum(queue.discard(keys, run=run))[DiscardStatus.DISCARDED]
+    counts, stopped, code = add_up(queue.discard(keys, run=run, asked=str(wanted)))
+    discarded = counts[DiscardStatus.DISCARDED]
     if as_json:
-        say_json({"run": run, "discarded": discarded, "left": len(keys) - discarded})
+        left = len(keys) - discarded
+        say_json({"run": run, "discarded": discarded, "left": left, "stopped": stopped})
     else:
         hours = queue.settings.discard_undo_hours
         say(f"Discarded {discarded:,}. To undo it within {hours:g} hours: voicecode dead undo --run {run}")
-    end(DONE if discarded == len(keys) else PARTIAL if discarded else NOTHING)
+    end(code if stopped else DONE if discarded == len(keys) else PARTIAL if discarded else NOTHING, stopped)
 
 
 @click.command()
@@ -60,15 +58,18 @@ def undo(keys: tuple[str, ...], run: str | None, *, as_json: bool) -> None:
         raise click.UsageError(message)
     from worker.failure_queue import UndoStatus  # noqa: PLC0415 - `--help` does without it
 
-    statuses = _sum(open_queue().undo(run=run, keys=keys))
+    queue = open_queue()
+    own = queue.new_run()
+    statuses, stopped, code = add_up(queue.undo(run=run, keys=keys, name=own))
     restored, total = statuses[UndoStatus.RESTORED], statuses.total()
-    if not total:
+    if not total and not stopped:
         end(NOTHING, f"Nothing is left of run {run}: the time for an undo may be over.")
     if as_json:
-        say_json({"restored": restored, "statuses": statuses})
+        say_json({"run": own, "undone": run, "restored": restored, "statuses": statuses, "stopped": stopped})
     else:
-        say(f"Brought back {restored:,} of {total:,}.")
-    end(DONE if restored == total else PARTIAL if restored else NOTHING)
+        undone = f" of run {run}" if run else ""
+        say(f"Brought back {restored:,} of {total:,}{undone}. Run {own}.")
+    end(code if stopped else DONE if restored == total else PARTIAL if restored else NOTHING, stopped)
 
 
 @click.command()
@@ -94,10 +95,12 @@ def purge(older_than: str, *, dry_run: bool, yes: bool, as_json: bool) -> None:
         say_json({"matching": count}) if as_json else say(f"{count:,} dead letters would be deleted.")
         return
     agree(f"Delete {count:,} dead letters for good?", yes=yes)
-    purged = sum(queue.purge(older_than_seconds=age))
-    say_json({"purged": purged}) if as_json else say(f"Deleted {purged:,}.")
-    end(DONE if purged >= count else PARTIAL if purged else NOTHING)
-
-
-def _sum(batches: Iterable[collections.Counter["Status"]]) -> collections.Counter["Status"]:
-    return sum(batches, collections.Counter())
+    own = queue.new_run()
+    batches = queue.purge(older_than_seconds=age, name=own)
+    counts, stopped, code = add_up({"purged": number} for number in batches)
+    purged = counts["purged"]
+    if as_json:
+        say_json({"run": own, "purged": purged, "stopped": stopped})
+    else:
+        say(f"Deleted {purged:,}. Run {own}.")
+    end(code if stopped else DONE if purged >= count else PARTIAL if purged else NOTHING, stopped)

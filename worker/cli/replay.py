@@ -1,10 +1,21 @@
 """`voicecode dead replay`."""
 
+import sys
 from typing import Any
 
 import click
 
-from worker.cli.common import DONE, NOTHING, PARTIAL, agree, end, json_option, open_queue, yes_option
+from worker.cli.common import (
+    DONE,
+    NO_REDIS,
+    NOTHING,
+    PARTIAL,
+    agree,
+    end,
+    json_option,
+    open_queue,
+    yes_option,
+)
 from worker.cli.filters import all_option, chosen, filter_options
 from worker.cli.terminal import say, say_json
 
@@ -43,6 +54,11 @@ from worker.cli.terminal import say, say_json
     metavar="SECONDS",
     help="With --canary: stop if no attempt has ended for this many seconds.",
 )
+@click.option(
+    "--follow/--no-follow",
+    default=None,
+    help="Watch the codes until they are accepted, expired or dead again. Default: on a terminal.",
+)
 @click.option("--dry-run", is_flag=True, help="Only print the plan.")
 @yes_option
 @json_option
@@ -51,6 +67,7 @@ def replay(  # noqa: PLR0913 - one argument per option
     rate: str | None,
     expires_in: float | None,
     canary_seconds: float,
+    follow: bool | None,  # noqa: FBT001 - click gives it by name
     *,
     everything: bool,
     include_ambiguous: bool,
@@ -65,10 +82,14 @@ def replay(  # noqa: PLR0913 - one argument per option
     Prints the plan and asks first. Expired codes, codes that a newer one has replaced, and codes
     whose phone may have rung are left alone unless an option says otherwise.
 
+    The soonest to expire go first. `dead run show RUN` tells later what became of them, and
+    `dead run cancel RUN` takes back what nobody has called yet.
+
     Ctrl-C is safe at any time, and so is the same command once more: each code is replayed once,
     and those that were not reached stay in the failure queue.
     """
-    from worker.cli.tables import carry_out, show_plan  # noqa: PLC0415 - `--help` does without it
+    from worker.cli import carry_out  # noqa: PLC0415 - `--help` does without it
+    from worker.cli.tables import show_plan  # noqa: PLC0415 - `--help` does without it
     from worker.failure_queue import Choice, Pace, ReplayStatus, timestamps  # noqa: PLC0415 - the same
 
     chosen(wanted, everything=everything)
@@ -78,20 +99,26 @@ def replay(  # noqa: PLR0913 - one argument per option
         pace = Pace(
             per_second=timestamps.rate(rate) if rate else None, canary=canary, patience_seconds=canary_seconds
         )
-        plan = queue.plan(wanted, choice)
+        plan = carry_out.plan(queue, wanted, choice, quiet=as_json)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     if not as_json:
-        show_plan(plan, choice)
+        show_plan(plan, choice, queue.drain(plan, pace))
     if dry_run or not plan.keys:
         if as_json:
-            say_json({"plan": plan.as_dict()})
+            say_json({"plan": plan.as_dict(), "drain": queue.drain(plan, pace).as_dict()})
         end(DONE if plan.keys else NOTHING, "" if plan.keys or as_json else "Nothing to replay.")
     agree(f"Replay {len(plan.keys):,} codes now?", yes=yes)
-    run = queue.replay(plan.keys, choice, pace)
-    carry_out(run, quiet=as_json)
+    run = queue.replay(plan.keys, choice, pace, asked=str(wanted))
+    code = carry_out.replay(run, quiet=as_json)
     progress = run.progress
     left = progress.total - progress.replayed
+    watch = sys.stderr.isatty() and not as_json if follow is None else follow
+    if not as_json:
+        say(f"Replayed {progress.replayed:,} of {progress.total:,}. Run {progress.run}.")
+    since = {}
+    if watch and progress.replayed and queue.drain(plan, pace).workers and code != NO_REDIS:
+        since = carry_out.follow(queue, progress.run, quiet=as_json)
     if as_json:
         result = {
             "run": progress.run,
@@ -99,15 +126,17 @@ def replay(  # noqa: PLR0913 - one argument per option
             "left": left,
             "statuses": progress.statuses,
             "stopped": progress.stopped,
+            "since": since,
         }
         say_json({"plan": plan.as_dict(), **result})
-    else:
-        say(f"Replayed {progress.replayed:,} of {progress.total:,}. Run {progress.run}.")
+    elif since:
+        told = ", ".join(f"{outcome} {count:,}" for outcome, count in since.items() if count)
+        say(f"Since then: {told}.")
     if left:
         why = progress.stopped or ", ".join(
             f"{status} {count}"
             for status, count in progress.statuses.items()
             if status is not ReplayStatus.REPLAYED
         )
-        end(PARTIAL if progress.replayed else NOTHING, f"Left as they were: {left:,}. {why or 'interrupted'}")
+        end(code if progress.replayed else NOTHING, f"Left as they were: {left:,}. {why or 'interrupted'}")
     end(PARTIAL if plan.counts[ReplayStatus.MISSING] else DONE)

@@ -1,32 +1,24 @@
 """How results look: tables on a terminal, tab-separated lines in a pipe."""
 
 import json
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
-
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from config.masking import mask_mobile, mask_raw, mask_text
 from worker.cli import layout
 from worker.cli.layout import Column, one_line
 from worker.cli.terminal import say
 from worker.failure_queue.statuses import ReplayStatus
-from worker.failure_queue.timestamps import iso
+from worker.failure_queue.timestamps import duration, iso
 
 if TYPE_CHECKING:
     from config.explain import Explained
     from worker.failure_queue import Choice, Entry, Plan, Stats
     from worker.failure_queue.audit import AuditLine
-    from worker.failure_queue.replay import Replay
+    from worker.failure_queue.drain import Drain
     from worker.ledger.record import Attempt, Record
 
 _BAR = 30
-
-
-def _console(*, err: bool = False) -> Console:
-    return Console(stderr=err, highlight=False, soft_wrap=not (sys.stderr if err else sys.stdout).isatty())
 
 
 def show_entries(entries: Sequence["Entry"]) -> None:
@@ -163,11 +155,13 @@ _MEANINGS = {
 }
 
 
-def show_plan(plan: "Plan", choice: "Choice") -> None:
-    """Print what a replay would do."""
+def show_plan(plan: "Plan", choice: "Choice", drain: "Drain") -> None:
+    """Print what a replay would do, and what is feasible."""
     for status, meaning in _MEANINGS.items():
         if plan.counts[status] or status is ReplayStatus.SENDABLE:
             say(f"{status:<12} {plan.counts[status]:>9,}  {meaning}")
+    if plan.keys:
+        show_drain(drain)
     if choice.life_seconds is not None:
         life = f"{choice.life_seconds:g} s"
         warning = f"each gets a new life of {life}: only right if the web app still takes such old codes"
@@ -176,18 +170,19 @@ def show_plan(plan: "Plan", choice: "Choice") -> None:
         say("WARNING: some phones may ring a second time", err=True)
 
 
-def carry_out(run: "Replay", *, quiet: bool) -> None:
-    """Carry a replay out, with a progress bar on a terminal. Ctrl-C ends it."""
-    progress = run.progress
-    columns = (TextColumn("replaying"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    bar = Progress(*columns, console=_console(err=True), disable=quiet or not sys.stderr.isatty())
-    with bar:
-        task = bar.add_task("", total=progress.total)
-        try:
-            for _ in run:
-                bar.update(task, completed=progress.done)
-        except KeyboardInterrupt:
-            progress.stopped = "interrupted: the same command continues with the rest"
+def show_drain(drain: "Drain") -> None:
+    """Print how fast the fleet would call a plan's codes, and what stands against it."""
+    if drain.stopped:
+        why = f"{drain.sending.state.value} by {drain.sending.row or drain.sending.by or 'a person'}"
+        then = "become dead letters again" if drain.sending.mends == "person" else "wait"
+        say(f"WARNING: sending is {why}: until it resumes they {then}", err=True)
+    if drain.seconds is None:
+        say("WARNING: no worker is live: nobody would call them", err=True)
+        return
+    fleet = f"{drain.workers} worker{'s' * (drain.workers != 1)}, {drain.slots:,} slots"
+    say(f"at most {drain.per_second:,.0f} a second ({fleet}), about {duration(drain.seconds)} for all")
+    if drain.expiring:
+        say(f"WARNING: about {drain.expiring:,} of them expire before their turn", err=True)
 
 
 def show_audit(lines: Sequence["AuditLine"]) -> None:
@@ -217,7 +212,6 @@ def show_settings(explained: "Explained") -> None:
 
 
 __all__ = [
-    "carry_out",
     "show_audit",
     "show_entries",
     "show_plan",

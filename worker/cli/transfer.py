@@ -1,11 +1,11 @@
 """`voicecode dead export` and `import`."""
 
-import collections
 from pathlib import Path
 from typing import Any
 
 import click
 
+from worker.cli.carry_out import add_up
 from worker.cli.common import (
     DONE,
     NOTHING,
@@ -65,16 +65,18 @@ def import_(path: Path, *, yes: bool, as_json: bool) -> None:
 
     agree(f"Import {path}?", yes=yes)
     try:
-        statuses = sum(open_queue().import_(path), collections.Counter[RestoreStatus]())
+        queue = open_queue()
+        own = queue.new_run()
+        statuses, stopped, code = add_up(queue.import_(path, name=own))
     except BadFile as error:
         end(USAGE, f"{path} cannot be imported, and nothing of it was:\n{error}")
         return
     imported, known = statuses[RestoreStatus.RESTORED], statuses[RestoreStatus.EXISTS]
     left_out = statuses[RestoreStatus.LEFT_OUT]
     if as_json:
-        say_json({"imported": imported, "known": known, "left_out": left_out})
+        say_json({"run": own, "imported": imported, "known": known, "left_out": left_out, "stopped": stopped})
     else:
-        say(f"Imported {imported:,}. {known:,} were known already and stay as they are.")
+        say(f"Imported {imported:,}. {known:,} were known already and stay as they are. Run {own}.")
         if left_out:
             say(f"Left out {left_out:,}: they had been replayed when the file was written.")
-    end(NOTHING if not imported else PARTIAL if known else DONE)
+    end(code if stopped else NOTHING if not imported else PARTIAL if known else DONE, stopped)

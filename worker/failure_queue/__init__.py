@@ -17,6 +17,7 @@ from worker.failure_queue.queue import FailureQueue
 from worker.failure_queue.replay import Pace, Progress
 from worker.failure_queue.stats import Stats
 from worker.failure_queue.statuses import (
+    CancelStatus,
     DiscardStatus,
     RemoveStatus,
     ReplayStatus,
@@ -25,6 +26,7 @@ from worker.failure_queue.statuses import (
 )
 
 __all__ = [
+    "CancelStatus",
     "Choice",
     "DiscardStatus",
     "Entry",

@@ -5,7 +5,7 @@
 -- `new_life_seconds`: nil keeps the code's own life; the two flags allow what is otherwise refused.
 local function verdict(record, key, dead, now, version, new_life_seconds, allow_ambiguous, allow_superseded)
   local r = read(record, 'v', 'state', 'mobile', 'number', 'code', 'purpose', 'expires_at', 'ambiguous_total',
-    'discarded_at', 'act', 'attempt', 'reason', 'row', 'retired_at')
+    'discarded_at', 'act', 'attempt', 'reason', 'row', 'retired_at', 'died_at')
   if not r.state then return 'missing', r end
   if number(r.v) > version then return 'newer', r end
   if r.state ~= 'dead' or r.discarded_at then return 'not_dead', r end

@@ -29,6 +29,12 @@ class Choice:
     None: it keeps its own, and an expired code is not sent.
     """
 
+    def check(self, *, longest_life_seconds: float) -> None:
+        """Raise ValueError for a new life that is too long."""
+        if self.life_seconds is not None and self.life_seconds > longest_life_seconds:
+            message = f"a new life is at most VOICECODE_MAX_TTL_SECONDS long ({longest_life_seconds:g} s)"
+            raise ValueError(message)
+
     @property
     def arguments(self) -> dict[str, float | str]:
         """Return the choice as `inspect.lua` and `replay.lua` name it."""
@@ -56,7 +62,9 @@ class Plan:
     """
 
     keys: tuple[str, ...] = dataclasses.field(repr=False)
-    """Those that would be replayed, in this order."""
+    """Those that would be replayed, in this order: the soonest to expire first."""
+    expiries: tuple[float, ...] = dataclasses.field(default=(), repr=False)
+    """When each of them expires, epoch seconds."""
     counts: collections.Counter[ReplayStatus]
     """How many of the dead letters have which status."""
 

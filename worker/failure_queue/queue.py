@@ -4,10 +4,9 @@ The command line calls them; a web page could, too.
 """
 
 import collections
-import functools
 import itertools
 import secrets
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,29 +15,32 @@ import redis
 from config import names
 from config.replies import Replies
 from config.settings import Settings
-from worker.failure_queue import audit, imported, known, pages, stats, transfer
+from worker.failure_queue import audit, known, pages, stats
 from worker.failure_queue.audit import AuditLine
+from worker.failure_queue.drain import Drain, estimate
+from worker.failure_queue.files import Files
 from worker.failure_queue.filters import Filter
-from worker.failure_queue.pages import Page, read_records
+from worker.failure_queue.pages import Page
 from worker.failure_queue.plan import Choice, Plan
-from worker.failure_queue.removal import BATCH, Removal
+from worker.failure_queue.removal import Removal
 from worker.failure_queue.replay import Pace, Replay
+from worker.failure_queue.runs import Runs
 from worker.failure_queue.scan import batched
 from worker.failure_queue.selection import Selection
 from worker.failure_queue.stats import Stats
 from worker.failure_queue.statuses import (
+    CancelStatus,
     DiscardStatus,
+    RemoveStatus,
     ReplayStatus,
     RestoreStatus,
     UndoStatus,
-    tally,
 )
 from worker.ledger.record import Record
 from worker.store import keys as redis_keys
-from worker.store.digests import Digests
-from worker.store.scripts import Script
 
 _INSPECTED: Final = 500
+_EXPIRES: Final = names.DEAD_BY_PREFIX + "expires"
 
 
 class FailureQueue:
@@ -59,9 +61,9 @@ class FailureQueue:
         self._any: Any = client
         self._offset = clock_offset
         self._selection = Selection(client, clock_offset=clock_offset)
-        self._digests = Digests(client, settings)
         self.removal = Removal(client, settings, clock_offset=clock_offset)
-        self._restore = Script(client, "failure_queue/restore")
+        self.runs = Runs(client, operator=operator, audit_entries=settings.audit_entries)
+        self._files = Files(client, settings, self.runs)
 
     def now(self) -> float:
         """Return epoch seconds by the server's clock, which decides what has expired."""
@@ -97,121 +99,125 @@ class FailureQueue:
         """Count the queue by reason, code and scope."""
         return stats.read_stats(self.client, now=self.now())
 
-    def plan(self, wanted: Filter, choice: Choice) -> Plan:
+    def plan(
+        self, wanted: Filter, choice: Choice, *, looked_at: Callable[[int], None] = lambda _: None
+    ) -> Plan:
         """Return what a replay would do, and to which keys.
 
-        Reads only. Raises ValueError like `replay`.
+        Reads only. `looked_at`: told how many it has looked at. Raises ValueError like `replay`.
         """
-        self._check_life(choice)
+        choice.check(longest_life_seconds=self.settings.max_ttl_seconds)
         counts: collections.Counter[ReplayStatus] = collections.Counter()
-        sendable: list[str] = []
-        candidates = (key for _, key in self._selection.candidates(wanted, now=self.now()))
+        sendable: list[tuple[float, str]] = []
+        now = self.now()
+        candidates = (key for _, key in self._selection.candidates(wanted, now=now))
         for batch in batched(candidates, _INSPECTED):
             statuses = self._selection.inspect(batch, choice)
             counts.update(statuses)
-            sendable += [
-                key for key, status in zip(batch, statuses, strict=True) if status is ReplayStatus.SENDABLE
-            ]
+            looked_at(counts.total())
+            taken = [k for k, status in zip(batch, statuses, strict=True) if status is ReplayStatus.SENDABLE]
+            expiries = self._any.zmscore(_EXPIRES, taken) if taken else []
+            sendable += [(expires_at or 0.0, key) for key, expires_at in zip(taken, expiries, strict=True)]
         if wanted == Filter(keys=wanted.keys) and len(wanted.keys) > counts.total():
             counts[ReplayStatus.MISSING] += len(set(wanted.keys)) - counts.total()
-        return Plan(keys=tuple(sendable), counts=counts)
+        sendable.sort()
+        life = choice.life_seconds
+        return Plan(
+            keys=tuple(key for _, key in sendable),
+            expiries=tuple(at if life is None else now + life for at, _ in sendable),
+            counts=counts,
+        )
+
+    def drain(self, plan: Plan, pace: Pace) -> Drain:
+        """Return how fast the fleet would call a plan's codes, and how many expire before."""
+        now, rate = self.now(), pace.per_second
+        return estimate(self.client, self.settings, plan.keys, plan.expiries, now=now, per_second=rate)
 
     def replay(
-        self, keys: Sequence[str], choice: Choice, pace: Pace | None = None, **clockwork: Any
+        self,
+        keys: Sequence[str],
+        choice: Choice,
+        pace: Pace | None = None,
+        *,
+        asked: str = "keys",
+        **clockwork: Any,
     ) -> Replay:
         """Return a run that puts dead letters back to be called now.
 
         Iterate to carry it out; `progress` says how far it is. A run may be interrupted and
-        repeated. `clockwork`: `clock` and `sleep`, for tests.
+        repeated. `asked`: the filter, for the record. `clockwork`: `clock` and `sleep`, for tests.
         """
         run = self.new_run()
         arguments = {**self._for_run(run), "record_prefix": names.RECORD_PREFIX, **choice.arguments}
-
-        def note(action: str, detail: str) -> None:
-            self._note(action, run, f"{detail}; {choice}" if action == "begin" else detail)
-
-        steps = {"arguments": arguments, "note": note, "pace": pace or Pace(), "run": run, **clockwork}
-        return Replay(self.client, keys, **steps)
+        steps = {"arguments": arguments, "pace": pace or Pace(), "run": run, **clockwork}
+        return Replay(self.client, keys, runs=self.runs, asked=f"{asked}; {choice}", **steps)
 
     def discard(
-        self, keys: Iterable[str], *, run: str | None = None
+        self, keys: Iterable[str], *, run: str | None = None, asked: str = "keys"
     ) -> Iterator[collections.Counter[DiscardStatus]]:
         """Take dead letters out of the queue.
 
         `undo` brings them back for VOICECODE_DISCARD_UNDO_HOURS.
         """
-        return self.removal.discard(keys, run=run or self.new_run(), operator=self.operator)
+        run = run or self.new_run()
+        steps = self.removal.discard(keys, run=run, operator=self.operator)
+        return self.runs.recorded(run, "discard", asked, steps)
 
     def undo(
-        self, *, run: str | None = None, keys: Iterable[str] = ()
+        self, *, run: str | None = None, keys: Iterable[str] = (), name: str | None = None
     ) -> Iterator[collections.Counter[UndoStatus]]:
-        """Bring back what one run of discard took out, or single keys."""
+        """Bring back what one run of discard took out, or single keys. `name`: of this run."""
         discarded = itertools.chain(keys, self.removal.discarded(run) if run else ())
-        return self.removal.undo(discarded, run=self.new_run(), operator=self.operator)
+        own = name or self.new_run()
+        steps = self.removal.undo(discarded, run=own, operator=self.operator)
+        return self.runs.recorded(own, "undo", f"run {run}" if run else "keys", steps)
+
+    def cancel(self, run: str, *, name: str | None = None) -> Iterator[collections.Counter[CancelStatus]]:
+        """End a run before its next batch, and take back what it replayed and nobody has called."""
+        self.runs.cancel(run)
+        own = name or self.new_run()
+        steps = self.removal.cancel(run, by=own, operator=self.operator)
+        return self.runs.recorded(own, "cancel", f"run {run}", steps)
 
     def count_older(self, than_seconds: float) -> int:
         """Return how many dead letters a purge would delete. Raises ValueError like `purge`."""
         return int(self._any.zcount(names.DEAD, "-inf", f"({self._before(than_seconds)!r}"))
 
-    def purge(self, *, older_than_seconds: float) -> Iterator[int]:
+    def purge(self, *, older_than_seconds: float, name: str | None = None) -> Iterator[int]:
         """Delete dead letters for good, oldest first; yields the number of each batch.
+
+        `name`: of this run.
 
         Raises ValueError for an age at which a late duplicate of the message could still come, and
         would be called as a new code.
         """
-        return self.removal.purge(
-            before=self._before(older_than_seconds), run=self.new_run(), operator=self.operator
-        )
+        run, before = name or self.new_run(), self._before(older_than_seconds)
+        batches = self.removal.purge(before=before, run=run, operator=self.operator)
+        steps = (collections.Counter({RemoveStatus.REMOVED: count}) for count in batches)
+        recorded = self.runs.recorded(run, "purge", f"older than {older_than_seconds:g} s", steps)
+        return (counts[RemoveStatus.REMOVED] for counts in recorded)
 
     def export(self, path: Path, wanted: Filter, *, unmasked: bool = False) -> int:
         """Write dead letters to a new file of JSON lines, newest first, mode 0600.
 
         Return how many. Raises OSError.
         """
-        count = 0
-        with transfer.created(path) as file:
-            if unmasked:
-                self._note("unmask", self.new_run(), f"export of {wanted}")
-            for batch in batched(self._selection.positions(wanted, now=self.now()), BATCH):
-                for (_, key), values in read_records(self.client, batch):
-                    record = Record.from_hash(key, values)
-                    if record is not None and record.state == "dead":
-                        file.write(
-                            transfer.full_line(key, values) if unmasked else transfer.masked_line(record)
-                        )
-                        count += 1
-            transfer.settle(file, path)
-        return count
+        positions = self._selection.positions(wanted, now=self.now())
+        return self._files.export(path, positions, str(wanted), run=self.new_run(), unmasked=unmasked)
 
-    def import_(self, path: Path) -> Iterator[collections.Counter[RestoreStatus]]:
+    def import_(self, path: Path, *, name: str | None = None) -> Iterator[collections.Counter[RestoreStatus]]:
         """Bring back dead letters from an unmasked export or a spill file.
 
         Yields the counts of each batch. A key that Redis knows stays as it is there.
         Raises OSError, and transfer.BadFile before anything is changed.
         """
-        arguments = self._for_run(self.new_run())
-        checked = functools.partial(imported.check, now=self.now(), settings=self.settings)
-        for batch in batched(transfer.read_dead_letters(path, checked), BATCH):
-            pipe = self._any.pipeline(transaction=False)
-            for key, values in batch:
-                if values is not None:
-                    renewed = imported.with_digests(values, self._digests)
-                    fields = [part for pair in renewed.items() for part in pair]
-                    touched = [redis_keys.record(key), names.DEAD, names.AUDIT]
-                    self._restore.queue(pipe, touched, **arguments, key=key, fields=fields)
-            counts = tally(RestoreStatus, pipe.execute())
-            counts[RestoreStatus.LEFT_OUT] += sum(values is None for _, values in batch)
-            yield counts
+        run = name or self.new_run()
+        steps = self._files.import_(path, now=self.now(), **self._for_run(run))
+        return self.runs.recorded(run, "import", path.name, steps)
 
     def audit(self, *, key: str | None = None, run: str | None = None) -> Iterator[AuditLine]:
         """Return the audit trail, newest first."""
         return audit.read_trail(self.client, key=key, run=run)
-
-    def _check_life(self, choice: Choice) -> None:
-        longest = self.settings.max_ttl_seconds
-        if choice.life_seconds is not None and choice.life_seconds > longest:
-            message = f"a new life is at most VOICECODE_MAX_TTL_SECONDS long ({longest:g} s)"
-            raise ValueError(message)
 
     def _before(self, older_than_seconds: float) -> float:
         least = self.settings.dedup_horizon_seconds

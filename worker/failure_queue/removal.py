@@ -8,8 +8,16 @@ import redis
 
 from config import names
 from config.settings import Settings
+from worker.failure_queue.runs import replayed_by
 from worker.failure_queue.scan import Position, batched
-from worker.failure_queue.statuses import DiscardStatus, RemoveStatus, UndoStatus, read_statuses, tally
+from worker.failure_queue.statuses import (
+    CancelStatus,
+    DiscardStatus,
+    RemoveStatus,
+    UndoStatus,
+    read_statuses,
+    tally,
+)
 from worker.store import scripts
 from worker.store.scripts import Script
 
@@ -25,6 +33,7 @@ class Removal:
         self._client: Any = client
         self._settings = settings
         self._discard = Script(client, "failure_queue/discard")
+        self._cancel = Script(client, "failure_queue/cancel")
         self._undo = Script(client, "failure_queue/undo")
         self._remove = Script(client, "failure_queue/remove")
 
@@ -46,6 +55,15 @@ class Removal:
     def discarded(self, run: str) -> Iterator[str]:
         """Return the keys that a run of discard took out."""
         yield from (scripts.text(key) for key in self._client.sscan_iter(_discarded(run), count=BATCH))
+
+    def cancel(self, run: str, *, by: str, operator: str) -> Iterator[collections.Counter[CancelStatus]]:
+        """Take back what a run replayed and nobody has called; yields the counts of each batch."""
+        replayed = replayed_by(run)
+        touched = [names.DUE, names.EXPIRY, names.DEAD, names.AUDIT, replayed]
+        found = [scripts.text(key) for key in self._client.sscan_iter(replayed, count=BATCH)]
+        for batch in batched(found, BATCH):
+            common = self._common(by, operator)
+            yield tally(CancelStatus, self._cancel(touched, **common, cancelled_run=run, chosen=batch))
 
     def undo(
         self, keys: Iterable[str], *, run: str, operator: str

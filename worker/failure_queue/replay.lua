@@ -1,6 +1,6 @@
 -- @include failure_queue/entries
 -- replay: put dead letters back, to be called now, each with a fresh budget.
--- KEYS  1 due  2 expiry  3 dead  4 audit
+-- KEYS  1 due  2 expiry  3 dead  4 audit  5 set of the keys that this run replayed
 -- Returns one status a key: replayed, or why not: missing, not_dead, expired, superseded,
 -- ambiguous, unsendable, retired, newer.
 -- Executed twice with one run, it gives the same answers, whatever became of the codes in between.
@@ -13,9 +13,10 @@ local new_life_seconds = tonumber(ARGV[6]) -- '' keeps each code's own life
 local allow_ambiguous = ARGV[7] -- '1' or '0'
 local allow_superseded = ARGV[8] -- '1' or '0'
 local audit_entries = ARGV[9]
-local chosen = { unpack(ARGV, 10) } -- keys of dead letters
+local keep_seconds = ARGV[10] -- how long that set stays
+local chosen = { unpack(ARGV, 11) } -- keys of dead letters
 
-local due, expiry, dead, audit = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local due, expiry, dead, audit, replayed = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local now, statuses = clock(clock_offset), {}
 
 local function put_back(record, key, r)
@@ -23,13 +24,15 @@ local function put_back(record, key, r)
   unindex(record, key, dead)
   redis.call('PERSIST', record)
   redis.call('HSET', record, 'state', 'waiting', 'until', stamp(now), 'token', run, 'act', run,
-    'life', r.attempt, 'began', r.attempt, 'ambiguous', 0, 'deaths', 0, 'expires_at', stamp(expires_at))
+    'life', r.attempt, 'began', r.attempt, 'ambiguous', 0, 'deaths', 0, 'expires_at', stamp(expires_at),
+    'reason_before', r.reason or '', 'died_before', r.died_at or '')
   redis.call('HDEL', record, 'ambiguous_from', 'turned_away', 'streak', 'spent', 'died_at', 'reason',
     'unsubmitted', 'parked', 'retry_at', 'refused_host')
   if allow_superseded == '1' then redis.call('HSET', record, 'insisted', '1') end
   redis.call('HINCRBY', record, 'replays', 1)
   redis.call('ZADD', due, stamp(now), key)
   redis.call('ZADD', expiry, stamp(expires_at), key)
+  redis.call('SADD', replayed, key)
   audit_line(audit, audit_entries, 'replay', key, operator, run, r)
 end
 
@@ -45,4 +48,5 @@ for _, key in ipairs(chosen) do
   end
   statuses[#statuses + 1] = status
 end
+redis.call('EXPIRE', replayed, keep_seconds)
 return statuses

@@ -14,6 +14,7 @@ import redis
 
 from config import names
 from worker.failure_queue.canary import Canary
+from worker.failure_queue.runs import KEPT_SECONDS, Runs, replayed_by
 from worker.failure_queue.scan import batched
 from worker.failure_queue.statuses import ReplayStatus, read_statuses
 from worker.store.scripts import Script
@@ -77,8 +78,7 @@ class Replay:
 
     Iterate to carry it out; each step gives `progress` after another chunk.
 
-    `arguments`: those of `replay.lua`, without the keys. `note`: writes a line about the run to the
-    audit trail.
+    `arguments`: those of `replay.lua`, without the keys. `asked`: by which filter and choice.
     """
 
     def __init__(  # noqa: PLR0913 - what a run needs
@@ -87,7 +87,8 @@ class Replay:
         keys: Sequence[str],
         *,
         arguments: Mapping[str, Any],
-        note: Callable[[str, str], None],
+        runs: Runs,
+        asked: str,
         pace: Pace,
         run: str,
         clock: Callable[[], float] = time.monotonic,
@@ -98,18 +99,23 @@ class Replay:
         self._script = Script(client, "failure_queue/replay")
         self._keys = keys
         self._arguments = arguments
-        self._note = note
+        self._runs = runs
+        self._asked = asked
         self._pace = pace
         self._clock = clock
         self._sleep = sleep
         self._canary = Canary(client)
 
     def __iter__(self) -> Iterator[Progress]:
-        self._note("begin", f"replay of {len(self._keys)}, {self._pace}")
+        run = self.progress.run
+        self._runs.begin(run, "replay", f"{self._asked}; {self._pace}", planned=len(self._keys))
+        ended = False
         try:
             yield from self._steps()
+            ended = True
         finally:
-            self._note("end", f"replay: {self.progress}")
+            stopped = self.progress.stopped or ("" if ended else "interrupted")
+            self._runs.end(run, "replay", self.progress.statuses, stopped)
 
     def _steps(self) -> Iterator[Progress]:
         progress, started = self.progress, self._clock()
@@ -121,6 +127,7 @@ class Replay:
                 self._canary.watch(replayed)
                 ends_stage = progress.done <= sum(_STAGES) or progress.done == progress.total
                 progress.stopped = self._wait(0 if ends_stage else _IN_FLIGHT)
+            progress.stopped = progress.stopped or self._runs.cancelled_by(progress.run)
             yield progress
 
     def _size(self, done: int) -> int:
@@ -134,9 +141,8 @@ class Replay:
     def _put_back(self, chunk: Sequence[str]) -> list[str]:
         pipe = self._client.pipeline(transaction=False)
         for batch in batched(chunk, _BATCH):
-            self._script.queue(
-                pipe, [names.DUE, names.EXPIRY, names.DEAD, names.AUDIT], **self._arguments, chosen=batch
-            )
+            touched = [names.DUE, names.EXPIRY, names.DEAD, names.AUDIT, replayed_by(self.progress.run)]
+            self._script.queue(pipe, touched, **self._arguments, keep_seconds=KEPT_SECONDS, chosen=batch)
         answers = [answer for batch_answers in pipe.execute() for answer in batch_answers]
         statuses = read_statuses(ReplayStatus, answers)
         self.progress.statuses.update(statuses)

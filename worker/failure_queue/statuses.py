@@ -45,6 +45,15 @@ class DiscardStatus(enum.StrEnum):
     """Redis knows no such key."""
 
 
+class CancelStatus(enum.StrEnum):
+    """What `cancel.lua` says of a key."""
+
+    CANCELLED = "cancelled"
+    """It is the dead letter again that it was."""
+    WENT_ON = "went_on"
+    """It was called, is in call, has ended, or was replayed again."""
+
+
 class UndoStatus(enum.StrEnum):
     """What `undo.lua` says of a key."""
 
