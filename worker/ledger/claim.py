@@ -78,7 +78,7 @@ class Claim:
         """Return what the code has spent in this life if this try meets `row`."""
         spends, in_a_row = self.streak
         return Tries(
-            submissions=self.submissions - (row.spends in {Spends.NOTHING, Spends.PLACE}),
+            submissions=self.submissions - (row.spends is Spends.NOTHING or row.spends is Spends.PLACE),
             rings=self.rings + (row.spends is Spends.RING),
             turned_away=self.turned_away + (row.spends is Spends.PLACE),
             in_a_row=in_a_row if spends == row.spends.value else 0,

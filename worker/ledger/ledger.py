@@ -1,6 +1,5 @@
 """Ledger: every step that a code can take in Redis, each in one round trip."""
 
-import functools
 import json
 import math
 import time
@@ -56,6 +55,7 @@ class Ledger:
         self._availability = availability
         self._sender = sender
         self._note_at = 0.0
+        self._whys: dict[str, str] = {}
         self.digests = Digests(client, settings)
         together = Pipeline(client)
         self._claim = Script(together, "ledger/claim")
@@ -148,12 +148,18 @@ class Ledger:
             per_day=s.number_per_day,
             has_purse="1" if s.calls_per_hour or s.calls_per_day else "0",
             config=sender.config,
-            why=_why(outcome.row, s.probe_seconds),
+            why=self._why(outcome.row),
             effect=self._noted(outcome.effect).value,
             refused_host=sender.host if outcome.handed_on else "",
         )
         recorded, *transition = (scripts.text(part) for part in answer)
         return Finished(Recorded(recorded), *transition)
+
+    def _why(self, row: Row) -> str:
+        known = self._whys.get(row.name)
+        if known is None:
+            known = self._whys[row.name] = json.dumps(why(row, self._settings.probe_seconds))
+        return known
 
     def _noted(self, effect: Effect) -> Effect:
         """Have an acceptance written down every ten seconds, and the first one after a refusal."""
@@ -217,8 +223,3 @@ class Ledger:
             return script(
                 redis_keys, clock_offset=self.clock_offset, version=names.RECORD_VERSION, **arguments
             )
-
-
-@functools.cache
-def _why(row: Row, probe_seconds: float) -> str:
-    return json.dumps(why(row, probe_seconds))

@@ -1,6 +1,7 @@
 """Fleet: what this worker tells the others about itself, and what it hears about all of them."""
 
 import contextlib
+import dataclasses
 import hashlib
 import json
 import threading
@@ -58,6 +59,8 @@ class Fleet:
         self._unfit_after: Final = settings.unfit_after
         self._host: Final = host
         self.config: Final = configuration(settings)
+        self._able = Sender(config=self.config, host=host)
+        self._unable = dataclasses.replace(self._able, fit=False)
         self._fitness = Fitness()
         self._lock = threading.Lock()
         self._unfit_by = ""
@@ -76,7 +79,7 @@ class Fleet:
 
     def sender(self) -> Sender:
         """Return this worker as one that asks for a claim."""
-        return Sender(config=self.config, host=self._host, fit=self._fitness.unfit is None)
+        return self._able if self._fitness.unfit is None else self._unable
 
     def heard(self, row: Row, number: str, transition: str) -> None:
         """Take note of a reply, and of what recording it did to the fleet."""
