@@ -160,6 +160,8 @@ class Faults:
         self.done: Counter[str] = Counter()
         self.redis_away: list[tuple[float, float]] = []
         """Periods, in epoch seconds, in which Redis itself was killed, frozen or full."""
+        self.held_back: list[tuple[float, float]] = []
+        """The same for connections to the gateway, which kept what was sent."""
         self.failed: list[str] = []
 
     def begin(self, fault: Fault) -> None:
@@ -190,5 +192,7 @@ class Faults:
         self.done[fault.kind] += 1
         if fault.kind.startswith("redis."):
             self.redis_away.append((began, time.time()))
+        if fault.kind == "gateway_link.freeze":
+            self.held_back.append((began, time.time()))
         with (self._cluster.folder / "faults").open("a") as log:
             log.write(f"{began:.3f} {time.time():.3f} {fault.kind} {fault.worker}\n")

@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime as dt
+from collections.abc import Sequence
 from typing import Any
 
 from config import names
@@ -23,6 +24,10 @@ class FleetEvidence:
     per_minute: int
     """Forms to one number; 0: no limit."""
     lease_seconds: float
+    deadline_seconds: float
+    """Of an attempt."""
+    held_back: tuple[tuple[float, float], ...]
+    """From when to when a connection to the gateway kept what was sent."""
     ended: str
     """The state in which everything well again has left it, and its row."""
 
@@ -35,7 +40,7 @@ class FleetEvidence:
         }
 
 
-def gather_fleet(cluster: Cluster) -> FleetEvidence:
+def gather_fleet(cluster: Cluster, held_back: Sequence[tuple[float, float]]) -> FleetEvidence:
     """Collect it."""
     settings = cluster.settings()
     with cluster.redis.client(decode_responses=True) as client:
@@ -56,5 +61,7 @@ def gather_fleet(cluster: Cluster) -> FleetEvidence:
         pages=tuple(pages),
         per_minute=settings.number_per_minute,
         lease_seconds=settings.lease_seconds,
+        deadline_seconds=settings.attempt_deadline_seconds,
+        held_back=tuple(held_back),
         ended=f"{record.state.value} {record.row}" if record.state is not State.SENDING else "sending",
     )

@@ -21,6 +21,8 @@ _AT_ONCE: Final = 10
 _TOLD_WITHIN_SECONDS: Final = 20.0
 """A worker that is to page may die, and another takes its place after ten seconds."""
 _WINDOW_SECONDS: Final = 60.0
+_DELIVERED_SECONDS: Final = 1.0
+"""What a frozen connection kept arrives so soon after its end."""
 
 
 def judge_fleet(histories: Iterable[History], evidence: FleetEvidence) -> list[str]:
@@ -28,6 +30,7 @@ def judge_fleet(histories: Iterable[History], evidence: FleetEvidence) -> list[s
     everything = list(histories)
     return [
         *_called_while_stopped(everything, evidence),
+        *_submitted_while_stopped(everything, evidence),
         *_called_too_many_on_trial(everything, evidence),
         *([] if evidence.ended == "sending" else [f"everything is well, and it is {evidence.ended}"]),
         *_called_a_number_too_often(everything, evidence.per_minute),
@@ -50,6 +53,21 @@ def _called_while_stopped(histories: list[History], evidence: FleetEvidence) -> 
             started = attempt.started_at or 0.0
             if any(start + _CLOCK_SECONDS < started < end - _CLOCK_SECONDS for start, end in stops):
                 yield f"{history.key}: attempt {attempt.number} began while sending was stopped"
+
+
+def _submitted_while_stopped(histories: list[History], evidence: FleetEvidence) -> Iterator[str]:
+    """Look at the gateway's journal: an accepted code's record no longer tells of its attempts.
+
+    A form leaves within the attempt's deadline after its claim, and only a frozen connection holds
+    it back for longer.
+    """
+    stops = list(_times(evidence, "stopped", "held"))
+    for history in histories:
+        for at in (submission.at for submission in history.submissions):
+            held_back = any(start <= at <= end + _DELIVERED_SECONDS for start, end in evidence.held_back)
+            for start, end in stops:
+                if start + evidence.deadline_seconds + _CLOCK_SECONDS < at < end and not held_back:
+                    yield f"{history.key}: submitted {at - start:.3f} s after sending was stopped"
 
 
 def _called_too_many_on_trial(histories: list[History], evidence: FleetEvidence) -> Iterator[str]:

@@ -83,7 +83,7 @@ def run(options: Options, folder: Path | None = None) -> Report:
         left = cluster.drain(options.life_seconds + _DRAIN_SECONDS)
         cluster.wait_sending(_RESUME_SECONDS)
         resumer.stop()
-        fleet = gather_fleet(cluster)
+        fleet = gather_fleet(cluster, faults.held_back)
         histories, nobodys = gather(cluster), strays(cluster)
         deadline = cluster.settings().attempt_deadline_seconds
     verdict = judge(histories, deadline_seconds=deadline, redis_away=faults.redis_away)

@@ -12,7 +12,13 @@ from tests.chaos.test_judge import ACCEPTED, GOOD, attempt, submitted
 
 STOPPED_AND_BACK = ((200.0, "stopped"), (204.0, "trial"), (210.0, "sending"))
 GOOD_FLEET = FleetEvidence(
-    moves=STOPPED_AND_BACK, pages=(200.1,), per_minute=5, lease_seconds=1.5, ended="sending"
+    moves=STOPPED_AND_BACK,
+    pages=(200.1,),
+    per_minute=5,
+    lease_seconds=1.5,
+    deadline_seconds=1.0,
+    held_back=(),
+    ended="sending",
 )
 
 
@@ -41,6 +47,8 @@ def fleet(**more: Any) -> FleetEvidence:
         (attempts(*(204.2 + number * 0.3 for number in range(18)), seconds=0.2), GOOD_FLEET),
         (forms(0, 10, 20, 30, 40, 61), GOOD_FLEET),
         (forms(*range(20)), fleet(per_minute=0)),
+        (forms(199, 200.9, 204.1), GOOD_FLEET),
+        (forms(202.5), fleet(held_back=((199.0, 202.0),))),
         (GOOD, fleet(moves=(), pages=())),
         # Over before anybody could tell of it.
         (GOOD, fleet(pages=())),
@@ -65,6 +73,12 @@ def test_a_promise_that_was_kept_is_no_violation(history: History, evidence: Fle
     ("history", "evidence", "said"),
     [
         (attempts(199.0, 201.0), GOOD_FLEET, "k: attempt 2 began while sending was stopped"),
+        (forms(199, 201.5), GOOD_FLEET, "k: submitted 1.500 s after sending was stopped"),
+        (
+            forms(203.5),
+            fleet(held_back=((199.0, 202.0),)),
+            "k: submitted 3.500 s after sending was stopped",
+        ),
         (
             attempts(300.0),
             fleet(moves=((290.0, "held"),), pages=()),

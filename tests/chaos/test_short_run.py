@@ -59,3 +59,19 @@ def test_a_build_that_forgets_lost_replies_is_caught(tmp_path: Path) -> None:
     report = run(options, tmp_path)
     assert report.figures["calls beyond 1 + ambiguous"] > 0
     assert "2 calls with 0 ambiguous attempts" in told(report)
+
+
+def test_a_build_that_calls_while_sending_is_stopped_is_caught(tmp_path: Path) -> None:
+    options = Options(
+        seconds=4,
+        workers=2,
+        rate=20,
+        life_seconds=10,
+        scenarios={},
+        app=BROKEN,
+        settings={"break": "call_while_stopped"},
+        faults=(Fault(at=0.5, kind="gateway.account_empty", seconds=3),),
+    )
+    report = run(options, tmp_path)
+    assert not report.kept
+    assert "after sending was stopped" in told(report)

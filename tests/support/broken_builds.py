@@ -14,6 +14,7 @@ from worker.app import app
 from worker.ledger import Ledger
 from worker.ledger.claim import Claim
 from worker.ledger.finish import Outcome
+from worker.store import scripts
 
 __all__ = ["app"]
 
@@ -44,8 +45,17 @@ def _forget_ambiguity() -> None:
     Outcome.ambiguous = property(lambda _outcome: False)  # type: ignore[assignment, method-assign]
 
 
+def _call_while_stopped() -> None:
+    """Go on whatever has stopped the fleet."""
+    gate = "if s.state == 'stopped' and s.mends == 'person' then return 'refuse' end"
+    read_file = scripts.read_file
+    assert gate in read_file("sending/state")
+    scripts.read_file = lambda name: read_file(name).replace(gate, "if true then return 'call' end")
+
+
 _WAYS: Final[dict[str, Callable[[], None]]] = {
     "ack_before_finish": _ack_before_finish,
     "forget_ambiguity": _forget_ambiguity,
+    "call_while_stopped": _call_while_stopped,
 }
 _WAYS[os.environ["VOICECODE_BREAK"]]()
