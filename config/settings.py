@@ -3,7 +3,9 @@
 `docs/settings.md` is generated from the descriptions below. Durations are seconds.
 """
 
+import base64
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 from urllib.parse import urlsplit
@@ -19,10 +21,31 @@ from config.replies import Replies
 _BROKER_SCHEMES: Final = ("redis", "rediss", "redis+socket", "sentinel")
 
 _LEAST_SECRET: Final = 16
+_SEAL_KEY_BYTES: Final = 32
 _MOST_DIGEST_KEYS: Final = 2
 
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 Level = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
+
+
+def _seal_keys(text: str) -> tuple[tuple[str, bytes], ...]:
+    """Read the setting. Raises ValueError, without any part of a key."""
+    found: dict[str, bytes] = {}
+    for part in filter(None, re.split(r"[,\s]+", text)):
+        key_id, _, encoded = part.partition(":")
+        try:
+            secret = base64.b64decode(encoded + "=" * (-len(encoded) % 4), altchars=b"-_", validate=True)
+        except ValueError:
+            secret = b""
+        if (
+            not re.fullmatch(r"[A-Za-z0-9-]{1,32}", key_id)
+            or len(secret) != _SEAL_KEY_BYTES
+            or key_id in found
+        ):
+            message = "must be id:key pairs from `voicecode keys new`, each id once, with commas between"
+            raise ValueError(message)
+        found[key_id] = secret
+    return tuple(found.items())
 
 
 class SettingsError(Exception):
@@ -208,6 +231,11 @@ class Settings(BaseSettings):
         description="Secret for the digests of numbers and codes, of at least 16 characters. For a rotation "
         "two, the newest first, with a comma between. Unset: the first worker leaves one in Redis.",
     )
+    seal_keys: SecretStr | None = Field(
+        None,
+        description="Private keys that seal numbers and codes in Redis: `id:key` from `voicecode keys new`, "
+        "with commas between, the newest first. Needs the extra `sealed`. Unset: nothing is sealed.",
+    )
     stop_sending: bool = Field(
         default=True,
         description="Stop the whole fleet when no worker can send: codes are parked, or become dead letters "
@@ -391,6 +419,13 @@ class Settings(BaseSettings):
             raise ValueError(message)
         return value
 
+    @field_validator("seal_keys")
+    @classmethod
+    def _seal_keys_can_be_read(cls, value: SecretStr | None) -> SecretStr | None:
+        if value:
+            _seal_keys(value.get_secret_value())
+        return value
+
     @field_validator("ca_bundle", "redis_ca_bundle")
     @classmethod
     def _bundle_is_there(cls, value: Path | None) -> Path | None:
@@ -411,6 +446,11 @@ class Settings(BaseSettings):
         if found:
             raise ValueError("\n".join(found))
         return self
+
+    @property
+    def seal_key_pairs(self) -> tuple[tuple[str, bytes], ...]:
+        """Ids and private keys of the seals, the newest first."""
+        return _seal_keys(self.seal_keys.get_secret_value()) if self.seal_keys else ()
 
     @property
     def digest_keys(self) -> tuple[str, ...]:

@@ -41,7 +41,8 @@ from worker.message import (
     too_far,
 )
 from worker.reply import Reply
-from worker.retry import Decision, Done, GiveUp, Reason, RetryPolicy
+from worker.retry import Decision, Done, GiveUp, Reason, RetryPolicy, without_seal_key
+from worker.sealing import SealKeyGone, opened
 from worker.sending.listener import Alone, HearsOfTries
 from worker.store.availability import RedisUnavailable
 
@@ -100,11 +101,13 @@ class Delivery:
             kwargs = {**kwargs, "expires_at": envelope.expires}
         try:
             envelope.check()
-            code = parse(args, kwargs, task_id=task_id, namer=self._ledger.name, settings=self._settings)
-            code = dataclasses.replace(code, not_before=envelope.eta)
+            plain = opened(args, kwargs, self._ledger.seals)
+            code = parse(*plain, task_id=task_id, namer=self._ledger.name, settings=self._settings)
+            code = dataclasses.replace(code, not_before=envelope.eta, sealed=kwargs.get("sealed") or "")
         except BadInput as error:
             refused = refuse(args, kwargs, own_id=own_id, reason=str(error))
-            self._refuse(refused, Reason.BAD_INPUT, own_id)
+            gone = isinstance(error, SealKeyGone)
+            self._refuse(refused, Reason.SEAL_KEY_GONE if gone else Reason.BAD_INPUT, own_id)
             return
         started = time.monotonic()
         token = secrets.token_hex(8)
@@ -182,18 +185,15 @@ class Delivery:
         code = claim.voice_code
         self._fleet.heard(row, code.mobile if code else "", transition)
         if recorded is Recorded.GONE:
-            log.error(
-                Event.RECORD_MISSING,
-                key=claim.key,
-                attempt=claim.attempt,
-                alert="warn",
-                runbook="record-missing",
-            )
+            facts = {"attempt": claim.attempt, "alert": "warn", "runbook": "record-missing"}
+            log.error(Event.RECORD_MISSING, key=claim.key, **facts)
             raise Unfinished(Event.RECORD_MISSING)
 
     def _judge(self, claim: Claim, reply: Reply, started: float) -> tuple[Row, Decision]:
         """Return the row for the reply, and the policy's decision."""
         row = reply.row(self._replies)
+        if claim.voice_code is None:
+            return row, without_seal_key(claim.streak[1])
         decision = self._policy.decide(
             row,
             tries=claim.tries(row),
@@ -210,8 +210,7 @@ class Delivery:
 
     def _submit(self, claim: Claim, started: float) -> Reply:
         if claim.voice_code is None:
-            message = "a claim to call carries its code"
-            raise ValueError(message)
+            return Reply(symptom=Symptom.NOT_SENT, detail="sealed under a key that is not here")
         try:
             return self._gateway.submit(
                 claim.voice_code, deadline=started + self._settings.attempt_deadline_seconds

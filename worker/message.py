@@ -57,6 +57,8 @@ class VoiceCode:
     purpose: str | None = None
     not_before: float | None = None
     """Epoch seconds: the producer's `eta`."""
+    sealed: str = ""
+    """Number and code as the producer sealed them; empty if it did not."""
 
     def log_context(self) -> dict[str, Any]:
         """Return the fields that may be logged."""
@@ -111,7 +113,7 @@ def parse(  # noqa: PLR0913 - what each argument is judged by
     return VoiceCode(
         key=_key(values["key"], task_id, mobile, namer),
         mobile=mobile,
-        code=_code(values["code"]),
+        code=check_code(values["code"]),
         expires_at=_expires_at(values["expires_at"], now, settings),
         purpose=_purpose(values["purpose"]),
     )
@@ -132,7 +134,8 @@ def normalise_mobile(value: Any) -> str:
     return found[1]
 
 
-def _code(value: Any) -> str:
+def check_code(value: Any) -> str:
+    """Return a code of 4 to 6 digits as it is. Raises BadInput."""
     if isinstance(value, int) and not isinstance(value, bool):
         message = "code must be a string, not a number: 1234 may have been 01234"
         raise BadInput(message)

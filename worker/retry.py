@@ -33,6 +33,8 @@ class Reason(enum.Enum):
     """A newer code for the same number and purpose was asked for while it waited."""
     RATE_LIMITED = "rate_limited"
     """Its number was called too often, and may not be called again within the code's life."""
+    SEAL_KEY_GONE = "seal_key_gone"
+    """It is sealed under a key that no worker has."""
     POISON = "poison"
     """The workers that fetched it died, again and again, before they could claim it."""
 
@@ -191,3 +193,14 @@ class RetryPolicy:
         if delay >= latest:
             delay = self.uniform(earliest, latest) if earliest < latest else seconds_left
         return RetryIn(delay, spends=counts) if delay < seconds_left else None
+
+
+_KEY_TRIES: Final = 20
+_KEY_PAUSE_SECONDS: Final = 1.0
+
+
+def without_seal_key(tries_in_a_row: int) -> Decision:
+    """Decide about a code that this worker cannot open: another one may have the key already."""
+    if tries_in_a_row < _KEY_TRIES:
+        return RetryIn(_KEY_PAUSE_SECONDS)
+    return GiveUp(Reason.SEAL_KEY_GONE)

@@ -15,6 +15,7 @@ MAX_FILES_IN_WORKER = 12
 FLOORS: Final[tuple[tuple[str, ...], ...]] = (
     ("envelope", "message", "reply", "retry"),
     ("store",),
+    ("sealing",),
     ("gateway", "sending"),
     ("ledger",),
     ("failure_queue", "report"),

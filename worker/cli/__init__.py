@@ -13,6 +13,7 @@ from worker.cli.check import check
 from worker.cli.common import ErrorBoundary
 from worker.cli.dead import dead
 from worker.cli.erase import erase
+from worker.cli.keys import keys
 from worker.cli.number import number
 from worker.cli.send import send
 from worker.cli.settings import settings
@@ -36,7 +37,7 @@ def voicecode() -> None:
     """
 
 
-for command in (send, status, check, account, number, dead, erase, balance, settings, worker):
+for command in (send, status, check, account, number, dead, erase, keys, balance, settings, worker):
     voicecode.add_command(command)
 
 

@@ -2,13 +2,25 @@
 
 from collections.abc import Iterator
 
-from config.settings import Settings
-from worker.diagnosis.finding import Finding, ok, warn
+from config.settings import Settings, SettingsError
+from worker.diagnosis.finding import Finding, fail, ok, warn
+from worker.sealing import Seals
 
 
 def secrecy_checks(settings: Settings) -> Iterator[Finding]:
     """Check the settings that keep numbers and codes secret."""
     yield _digests(settings)
+    yield _seals(settings)
+
+
+def _seals(settings: Settings) -> Finding:
+    if not settings.seal_key_pairs:
+        return ok("seals", "none: Redis holds numbers and codes in clear until they are retired")
+    try:
+        seals = Seals(settings)
+    except SettingsError as error:
+        return fail("seals", str(error), "install the extra, or unset VOICECODE_SEAL_KEYS")
+    return ok("seals", f"under the key {seals.newest}" + (", others open" if len(seals.ids) > 1 else ""))
 
 
 def _digests(settings: Settings) -> Finding:

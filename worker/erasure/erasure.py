@@ -13,6 +13,7 @@ from config.settings import Settings
 from worker.erasure import files, messages
 from worker.failure_queue import audit
 from worker.failure_queue.scan import batched
+from worker.sealing import seals_of
 from worker.store import keys
 from worker.store.digests import Digests
 from worker.store.scripts import Script, text
@@ -84,7 +85,8 @@ class Erasure:
             texts = (str(fields.get("mobile") or ""), str(fields.get("raw") or ""), key)
             return any(holds_number(part, mobile) for part in texts)
 
-        found = self._everything(lambda: self._records(matches), messages.of_number(mobile), matches)
+        concerns = messages.of_number(mobile, seals_of(self._settings))
+        found = self._everything(lambda: self._records(matches), concerns, matches)
         prefixes = [names.NUMBER_PREFIX + digest for digest in digests]
         self._client.delete(*(name + what for name in prefixes for what in ("", ":day")))
         return found

@@ -8,6 +8,8 @@ from typing import Any, Final
 
 from config import names
 from config.masking import holds_number
+from worker.message import BadInput, normalise_mobile
+from worker.sealing import Seals, opened
 from worker.store import keys
 
 _CHUNK: Final = 500
@@ -38,9 +40,22 @@ def _items(client: Any, name: str) -> Iterator[str]:
         last -= len(chunk)
 
 
-def of_number(mobile: str) -> Concerns:
+def of_number(mobile: str, seals: Seals | None = None) -> Concerns:
     """Return a test for messages that hold a number, in whatever encoding kombu may have used."""
-    return lambda item: any(holds_number(text, mobile) for text in _texts(item))
+
+    def concerns(item: str) -> bool:
+        return any(holds_number(text, mobile) or _sealed_for(text, mobile, seals) for text in _texts(item))
+
+    return concerns
+
+
+def _sealed_for(text: str, mobile: str, seals: Seals | None) -> bool:
+    try:
+        named = json.loads(text)[1]
+        args, opened_ = opened((), named, seals)
+        return not args and normalise_mobile(opened_["mobile"]) == mobile
+    except (BadInput, ValueError, TypeError, KeyError, IndexError, RecursionError):
+        return False
 
 
 def of_key(key: str) -> Concerns:

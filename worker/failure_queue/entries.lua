@@ -5,12 +5,13 @@
 -- `new_life_seconds`: nil keeps the code's own life; the two flags allow what is otherwise refused.
 local function verdict(record, key, dead, now, version, new_life_seconds, allow_ambiguous, allow_superseded)
   local r = read(record, 'v', 'state', 'mobile', 'number', 'code', 'purpose', 'expires_at', 'ambiguous_total',
-    'discarded_at', 'act', 'attempt', 'reason', 'row', 'retired_at', 'died_at')
+    'discarded_at', 'act', 'attempt', 'reason', 'row', 'retired_at', 'died_at', 'sealed')
   if not r.state then return 'missing', r end
   if number(r.v) > version then return 'newer', r end
   if r.state ~= 'dead' or r.discarded_at then return 'not_dead', r end
   if r.retired_at then return 'retired', r end
-  if not r.mobile or r.mobile == '' or not r.code or r.code == '' then return 'unsendable', r end
+  local is_held = r.sealed or (r.code and r.code ~= '')
+  if not r.mobile or r.mobile == '' or not is_held then return 'unsendable', r end
   if not new_life_seconds and number(r.expires_at) <= now then return 'expired', r end
   for _, name in ipairs(allow_superseded and {} or newest_names(dead, r)) do
     local newest = redis.call('GET', name)

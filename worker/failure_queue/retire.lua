@@ -15,8 +15,8 @@ local holds, expires = dead .. ':holds', dead .. ':expires'
 local now, codes, numbers = clock(clock_offset), 0, 0
 
 local function retire(record, key, r)
-  if r.code or r.raw then
-    redis.call('HDEL', record, 'code', 'raw')
+  if r.code or r.raw or r.sealed then
+    redis.call('HDEL', record, 'code', 'raw', 'sealed')
     redis.call('HSET', record, 'retired_at', stamp(now))
     if number(r.expires_at) > now then redis.call('ZADD', expires, 'XX', 0, key) end
     codes = codes + 1
@@ -39,7 +39,7 @@ end
 local due = redis.call('ZRANGEBYSCORE', holds, '-inf', stamp(now - grace_seconds), 'LIMIT', 0, limit)
 for _, key in ipairs(due) do
   local record = record_prefix .. key
-  local r = read(record, 'v', 'state', 'code', 'raw', 'mobile', 'number', 'died_at', 'expires_at')
+  local r = read(record, 'v', 'state', 'code', 'raw', 'mobile', 'number', 'died_at', 'expires_at', 'sealed')
   if r.state ~= 'dead' then
     redis.call('ZREM', holds, key)
   elseif number(r.v) > version then

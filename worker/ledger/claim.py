@@ -4,8 +4,9 @@ import dataclasses
 import enum
 
 from config.replies import Row, Spends
-from worker.message import VoiceCode
+from worker.message import BadInput, VoiceCode, check_code, normalise_mobile
 from worker.retry import Tries
+from worker.sealing import Seals, Unsealable
 
 
 class Answer(enum.Enum):
@@ -67,6 +68,8 @@ class Claim:
     """Rows with `times` that led to another attempt in this life; a name appears once for each."""
     task_id: str = ""
     replays: int = 0
+    sealed: str = dataclasses.field(default="", repr=False)
+    """With CALL: the record's number and code, if they are sealed."""
     reason: str = ""
     """With BURIED: why. With TOO_FAR: `expires_at` or `eta`."""
     mobile: str = dataclasses.field(default="", repr=False)
@@ -84,6 +87,28 @@ class Claim:
             in_a_row=in_a_row if spends == row.spends.value else 0,
             rows=self.spent,
         )
+
+
+def opened(claim: Claim, seals: Seals | None, mine: VoiceCode | None = None) -> Claim:
+    """Return the claim with number and code in clear; without its code if its key is not here.
+
+    `mine`: the message's own code, if the record holds the very pair that the message brought.
+    """
+    code = claim.voice_code
+    if not claim.sealed or code is None:
+        return claim
+    if mine is not None:
+        return dataclasses.replace(
+            claim, voice_code=dataclasses.replace(code, mobile=mine.mobile, code=mine.code)
+        )
+    try:
+        mobile, digits = seals.open(claim.sealed, key=claim.key) if seals else (None, None)
+        if mobile is None:
+            return dataclasses.replace(claim, voice_code=None)
+        checked = dataclasses.replace(code, mobile=normalise_mobile(mobile), code=check_code(digits))
+    except (Unsealable, BadInput):
+        return dataclasses.replace(claim, voice_code=None)
+    return dataclasses.replace(claim, voice_code=checked)
 
 
 def read(answer: list[str], *, key: str, token: str) -> Claim:
@@ -120,6 +145,7 @@ def read(answer: list[str], *, key: str, token: str) -> Claim:
         task_id,
         spent,
         replays,
+        sealed,
     ) = answer[1:]
     spends, _, in_a_row = streak.partition(":")
     return Claim(
@@ -137,4 +163,5 @@ def read(answer: list[str], *, key: str, token: str) -> Claim:
         spent=tuple(spent.split()),
         task_id=task_id,
         replays=int(replays),
+        sealed=sealed,
     )

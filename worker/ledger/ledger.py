@@ -9,16 +9,18 @@ from typing import Any, Final
 import redis
 
 from config import names
+from config.masking import mask_mobile, mask_raw
 from config.replies import Row
 from config.settings import Settings
 from worker.ledger import claim as claims
-from worker.ledger.claim import Answer, Claim
+from worker.ledger.claim import Answer, Claim, opened
 from worker.ledger.finish import Finished, Outcome, Recorded
 from worker.ledger.record import Record
 from worker.ledger.refuse import Refusal
 from worker.ledger.upkeep import Tidied
 from worker.ledger.upkeep import read as read_tidied
 from worker.message import Refused, VoiceCode, safe_id
+from worker.sealing import seals_of
 from worker.sending.state import Effect, Sender, why
 from worker.store import keys, scripts
 from worker.store.availability import RedisAvailability, reaching
@@ -27,7 +29,8 @@ from worker.store.pipeline import Pipeline
 from worker.store.scripts import Script
 
 _HINT: Final = dict.fromkeys(
-    ("digest", "mobile", "code", "purpose", "task_id", "expires_at", "not_before", "number_digest"), ""
+    ("digest", "mobile", "code", "purpose", "task_id", "expires_at", "not_before", "number_digest", "sealed"),
+    "",
 )
 """A message carries these, a hint does not."""
 _NOTE_SECONDS: Final = 10.0
@@ -57,6 +60,7 @@ class Ledger:
         self._note_at = 0.0
         self._whys: dict[str, str] = {}
         self.digests = Digests(client, settings)
+        self.seals = seals_of(settings)
         together = Pipeline(client)
         self._claim = Script(together, "ledger/claim")
         self._finish = Script(together, "ledger/finish")
@@ -68,20 +72,23 @@ class Ledger:
 
         `tag`: the message's delivery tag. Raises RedisUnavailable.
         """
-        return self._ask(
+        sealed = self.seals.held(code) if self.seals else ""
+        claim = self._ask(
             code.key,
             token,
             worker,
             tag,
             digest=self._keyed().content(code.mobile, code.code),
-            mobile=code.mobile,
-            code=code.code,
+            mobile=mask_mobile(code.mobile) if sealed else code.mobile,
+            code="" if sealed else code.code,
+            sealed=sealed,
             purpose=code.purpose or "",
             task_id=task_id,
             expires_at="" if code.expires_at is None else f"{code.expires_at:.3f}",
             not_before="" if code.not_before is None else f"{code.not_before:.3f}",
             number_digest=self._keyed().number(code.mobile),
         )
+        return opened(claim, self.seals, code if claim.sealed == sealed else None)
 
     def resume(self, key: str, *, token: str, worker: str, tag: str = "") -> Claim:
         """Ask the same for a hint, which carries only the key. Raises RedisUnavailable."""
@@ -89,7 +96,7 @@ class Ledger:
         if claim.answer is Answer.UNNAMED:
             named = {**_HINT, "number_digest": self._keyed().number(claim.mobile)}
             claim = self._ask(key, token, worker, tag, **named)
-        return claim
+        return opened(claim, self.seals)
 
     def name(self, text: str) -> str:
         """Return a digest for a text that may hold a number. Raises RedisUnavailable."""
@@ -189,8 +196,8 @@ class Ledger:
             number_digest=self._keyed().number(refused.mobile) if refused.mobile else "",
             reason=reason,
             detail=refused.reason,
-            mobile=refused.mobile,
-            raw=refused.raw,
+            mobile=mask_mobile(refused.mobile) if self.seals else refused.mobile,
+            raw=mask_raw(_text(refused.raw)) if self.seals else refused.raw,
             task_id=task_id,
         )
         return Refusal(scripts.text(answer)), scripts.text(key)
@@ -223,3 +230,7 @@ class Ledger:
             return script(
                 redis_keys, clock_offset=self.clock_offset, version=names.RECORD_VERSION, **arguments
             )
+
+
+def _text(raw: str | bytes) -> str:
+    return raw if isinstance(raw, str) else raw.decode("utf-8", "replace")

@@ -150,7 +150,7 @@ class Record:
             tries=read.integer("attempt") or 0,
             attempts=read.attempts(),
             raw=values.get("raw", ""),
-            sendable=is_number(values.get("mobile", "")) and bool(values.get("code")),
+            sendable=_is_held(values),
             broken=tuple(read.broken),
         )
 
@@ -163,6 +163,11 @@ class Record:
             for name in texts.keys() & {"reply_message", "detail", "worker"}:
                 texts[name] = mask_text(texts[name])
         return values
+
+
+def _is_held(values: Mapping[str, str]) -> bool:
+    plain = is_number(values.get("mobile", "")) and bool(values.get("code"))
+    return plain or bool(values.get("sealed"))
 
 
 class _Reader:
