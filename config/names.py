@@ -66,6 +66,8 @@ NUMBER_PREFIX: Final = TAG + ":number:"
 """+ keyed digest of a number -> zset: token -> epoch seconds of a claim to call it, `block:<row>`
 -> until when that row keeps it from being called. + `:day` -> a day's calls that were accepted or
 may have rung."""
+METRICS: Final = TAG + ":metrics"
+"""hash: what the scripts counted; `worker/ledger/counters.py` has the names of its fields."""
 PURSE_PREFIX: Final = TAG + ":purse:"
 """+ `hour`, `day` -> calls of the whole fleet that were accepted or may have rung."""
 DIGEST_KEY: Final = TAG + ":digest_key"
@@ -126,3 +128,4 @@ class Event:
     WORKER_UNFIT: Final = "worker.unfit"
     WORKER_FIT: Final = "worker.fit"
     BALANCE_LOW: Final = "balance.low"
+    METRICS_FAILED: Final = "metrics.failed"

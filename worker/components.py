@@ -51,6 +51,7 @@ class Components:
             instance=self.instance,
             host=settings.host_name or socket.gethostname(),
             facts={"worker": worker, "version": version("voicecode"), "slots": settings.concurrency},
+            in_flight=lambda: len(self.running.tasks()),
         )
         sender = self.fleet.sender if settings.stop_sending else Sender
         self.ledger = Ledger(self.client, settings, self.availability, sender=sender)

@@ -176,6 +176,7 @@ class Delivery:
             row=row,
             decision=decision,
             worker=self._worker,
+            attempt_seconds=time.monotonic() - started,
             in_fleet=self._settings.stop_sending,
         )
         recorded, transition = self._outcome_writer.until_written(

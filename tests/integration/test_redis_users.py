@@ -12,11 +12,13 @@ from click.testing import CliRunner
 from kombu.exceptions import OperationalError
 
 from config import names
+from config.settings import Settings
 from tests.support.redis_versions import VARIABLE, VERSIONS, program_of
 from tests.support.sandbox import CODE, MOBILE, Sandbox
 from tests.support.workers import LIMIT_SECONDS, wait_for
 from worker.cli import voicecode
 from worker.embedded.server import Server, start_server
+from worker.metrics.snapshot import Source
 from worker.simulator.process import RunningSimulator
 
 PAGE: Final = (Path(__file__).parents[2] / "docs" / "security.md").read_text("utf-8")
@@ -255,3 +257,8 @@ def test_metrics_count(sandbox: Sandbox, dead_letter: Callable[[], None]) -> Non
         assert client.zrange(names.WORKERS, 0, -1) == []
         assert client.info("memory")["used_memory"]
         assert client.time()
+        source = Source(client, Settings(broker_url=sandbox.server.url))
+        assert source.read().counters.dead == {"permanent": 1}
+        sandbox.redis.execute_command("ACL", "LOG", "RESET")
+        assert source.read().overview.dead.total == 1
+    assert denied(sandbox.server) == []  # it asks only once for what it may not see

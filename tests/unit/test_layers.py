@@ -26,6 +26,7 @@ FLOORS: Final[tuple[tuple[str, ...], ...]] = (
     ("components",),
     ("app",),
     ("diagnosis", "producer"),
+    ("metrics",),
     ("cli", "demo"),
 )
 """Rooms of `worker/`, from the ground up.

@@ -56,7 +56,8 @@ def test_every_locked_package_has_its_hashes(name: str) -> None:
 def test_the_locks_hold_what_the_project_asks_for() -> None:
     """A dependency that was added or removed without `./run lock` is found here."""
     runtime = names(PROJECT["project"]["dependencies"])
-    extra = names(PROJECT["project"]["optional-dependencies"]["embedded"])
+    extras = PROJECT["project"]["optional-dependencies"]
+    extra = {name for requirements in extras.values() for name in names(requirements)}
     build = names(PROJECT["dependency-groups"]["build"])
     group = names(PROJECT["dependency-groups"]["dev"]) | build
     locked = {name for name, _ in pins("runtime")}

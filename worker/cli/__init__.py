@@ -13,6 +13,7 @@ from worker.cli.check import check
 from worker.cli.common import ErrorBoundary
 from worker.cli.dead import dead
 from worker.cli.erase import erase
+from worker.cli.exporter import exporter
 from worker.cli.keys import keys
 from worker.cli.number import number
 from worker.cli.send import send
@@ -37,7 +38,7 @@ def voicecode() -> None:
     """
 
 
-for command in (send, status, check, account, number, dead, erase, keys, balance, settings, worker):
+for command in (send, status, check, account, number, dead, erase, keys, balance, settings, worker, exporter):
     voicecode.add_command(command)
 
 

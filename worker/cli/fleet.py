@@ -21,7 +21,7 @@ def show_overview(overview: "Overview") -> None:
         "sending": _sending(overview.sending),
         "queue": _queue(overview),
         "unacked": _backlog(overview.unacked),
-        "calling": _backlog(overview.calling),
+        "calling": _backlog(overview.calling) if overview.calling else "may not be read",
         "due": _backlog(overview.due),
         "waiting": f"{overview.waiting:,} for a retry, including those that are due",
         "failure queue": _dead(overview.dead),

@@ -1,10 +1,9 @@
-"""Overview: one look at the whole fleet, in three round trips and without reading all records."""
+"""Overview: one look at the whole fleet, in a few round trips and without reading all records."""
 
 import base64
 import binascii
 import dataclasses
 import json
-from collections.abc import Iterator
 from typing import Any, Final
 
 import redis
@@ -12,7 +11,7 @@ import redis
 from config import names
 from config.settings import Settings
 from worker.failure_queue.stats import Stats, read_stats
-from worker.sending.account import Account
+from worker.sending.account import Account, WorkerSeen
 from worker.sending.state import Sending
 from worker.store import keys
 
@@ -66,10 +65,17 @@ class Overview:
     """Codes whose time has come: a retry, or a call whose worker died."""
     waiting: int
     """Codes that wait for a retry, including those that are due."""
-    calling: Backlog
+    calling: Backlog | None
+    """None without a look into the records."""
     dead: Stats
     workers: tuple[Worker, ...]
     """Those seen within a day, the latest first."""
+    reports: tuple[WorkerSeen, ...]
+    """What the workers of the last minute say of themselves, by name."""
+    balance: int | None
+    """Calls left when the gateway was last asked; None if nobody has asked."""
+    balance_asked_at: float | None
+    """Epoch seconds."""
     redis: RedisState
 
     def as_dict(self) -> dict[str, Any]:
@@ -78,14 +84,16 @@ class Overview:
         return {**dataclasses.asdict(self), "sending": sending}
 
 
-def read_overview(client: redis.Redis, settings: Settings) -> Overview:
-    """Look once. `client` decodes answers. Raises redis.RedisError."""
+def read_overview(client: redis.Redis, settings: Settings, *, contents: bool = True) -> Overview:
+    """Look once. `client` decodes answers. Raises redis.RedisError.
+
+    `contents`: look into messages and records, which a Redis user for metrics may not.
+    """
     connection: Any = client
     seconds, microseconds = connection.time()
     now = seconds + microseconds / 1e6
     pipe = connection.pipeline(transaction=False)
     pipe.llen(names.QUEUE)
-    pipe.lindex(names.QUEUE, -1)
     pipe.zcard(names.UNACKED_INDEX)
     pipe.zrange(names.UNACKED_INDEX, 0, 0, withscores=True)
     pipe.zcard(names.DUE)
@@ -93,21 +101,26 @@ def read_overview(client: redis.Redis, settings: Settings) -> Overview:
     pipe.zrange(names.DUE, 0, 0, withscores=True)
     pipe.zrangebyscore(names.DUE, now, "+inf", 0, _LOOKED_AT, withscores=True)
     pipe.zrevrange(names.WORKERS, 0, -1, withscores=True)
-    queued, last, unacked, fetched, unfinished, due, first, later, workers = pipe.execute()
-    started = [lease_until - settings.lease_seconds for _, lease_until in _in_call(connection, later)]
-    expires_at = _expires_at(last)
+    queued, unacked, fetched, unfinished, due, first, later, workers = pipe.execute()
+    calling = _calling(connection, later, settings.lease_seconds, now) if contents else None
+    expires_at = _expires_at(connection.lindex(names.QUEUE, -1)) if contents else None
+    account = Account(client)
+    balance, asked_at = account.balance() or (None, None)
     return Overview(
-        sending=Account(client).sending(),
+        sending=account.sending(),
         queue=Backlog(count=queued),
         oldest_expires_in=None if expires_at is None else round(expires_at - now, 1),
         unacked=_backlog(unacked, [moment for _, moment in fetched], now),
         due=_backlog(due, [moment for _, moment in first if due], now),
-        waiting=unfinished - len(started),
-        calling=_backlog(len(started), started, now),
+        waiting=unfinished - (calling.count if calling else 0),
+        calling=calling,
         dead=read_stats(client, now=now),
         workers=tuple(
             Worker(name=name, seen_seconds_ago=max(0.0, round(now - seen, 1))) for name, seen in workers
         ),
+        reports=account.workers(),
+        balance=balance,
+        balance_asked_at=asked_at,
         redis=read_redis(client),
     )
 
@@ -141,12 +154,20 @@ def _backlog(count: int, since: list[float], now: float) -> Backlog:
     return Backlog(count=count, oldest_seconds=max(0.0, round(now - min(since), 1)) if since else None)
 
 
-def _in_call(connection: Any, positions: list[tuple[str, float]]) -> Iterator[tuple[str, float]]:
+def _calling(
+    connection: Any, positions: list[tuple[str, float]], lease_seconds: float, now: float
+) -> Backlog:
+    """Find the calls among codes whose time has not come: theirs is the end of a lease."""
     pipe = connection.pipeline(transaction=False)
     for key, _ in positions:
         pipe.hget(keys.record(key), "state")
     states = pipe.execute()
-    return (position for position, state in zip(positions, states, strict=True) if state == "calling")
+    started = [
+        lease_until - lease_seconds
+        for (_, lease_until), state in zip(positions, states, strict=True)
+        if state == "calling"
+    ]
+    return _backlog(len(started), started, now)
 
 
 def _expires_at(item: str | None) -> float | None:

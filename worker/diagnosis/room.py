@@ -38,7 +38,8 @@ def room_check(settings: Settings, overview: Overview) -> Finding:
     if not state.max_memory:
         cure = "set maxmemory; docs/operating.md#how-much-memory computes it"
         return warn("redis room", "cannot be told: Redis has no limit", cure)
-    unfinished, dead = overview.waiting + overview.calling.count, overview.dead.total
+    calling = overview.calling.count if overview.calling else 0
+    unfinished, dead = overview.waiting + calling, overview.dead.total
     found = room(state.max_memory, waiting=unfinished, dead=dead, kept_seconds=settings.accepted_ttl_seconds)
     text = (
         f"{found.accepted:,} accepted codes beside {unfinished:,} unfinished and {dead:,} dead ones:"

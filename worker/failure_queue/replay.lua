@@ -17,7 +17,7 @@ local keep_seconds = ARGV[10] -- how long that set stays
 local chosen = { unpack(ARGV, 11) } -- keys of dead letters
 
 local due, expiry, dead, audit, replayed = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local now, statuses = clock(clock_offset), {}
+local now, statuses, put = clock(clock_offset), {}, 0
 
 local function put_back(record, key, r)
   local expires_at = new_life_seconds and now + new_life_seconds or number(r.expires_at)
@@ -44,9 +44,12 @@ for _, key in ipairs(chosen) do
     status = 'replayed'
   elseif status == 'sendable' then
     put_back(record, key, r)
-    status = 'replayed'
+    status, put = 'replayed', put + 1
   end
   statuses[#statuses + 1] = status
 end
 redis.call('EXPIRE', replayed, keep_seconds)
+if put > 0 then
+  redis.call('HINCRBY', string.sub(dead, 1, -#'dead' - 1) .. 'metrics', 'replayed', put)
+end
 return statuses

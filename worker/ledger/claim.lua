@@ -49,7 +49,7 @@ local sealed = ARGV[32] -- number and code, of which `mobile` is then masked and
 
 local record, due, expiry, dead, fetched, sending = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local prefix = string.sub(sending, 1, -#'sending' - 1)
-local numbers, purse = prefix .. 'number:', prefix .. 'purse:'
+local numbers, purse, metrics = prefix .. 'number:', prefix .. 'purse:', prefix .. 'metrics'
 local is_message = digest ~= ''
 local now = clock(clock_offset)
 
@@ -133,15 +133,18 @@ if r.state == 'calling' then
   count_death(record, r)
   if per_day > 0 then count_call(numbers, r.number) end
 elseif r.state == 'waiting' and now < number(r['until']) then
+  if is_new then redis.call('HINCRBY', metrics, 'seen', 1) end
   return { 'early' }
 end
 
 local function buried(reason, news)
+  if is_new then redis.call('HINCRBY', metrics, 'seen', 1) end
   bury(record, key, due, expiry, dead, now, reason, token)
   return { 'buried', reason, r.mobile or '', r.task_id or '', news }
 end
 
 local function wait(moment)
+  if is_new then redis.call('HINCRBY', metrics, 'seen', 1) end
   redis.call('HSET', record, 'state', 'waiting', 'until', stamp(moment))
   redis.call('HDEL', record, 'lease_until')
   redis.call('ZADD', due, stamp(moment), key)
@@ -190,7 +193,10 @@ if (way == 'call' or way == 'trial') and r.refused_host == host and host ~= ''
 end
 if way == 'refuse' then return refuse(s) end
 if way == 'park' then return park(s) end
-if way == 'elsewhere' then return { 'elsewhere' } end
+if way == 'elsewhere' then
+  if is_new then redis.call('HINCRBY', metrics, 'seen', 1) end
+  return { 'elsewhere' }
+end
 
 local free_at, blocking_row = number_free_at(numbers, r.number, now, per_minute, gap_seconds,
   window_seconds, per_day)
@@ -220,4 +226,14 @@ redis.call('HSET', record, 'state', 'calling', 'token', token, 'generation', s.g
   'attempt:' .. r.attempt, cjson.encode({ started_at = now, worker = worker }))
 redis.call('ZADD', due, lease_until, key)
 redis.call('ZADD', expiry, r.expires_at, key)
+-- One write, whatever is counted: `counters.py` splits the names.
+local counted = 'call'
+if is_new then
+  counted = 'seen call'
+elseif r.attempt == 1 then
+  -- The first call of a code that had to wait: how long, as the next power of two.
+  local waited_seconds = math.max(1, math.min(4096, now - number(r.first_seen)))
+  counted = string.format('call %.0f', 2 ^ math.ceil(math.log(waited_seconds) / math.log(2)))
+end
+redis.call('HINCRBY', metrics, counted, 1)
 return call()

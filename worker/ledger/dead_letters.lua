@@ -88,6 +88,8 @@ local function bury(record, key, due, expiry, dead, now, reason, token)
   redis.call('ZREM', due, key)
   redis.call('ZREM', expiry, key)
   local erase = redis.call('HGET', record, 'erase')
+  redis.call('HINCRBY', string.sub(dead, 1, -#'dead' - 1) .. 'metrics',
+    'dead ' .. (erase and 'erased' or reason), 1)
   if erase then
     redis.call('HSET', record, 'token', token)
     leave_erased(record, now, 'dead', erase)
@@ -120,6 +122,7 @@ local function count_death(record, r)
     'reply_message', '', 'streak', r.streak)
   redis.call('HINCRBY', record, 'ambiguous_total', 1)
   redis.call('HINCRBY', record, 'deaths', 1)
+  redis.call('HINCRBY', string.match(record, '^(.-:)code:') .. 'metrics', 'lease_over', 1)
 end
 
 -- Returns why a record may not be called any more, or nil.

@@ -38,10 +38,11 @@ local config = ARGV[23] -- of the worker
 local effect = ARGV[24] -- on the fleet: 'good', 'noted', 'neutral', 'fails' or 'blocks'
 local why = ARGV[25] -- what the scripts keep of the row, as JSON
 local refused_host = ARGV[26] -- the worker's, if the gateway refused it, or ''
+local counted = ARGV[27] -- what the metrics count of this try: `counters.py`
 
 local record, due, expiry, dead, sending = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local prefix = string.sub(sending, 1, -#'sending' - 1)
-local numbers, purse = prefix .. 'number:', prefix .. 'purse:'
+local numbers, purse, metrics = prefix .. 'number:', prefix .. 'purse:', prefix .. 'metrics'
 local now = clock(clock_offset)
 
 redis.call('ZREM', due, '')
@@ -75,14 +76,17 @@ if outcome == 'accepted' then
   if r.state == 'accepted' then
     redis.call('HSET', record, 'token', (r.token or '') .. ' ' .. token)
     redis.call('HINCRBY', record, 'calls', 1)
+    redis.call('HINCRBY', metrics, 'doubled ' .. counted, 1)
     return { 'doubled', news }
   end
   leave_tombstone(record, version, { now = now, token = token, attempt = attempt, digest = digest,
     number = number_digest, voice_id = voice_id, reply_code = reply_code }, accepted_ttl_seconds)
   if r.erase then leave_erased(record, now, 'accepted', r.erase) end
+  redis.call('HINCRBY', metrics, (r.state == 'dead' and 'revived ' or 'accepted ') .. counted, 1)
   return { 'accepted', news }
 end
 
+redis.call('HINCRBY', metrics, 'tried ' .. counted, 1)
 if not r.state then return { 'gone', news } end
 if r.state == 'accepted' then
   redis.call('HSET', record, 'token', (r.token or '') .. ' ' .. token)

@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 
 from config.replies import Kind, Row
 from worker.ledger.claim import Claim
+from worker.ledger.counters import name_try
 from worker.reply import Reply
 from worker.retry import OTHER_HOST, Decision, Done, GiveUp, RetryIn
 from worker.sending.state import Effect, effect_of
@@ -58,6 +59,9 @@ class Outcome:
     ended_at: float = dataclasses.field(default_factory=time.time)
     """Epoch seconds by the worker's clock, for people only: no decision depends on it."""
 
+    attempt_seconds: float = 0.0
+    """From before the claim was sent until now."""
+
     in_fleet: bool = False
     """The fleet pages for its incidents, so this line need not."""
 
@@ -105,7 +109,17 @@ class Outcome:
             "spends": self.decision.spends if isinstance(self.decision, RetryIn) else "",
             "accepted_ttl_seconds": accepted_ttl_seconds,
             "blocks_seconds": self.row.blocks_seconds,
+            "counted": self._counted(),
         }
+
+    def _counted(self) -> str:
+        accepted = isinstance(self.decision, Done)
+        return name_try(
+            self.row.name,
+            submission=self.reply.elapsed_seconds,
+            attempt=self.attempt_seconds,
+            age=self.claim.age_seconds + self.attempt_seconds if accepted else None,
+        )
 
     def _entry(self) -> str:
         """Return the attempt as the record keeps it; by `token` a repeated finish is recognised."""

@@ -19,6 +19,8 @@ class WorkerSeen:
     host: str
     version: str
     slots: int
+    in_flight: int
+    """Messages that its threads work on."""
     config: str
     """Digest of its configuration."""
     standby: bool
@@ -89,6 +91,7 @@ def _worker(facts: dict[str, Any], blocked: dict[str, str]) -> WorkerSeen:
         host=facts.get("host", ""),
         version=facts.get("version", ""),
         slots=int(facts.get("slots", 0)),
+        in_flight=int(facts.get("in_flight", 0)),
         config=facts["config"],
         standby=bool(facts.get("standby")),
         unfit=facts["unfit"]["row"] if "unfit" in facts else "",

@@ -47,6 +47,7 @@ class Fleet:
         instance: str,
         host: str,
         facts: dict[str, Any],
+        in_flight: Callable[[], int] = lambda: 0,
     ) -> None:
         self._client = client
         self._script = Script(client, "sending/report")
@@ -54,6 +55,7 @@ class Fleet:
         self._credit = credit
         self._instance = instance
         self._facts: Final = facts
+        self._in_flight: Final = in_flight
         self._standby: Final = settings.standby
         self._probe_seconds: Final = settings.probe_seconds
         self._unfit_after: Final = settings.unfit_after
@@ -113,7 +115,7 @@ class Fleet:
     def report(self) -> None:
         """Tell how this worker is, and follow the answer. Raises RedisUnavailable."""
         unfit = self._fitness.unfit
-        said = {**self._facts, "host": self._host, "config": self.config}
+        said = {**self._facts, "host": self._host, "config": self.config, "in_flight": self._in_flight()}
         if self._standby:
             said["standby"] = True
         if unfit is not None:

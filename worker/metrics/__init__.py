@@ -1,0 +1,1 @@
+"""What Prometheus reads: the ledger's counters and the status screen's figures, as metrics."""
