@@ -31,11 +31,10 @@ MOBILE: Final = "13800138000"
 def replay(
     client: redis.Redis, settings: Settings, key: str, run: str, *, clock_offset: float = 0.0, **choice: Any
 ) -> str:
-    """Replay one dead letter as an operator does; return its status."""
+    """Replay one dead letter as an operator does, but record no run; return its status."""
     queue = FailureQueue(client, settings, operator="ops", clock_offset=clock_offset)
-    with mock.patch.object(queue, "new_run", return_value=run):
-        steps = queue.replay([key], Choice(**choice))
-    (progress,) = steps
+    with mock.patch.object(queue, "new_run", return_value=run), mock.patch.object(queue, "runs"):
+        (progress,) = queue.replay([key], Choice(**choice))
     (status,) = progress.statuses
     return status.value
 

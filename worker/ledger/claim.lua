@@ -6,7 +6,7 @@
 -- Returns {'call', attempt, submissions of this life with this one, tries that may have rung,
 --          tries that were turned away, the latest tries in a row as `kind:count`,
 --          seconds left to live, seconds since first seen, mobile, code, purpose, task id,
---          rows spent, replays, number and code if they are sealed},
+--          rows spent, replays, 'trial' or '', number and code if they are sealed},
 --      or {'buried', reason, mobile, task id}, {'early'}, {'busy'}, {'accepted'}, {'dead'},
 --         {'conflict'}, {'missing'}, {'newer'}, {'too_far', 'expires_at' or 'eta'}, {'parked'},
 --         {'elsewhere'}, {'limited', epoch seconds},
@@ -109,11 +109,11 @@ elseif is_message and not same_content(r.digest, digest, r, mobile, code) then
   return { 'conflict' }
 end
 
-local function call()
+local function call(way)
   local left, age = stamp(number(r.expires_at) - now), stamp(now - number(r.first_seen))
   return { 'call', number(r.attempt), number(r.attempt) - number(r.life), number(r.ambiguous),
     number(r.turned_away), r.streak or '', left, age, r.mobile, r.code, r.purpose or '', r.task_id or '',
-    r.spent or '', number(r.replays), r.sealed or '' }
+    r.spent or '', number(r.replays), way == 'trial' and way or '', r.sealed or '' }
 end
 
 if r.state == 'accepted' then return { 'accepted' } end
@@ -128,7 +128,7 @@ if not r.number then
   redis.call('HSET', record, 'number', number_digest)
 end
 if r.state == 'calling' then
-  if r.token == token then return call() end
+  if r.token == token then return call('trial') end -- it may have been one
   if now < number(r.lease_until) + lenience_seconds then return { 'busy' } end
   count_death(record, r)
   if per_day > 0 then count_call(numbers, r.number) end
@@ -236,4 +236,4 @@ elseif r.attempt == 1 then
   counted = string.format('call %.0f', 2 ^ math.ceil(math.log(waited_seconds) / math.log(2)))
 end
 redis.call('HINCRBY', metrics, counted, 1)
-return call()
+return call(way)

@@ -68,6 +68,8 @@ class Claim:
     """Rows with `times` that led to another attempt in this life; a name appears once for each."""
     task_id: str = ""
     replays: int = 0
+    trial: bool = False
+    """Whether the fleet may be on trial, so that it learns from any result."""
     sealed: str = dataclasses.field(default="", repr=False)
     """With CALL: the record's number and code, if they are sealed."""
     reason: str = ""
@@ -145,6 +147,7 @@ def read(answer: list[str], *, key: str, token: str) -> Claim:
         task_id,
         spent,
         replays,
+        trial,
         sealed,
     ) = answer[1:]
     spends, _, in_a_row = streak.partition(":")
@@ -163,5 +166,6 @@ def read(answer: list[str], *, key: str, token: str) -> Claim:
         spent=tuple(spent.split()),
         task_id=task_id,
         replays=int(replays),
+        trial=bool(trial),
         sealed=sealed,
     )

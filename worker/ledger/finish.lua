@@ -35,7 +35,7 @@ local blocks_seconds = tonumber(ARGV[20]) -- for which the number is not called 
 local per_day = tonumber(ARGV[21]) -- calls of one number; 0: not counted
 local has_purse = ARGV[22] -- '1' or '0'
 local config = ARGV[23] -- of the worker
-local effect = ARGV[24] -- on the fleet: 'good', 'noted', 'neutral', 'fails' or 'blocks'
+local effect = ARGV[24] -- on the fleet: 'none', 'good', 'noted', 'neutral', 'fails' or 'blocks'
 local why = ARGV[25] -- what the scripts keep of the row, as JSON
 local refused_host = ARGV[26] -- the worker's, if the gateway refused it, or ''
 local counted = ARGV[27] -- what the metrics count of this try: `counters.py`
@@ -66,7 +66,10 @@ end
 if outcome ~= 'accepted' and kind == 'nothing' then give_place_back(numbers, number_digest, token) end
 if blocks_seconds > 0 then block_number(numbers, number_digest, now, row, blocks_seconds) end
 local generation = r.token == token and number(r.generation) or -1
-local news = settle(sending, now, sending_state(sending), generation, token, config, effect, why)
+local news
+if effect ~= 'none' then
+  news = settle(sending, now, sending_state(sending), generation, token, config, effect, why)
+end
 
 -- An acceptance always counts: whatever was decided meanwhile, the phone is being called.
 if outcome == 'accepted' then

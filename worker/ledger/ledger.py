@@ -156,7 +156,7 @@ class Ledger:
             has_purse="1" if s.calls_per_hour or s.calls_per_day else "0",
             config=sender.config,
             why=self._why(outcome.row),
-            effect=self._noted(outcome.effect).value,
+            effect=self._effect(outcome, sender).value,
             refused_host=sender.host if outcome.handed_on else "",
         )
         recorded, *transition = (scripts.text(part) for part in answer)
@@ -168,14 +168,19 @@ class Ledger:
             known = self._whys[row.name] = json.dumps(why(row, self._settings.probe_seconds))
         return known
 
-    def _noted(self, effect: Effect) -> Effect:
-        """Have an acceptance written down every ten seconds, and the first one after a refusal."""
+    def _effect(self, outcome: Outcome, sender: Sender) -> Effect:
+        """Return what the fleet has to hear: of most results nothing, while it is not on trial.
+
+        An acceptance is written down every ten seconds, and the first one after a refusal.
+        """
+        effect = outcome.effect
         if effect is Effect.BLOCKS:
             self._note_at = 0.0
-        if effect is not Effect.GOOD or time.monotonic() < self._note_at:
-            return effect
-        self._note_at = time.monotonic() + _NOTE_SECONDS
-        return Effect.NOTED
+        if effect is Effect.GOOD and time.monotonic() >= self._note_at:
+            self._note_at = time.monotonic() + _NOTE_SECONDS
+            return Effect.NOTED
+        learns = outcome.claim.trial or not sender.config
+        return Effect.NONE if effect in {Effect.GOOD, Effect.NEUTRAL} and not learns else effect
 
     def refuse(self, refused: Refused, *, own_id: str, task_id: str, reason: str) -> tuple[Refusal, str]:
         """Make a dead letter of a message that cannot be called. Raises RedisUnavailable.

@@ -29,6 +29,8 @@ class State(enum.Enum):
 class Effect(enum.Enum):
     """What one reply says about the account and the way to the gateway."""
 
+    NONE = "none"
+    """Nothing that the fleet could learn from."""
     GOOD = "good"
     NOTED = "noted"
     """Good, and its moment is written down: now and then one of many."""
