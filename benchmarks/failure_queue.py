@@ -1,125 +1,166 @@
-"""Measure the failure queue.
+"""Measure the failure queue beside live codes.
 
-`python benchmarks/failure_queue.py [COUNT]` loads dead letters into a server of its own.
+`python -m benchmarks.failure_queue [--count 1000000] [--replay 100000] [--rate 50]` loads dead
+letters into a server of its own, starts a worker and a stream of live codes, and gives each command
+of an operator in turn.
 
-Prints times of the API in seconds (medians of five), the server's slowest commands in milliseconds
-(on a busy machine these show the other programs), CPU time of server and client, and bytes per
-entry.
+It prints the table of `docs/failure-queue.md`: how long each command took, and how long live codes
+waited meanwhile for their call to begin, beside the wait at rest.
 """
 
-import functools
-import json
-import statistics
+import argparse
+import contextlib
+import os
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
+from benchmarks import gateways
+from benchmarks.live_codes import Live, live, quantiles
+from benchmarks.processes import Tree
+from config import names
+from config.settings import Settings
 from config.settings import load as load_settings
 from tests.support.dead_letters import load_mixed
-from worker.embedded.server import start_server
+from tests.support.workers import SHORT_TIMES, environment
+from worker.embedded.server import Server, start_server
 from worker.failure_queue import Choice, FailureQueue, Filter
 from worker.store.client import connect
 
-PAGES = {
-    "no filter": Filter(),
-    "reason": Filter(reason="ambiguous"),
-    "code": Filter(codes=("4030",)),
-    "two codes": Filter(codes=("4085", "4050")),
-    "scope": Filter(scope="host"),
-    "since": Filter(since=time.time() - 7200),
-    "mobile ends": Filter(mobile_ends="8000"),
-    "ambiguous": Filter(ambiguous=True),
-    "sendable": Filter(sendable=True),
-    "combination": Filter(reason="permanent", codes=("4085",), mobile_ends="8000"),
-    "rare combination": Filter(codes=("4085",), ambiguous=True),
+LATENCY_SECONDS: Final = 0.05
+REST_SECONDS: Final = 30.0
+PAGES: Final = {
+    "`list`, no filter": Filter(),
+    "`list --code`": Filter(codes=("4030",)),
+    "`list --mobile-ends`": Filter(mobile_ends="8000"),
+    "`list --sendable`": Filter(sendable=True),
+    "`list`, nothing matches": Filter(codes=("4051",), ambiguous=True),
 }
 
 
-def median(action: Callable[[], Any], times: int = 5) -> float:
-    """Return the median of the seconds that an action takes."""
-    taken = []
-    for _ in range(times):
-        started = time.perf_counter()
-        action()
-        taken.append(time.perf_counter() - started)
-    return round(statistics.median(taken), 4)
+def measure(queue: FailureQueue, stream: Live, replayed: int) -> None:
+    """Give the commands, one after the other."""
+    with stream.phase("at rest"):
+        time.sleep(REST_SECONDS)
+    with stream.phase("`stats`, 20 times"):
+        for _ in range(20):
+            queue.stats()
+    for name, wanted in PAGES.items():
+        with stream.phase(f"{name}, 5 times") as facts:
+            facts["found"] = sum(len(queue.page(wanted).entries) for _ in range(5)) // 5
+    with stream.phase("`replay --dry-run --all`") as facts:
+        facts["found"] = queue.plan(Filter(), Choice()).total
+    with stream.phase("`replay --dry-run --sendable`") as facts:
+        plan = queue.plan(Filter(sendable=True), Choice())
+        facts["found"] = plan.total
+    run = queue.replay(plan.keys[:replayed], Choice())
+    with stream.phase("`replay`") as facts:
+        for _ in run:
+            pass
+        facts["found"] = run.progress.replayed
+    with stream.phase("the drain after it") as facts:
+        facts["found"] = _drained(queue)
+    with stream.phase("`dead run show`") as facts:
+        facts["found"] = run.progress.replayed
+        _outcomes(queue, run.progress.run)
+    with stream.phase("`dead audit --key`") as facts:
+        facts["found"] = len(list(queue.audit(key=plan.keys[0])))
+    chosen = [key for _, key in zip(range(20_000), queue.keys(Filter(codes=("4030",))), strict=False)]
+    with stream.phase("`discard`") as facts:
+        facts["found"] = sum(counts.total() for counts in queue.discard(chosen))
+    with stream.phase("`export`") as facts, tempfile.TemporaryDirectory() as folder:
+        facts["found"] = queue.export(Path(folder) / "letters", Filter(codes=("4085",)))
+    with stream.phase("`purge`") as facts:
+        facts["found"] = sum(queue.purge(older_than_seconds=95_000))
 
 
-class Clock:
-    """Time by the clock, and CPU time of the server and of this process.
+def _outcomes(queue: FailureQueue, run: str) -> None:
+    from worker.failure_queue.outcomes import Outcomes  # noqa: PLC0415 - for one phase only
 
-    A busy machine does not distort the CPU times.
-    """
-
-    def __init__(self, client: Any) -> None:
-        self._client = client
-        self._began = self._now()
-
-    def _now(self) -> tuple[float, float, float]:
-        cpu = self._client.info("cpu")
-        return time.perf_counter(), cpu["used_cpu_user"] + cpu["used_cpu_sys"], time.process_time()
-
-    def told(self, count: int) -> dict[str, float]:
-        """Return codes a second, and microseconds of CPU a code."""
-        seconds, server, ours = (
-            after - before for before, after in zip(self._began, self._now(), strict=True)
-        )
-        each = 1e6 / max(count, 1)
-        return {
-            "count": count,
-            "a_second": round(count / seconds),
-            "server_us_each": round(server * each),
-            "client_us_each": round(ours * each),
-        }
+    Outcomes(queue.client, run).look()
 
 
-def main(count: int) -> None:
-    """Load, measure, and print one JSON object."""
-    result: dict[str, Any] = {"dead_letters": count}
-    with start_server() as server:
-        settings = load_settings(broker_url=server.url, account="C0", apikey="none", dead_retention_days=1)
+def _drained(queue: FailureQueue) -> int:
+    """Wait until nothing is left to call but the live codes, or nothing moves; return how many."""
+    client: Any = queue.client
+    before, since = int(client.zcard(names.DUE)), time.monotonic()
+    first = last = before
+    while last > 100 and time.monotonic() - since < 20:  # noqa: PLR2004 - live codes; half a minute
+        time.sleep(0.5)
+        if (now := int(client.zcard(names.DUE))) < last:
+            last, since = now, time.monotonic()
+    return first - last
+
+
+@contextlib.contextmanager
+def worker_of(server: Server, url: str, folder: Path) -> Iterator[Tree]:
+    """Run a worker with production's settings. It ends with the block."""
+    # Settings that tests shorten have their defaults here. Plain http needs the dynamic password.
+    given: dict[str, Any] = {**dict.fromkeys(SHORT_TIMES), "dynamic_password": True}
+    env = environment(broker_url=server.url, gateway_url=url, heartbeat_file=str(folder / "beat"), **given)
+    command = [sys.executable, "-m", "celery", "-A", "worker", "worker"]
+    with Tree(command, log=folder / "worker.log", env={**os.environ, **env}, cwd=gateways.ROOT) as tree:
+        end = time.monotonic() + 60
+        while "worker.started" not in (folder / "worker.log").read_text(errors="replace"):
+            if not tree.running or time.monotonic() > end:
+                raise RuntimeError((folder / "worker.log").read_text(errors="replace")[-2000:])
+            time.sleep(0.1)
+        yield tree
+
+
+def settings_of(server: Server) -> Settings:
+    """Return the operator's settings."""
+    return load_settings(_env_file=None, broker_url=server.url, account="C0", apikey="none")
+
+
+def table(stream: Live) -> Iterator[str]:
+    """Return the table's lines."""
+    waits = stream.waits()
+    yield "| command | dead letters | seconds | live codes | wait, median | wait, p99 |"
+    yield "| --- | --- | --- | --- | --- | --- |"
+    for phase in stream.phases:
+        seconds = phase.ended_at - phase.began_at
+        median, p99 = quantiles(waits[phase.name])
+        found = f"{phase.facts['found']:,}" if "found" in phase.facts else ""
+        codes = len(waits[phase.name])
+        told = f"{p99:.0f} ms" if codes >= 100 else ""  # noqa: PLR2004 - no 99th percentile of fewer
+        took = f"{seconds:.3g}"
+        yield (f"| {phase.name} | {found} | {took} | {codes:,} | {median:.0f} ms | {told} |")
+
+
+def main() -> None:
+    """Load, measure, and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--count", type=int, default=1_000_000)
+    parser.add_argument("--replay", type=int, default=100_000)
+    parser.add_argument("--rate", type=float, default=50.0)
+    parser.add_argument("--latency", type=float, default=LATENCY_SECONDS)
+    asked = parser.parse_args()
+    with (
+        tempfile.TemporaryDirectory(prefix="voicecode-bench-") as name,
+        start_server() as server,
+        gateways.own(asked.latency) as gateway,
+    ):
+        settings = settings_of(server)
         queue = FailureQueue(connect(settings), settings, operator="bench")
         client: Any = queue.client
         empty = client.info("memory")["used_memory"]
         started = time.perf_counter()
-        now = time.time()
-        load_mixed(client, count, now=now, span_seconds=100_000, sendable=count * 15 // 100)
-        result["load_seconds"] = round(time.perf_counter() - started, 1)
-        result["bytes_an_entry"] = round((client.info("memory")["used_memory"] - empty) / count)
-        client.config_set("slowlog-log-slower-than", 5000)
-        client.config_set("slowlog-max-len", 1000)
-        client.slowlog_reset()
-        result["first_page"] = {
-            name: median(functools.partial(queue.page, wanted)) for name, wanted in PAGES.items()
-        }
-        result["stats"] = median(queue.stats)
-        started = time.perf_counter()
-        plan = queue.plan(Filter(sendable=True), Choice())
-        result["plan"] = {**plan.as_dict(), "seconds": round(time.perf_counter() - started, 2)}
-        keys = plan.keys[:100_000]
-        clock = Clock(client)
-        for _ in queue.replay(keys, Choice()):
-            pass
-        result["replay"] = clock.told(len(keys))
-        clock = Clock(client)
-        result["purge"] = clock.told(sum(queue.purge(older_than_seconds=80_000)))
-        chosen = [key for _, key in zip(range(20_000), queue.keys(Filter(codes=("4030",))), strict=False)]
-        clock = Clock(client)
-        for _ in queue.discard(chosen):
-            pass
-        result["discard"] = clock.told(len(chosen))
-        slow = [
-            (round(entry["duration"] / 1000, 1), entry["command"][:30].decode())
-            for entry in client.slowlog_get(1000)
-        ]
-        result["commands_over_5_ms"] = len(slow)
-        result["slowest_commands_ms"] = sorted(slow, reverse=True)[:5]
-    print(json.dumps(result, indent=1))
+        sendable = max(asked.count * 15 // 100, asked.replay)
+        load_mixed(client, asked.count, now=time.time(), span_seconds=100_000, sendable=sendable)
+        loaded = time.perf_counter() - started
+        each = (client.info("memory")["used_memory"] - empty) / asked.count
+        print(f"{asked.count:,} dead letters, loaded in {loaded:.0f} s, {each:,.0f} bytes each")
+        with (
+            worker_of(server, gateway.url, Path(name)),
+            live(server.url, gateway, asked.latency, rate=asked.rate) as stream,
+        ):
+            measure(queue, stream, asked.replay)
+            print("\n".join(table(stream)))
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000)
+    main()

@@ -79,7 +79,9 @@ class Components:
         # A thread of its own: a spill directory may hang, and retries must not.
         self.retention = Periodic("retention", retention.look, RETENTION_SECONDS)
         interval = settings.upkeep_interval_seconds
-        self.upkeep = Upkeep(self.ledger, unacked, interval, retention=self.retention)
+        self.upkeep = Upkeep(
+            self.ledger, unacked, interval, batch=settings.upkeep_batch, retention=self.retention
+        )
         self.fleet.wake = self.upkeep.hurry
         self.live = Heartbeat(health.live_file(file), when=self._threads_turn)
 

@@ -1,5 +1,6 @@
 """Upkeep: the thread in each worker that buries expired codes and sends hints for due ones."""
 
+import contextlib
 import secrets
 import time
 from collections.abc import Callable
@@ -10,6 +11,7 @@ import structlog
 from config.names import Event
 from worker import report
 from worker.ledger import Ledger
+from worker.ledger.upkeep import Tidied
 from worker.process.periodic import Periodic
 from worker.retry import Reason
 from worker.store.availability import RedisUnavailable
@@ -17,6 +19,8 @@ from worker.transport import Unacked
 
 log = structlog.get_logger("voicecode.upkeep")
 
+_SLICES: Final = 5
+"""A batch of hints goes out in so many parts of an interval: new codes must not meet all of it."""
 _SWEEPS_AT_ONCE: Final = 20
 _NEWER_ROUNDS: Final = 10
 """Rounds in a row after which newer records are reported: a deployment may be under way."""
@@ -25,12 +29,25 @@ _SPILL_SECONDS: Final = 30.0
 
 
 class Upkeep(Periodic):
-    """Does its round every `interval_seconds`. `retention`: the thread that it watches."""
+    """Does its round every `interval_seconds`.
+
+    `batch`: how many codes it hints in that time. `retention`: the thread that it watches.
+    """
 
     def __init__(
-        self, ledger: Ledger, unacked: Unacked, interval_seconds: float, *, retention: Periodic | None = None
+        self,
+        ledger: Ledger,
+        unacked: Unacked,
+        interval_seconds: float,
+        *,
+        batch: int = 200,
+        retention: Periodic | None = None,
     ) -> None:
-        super().__init__("upkeep", self._look, interval_seconds)
+        super().__init__("upkeep", self._slice, interval_seconds / _SLICES)
+        self._round_seconds = interval_seconds
+        self._part = max(1, batch // _SLICES)
+        self._number = 0
+        self._more_due = False
         self._ledger = ledger
         self._unacked = unacked
         self._retention = retention
@@ -38,6 +55,25 @@ class Upkeep(Periodic):
         self._spill_hangs = False
         self._newer_rounds = 0
         self._newer_reported_at = float("-inf")
+
+    def hurry(self) -> None:
+        """Do a whole round without waiting for the interval's end."""
+        self._number = 0
+        super().hurry()
+
+    def _slice(self) -> bool:
+        """Do a round; in between, hint another part of a batch while more codes are due."""
+        number, self._number = self._number, (self._number + 1) % _SLICES
+        if number == 0:
+            again = self._look()
+            self._number = 0 if again else self._number
+            return again
+        if self._more_due:
+            with contextlib.suppress(RedisUnavailable):  # the next round says so
+                tidied = self._ledger.upkeep(token=secrets.token_hex(6), hint_limit=self._part)
+                self._told(tidied)
+                self._more_due = tidied.hinted == self._part
+        return False
 
     def _look(self) -> bool:
         """Do one round. Return True if expired codes remain.
@@ -65,18 +101,23 @@ class Upkeep(Periodic):
         """
         began, hints = time.monotonic(), True
         while True:
-            tidied = self._ledger.upkeep(token=secrets.token_hex(6), hints=hints)
-            for buried in tidied.buried:
-                report.buried(buried.key, buried.reason, buried.mobile, buried.task_id)
-            for key in tidied.missing:
-                log.error(Event.RECORD_MISSING, key=key, alert="warn", runbook="record-missing")
-            if tidied.hinted:
-                log.debug(Event.UPKEEP_RAN, hinted=tidied.hinted, buried=len(tidied.buried))
+            tidied = self._ledger.upkeep(token=secrets.token_hex(6), hints=hints, hint_limit=self._part)
+            self._told(tidied)
             if hints:
+                self._more_due = tidied.hinted == self._part
                 self._report_newer(tidied.newer)
             hints = False
-            if not tidied.more or time.monotonic() - began >= self._interval or self._stopped.is_set():
+            if not tidied.more or time.monotonic() - began >= self._round_seconds or self._stopped.is_set():
                 return tidied.more
+
+    def _told(self, tidied: Tidied) -> None:
+        """Log what a script did."""
+        for buried in tidied.buried:
+            report.buried(buried.key, buried.reason, buried.mobile, buried.task_id)
+        for key in tidied.missing:
+            log.error(Event.RECORD_MISSING, key=key, alert="warn", runbook="record-missing")
+        if tidied.hinted:
+            log.debug(Event.UPKEEP_RAN, hinted=tidied.hinted, buried=len(tidied.buried))
 
     def _sweep(self) -> bool:
         """Put back every overdue message, in batches; also messages in the lists of priorities."""

@@ -207,8 +207,12 @@ class Ledger:
         )
         return Refusal(scripts.text(answer)), scripts.text(key)
 
-    def upkeep(self, *, token: str, hints: bool = True) -> Tidied:
-        """Bury a batch of expired codes; with `hints`, hint a batch. Raises RedisUnavailable."""
+    def upkeep(self, *, token: str, hints: bool = True, hint_limit: int | None = None) -> Tidied:
+        """Bury a batch of expired codes; with `hints`, hint due ones. Raises RedisUnavailable.
+
+        `hint_limit`: hint at most this many; None for a whole batch.
+        """
+        most = self._settings.upkeep_batch if hint_limit is None else hint_limit
         s = self._settings
         answer = self._run(
             self._upkeep,
@@ -220,7 +224,7 @@ class Ledger:
             lenience_seconds=self._availability.lenience_seconds(),
             task=names.RESUME_TASK,
             backlog=s.upkeep_backlog,
-            hint_limit=s.upkeep_batch if hints else 0,
+            hint_limit=most if hints else 0,
         )
         return read_tidied(answer)
 
