@@ -16,6 +16,8 @@ RESUME_TASK: Final = "resume_voice_code"
 TAG: Final = "{voice_codes}"
 RECORD_PREFIX: Final = TAG + ":code:"
 """+ key -> hash: the record of one code in any state. A dead letter is a record in state `dead`."""
+SENT_PREFIX: Final = TAG + ":sent:"
+"""+ key -> who put it on the queue, for as long as the code lives. Written by `clients/python`."""
 DUE: Final = TAG + ":due"
 """zset key -> epoch seconds at which a worker must look at it. An unfinished code is in it from its
 first claim on."""
