@@ -26,13 +26,15 @@ _MASKINGS: Final[Mapping[str, Callable[[str], str]]] = {
     # Checked where they are made. Their digits must stay readable.
     **dict.fromkeys(("worker", "voice_id", "timestamp", "level", "logger"), str),
     # People look for a code by them. Only a mobile number in them is masked.
-    **dict.fromkeys(("key", "task_id"), mask_id),
+    **dict.fromkeys(("key", "task_id", "incident"), mask_id),
     "mobile": mask_mobile,
     # Texts of others.
     **dict.fromkeys(("exception", "cause", "stack"), mask_foreign_text),
 }
 """How a field is masked that needs more, or less, than the others."""
 _SECRETS: Final[list[str]] = []
+_JUDGES: Final[list[Processor]] = []
+"""At most one: what makes a warning of a page whose incident is known."""
 _SMALLEST_MOBILE: Final = 13_000_000_000
 
 
@@ -73,7 +75,7 @@ def configure(settings: Settings, *, level: int | None = None, file: Path | str 
     # Our own lines go straight to the handler's stream: as a record of the standard library's a
     # line cost twice as much.
     structlog.configure(
-        processors=[*shared, _last_steps(renderer)],
+        processors=[*shared, _judge, _last_steps(renderer)],
         wrapper_class=structlog.make_filtering_bound_logger(own_level),
         logger_factory=lambda name="voicecode": Lines(name, handler),
         cache_logger_on_first_use=False,
@@ -86,6 +88,18 @@ def configure(settings: Settings, *, level: int | None = None, file: Path | str 
     logging.captureWarnings(capture=True)
     sys.excepthook = _log_crash
     threading.excepthook = _log_thread_crash
+
+
+def judge_pages(judge: Processor | None) -> None:
+    """Have every line of ours with `alert=page` judged first; None: let all of them page."""
+    _JUDGES[:] = [] if judge is None else [judge]
+
+
+def _judge(logger: WrappedLogger, method: str, event_dict: EventDict) -> EventDict:
+    if event_dict.get("alert") == "page":
+        for judge in _JUDGES:
+            judge(logger, method, event_dict)
+    return event_dict
 
 
 def in_file() -> bool:

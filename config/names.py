@@ -68,6 +68,8 @@ NUMBER_PREFIX: Final = TAG + ":number:"
 """+ keyed digest of a number -> zset: token -> epoch seconds of a claim to call it, `block:<row>`
 -> until when that row keeps it from being called. + `:day` -> a day's calls that were accepted or
 may have rung."""
+INCIDENTS: Final = TAG + ":incidents"
+"""hash: kind -> the incident that lasts, as JSON: `worker/incidents/note.lua`."""
 METRICS: Final = TAG + ":metrics"
 """hash: what the scripts counted; `worker/ledger/counters.py` has the names of its fields."""
 PURSE_PREFIX: Final = TAG + ":purse:"
@@ -131,3 +133,6 @@ class Event:
     WORKER_FIT: Final = "worker.fit"
     BALANCE_LOW: Final = "balance.low"
     METRICS_FAILED: Final = "metrics.failed"
+    INCIDENT_BEGAN: Final = "incident.began"
+    INCIDENT_LASTS: Final = "incident.lasts"
+    INCIDENT_ENDED: Final = "incident.ended"

@@ -247,6 +247,10 @@ class Settings(BaseSettings):
         le=1000,
         description="Tries in a row without a reply after which a worker leaves codes to others. 0: never.",
     )
+    incident_quiet_seconds: Seconds = Field(
+        900.0,
+        description="An incident of log lines is over after this long without one; the next line pages.",
+    )
     standby: bool = Field(
         default=False,
         description="A worker of a second account: it fetches only while no worker of the first can send.",

@@ -5,9 +5,9 @@ import secrets
 import socket
 import time
 from importlib.metadata import version
-from typing import Any
+from typing import Any, Final
 
-from config import health
+from config import health, logs
 from config.replies import Replies
 from config.settings import Settings
 from worker.delivery import Delivery
@@ -15,6 +15,7 @@ from worker.failure_queue import FailureQueue
 from worker.failure_queue.retention import INTERVAL_SECONDS as RETENTION_SECONDS
 from worker.failure_queue.retention import Retention, check_spill_dir
 from worker.gateway.client import Gateway
+from worker.incidents.pager import Pager
 from worker.ledger import Ledger
 from worker.ledger.outcome_writer import OutcomeWriter
 from worker.process.affinity import CpuAffinity
@@ -28,6 +29,9 @@ from worker.store.availability import RedisAvailability
 from worker.store.client import connect
 from worker.transport import Acks, Credit, Running, Unacked, Unreadable
 from worker.upkeep import Upkeep
+
+_PAGES_TIMEOUT_SECONDS: Final = 1.0
+"""A log line waits for it, once an incident."""
 
 
 class Components:
@@ -83,6 +87,8 @@ class Components:
             self.ledger, unacked, interval, batch=settings.upkeep_batch, retention=self.retention
         )
         self.fleet.wake = self.upkeep.hurry
+        self._pages_client = connect(settings, retries=0, socket_timeout=_PAGES_TIMEOUT_SECONDS)
+        self.pager = Pager(self._pages_client, settings.incident_quiet_seconds)
         self.live = Heartbeat(health.live_file(file), when=self._threads_turn)
 
     def _threads_turn(self) -> bool:
@@ -109,6 +115,8 @@ class Components:
 
     def start(self) -> None:
         """Start the threads."""
+        logs.judge_pages(self.pager)
+        self.pager.thread.start()
         self.acks.start()
         self.upkeep.start()
         self.retention.start()
@@ -130,5 +138,8 @@ class Components:
         self.upkeep.stop(self.settings.upkeep_interval_seconds + 6)
         self.retention.stop(1)
         self.acks.stop()
+        self.pager.thread.stop(1)
+        logs.judge_pages(None)
+        self._pages_client.close()
         self.gateway.close()
         self.client.close()

@@ -152,7 +152,7 @@ class Delivery:
         if claim.answer is Answer.CALL:
             self._attempt(claim, started)
         elif claim.answer is Answer.BURIED:
-            report.buried(claim.key, claim.reason, claim.mobile, claim.task_id)
+            report.buried(claim.key, claim.reason, claim.mobile, claim.task_id, incident=self._fleet.incident)
             if claim.transition:
                 self._fleet.moved(claim.transition)
         elif claim.answer is Answer.ELSEWHERE:
@@ -182,7 +182,7 @@ class Delivery:
         recorded, transition = self._outcome_writer.until_written(
             lambda: self._ledger.finish(outcome), outcome
         )
-        report.attempt(outcome, recorded)
+        report.attempt(outcome, recorded, incident=self._fleet.incident)
         code = claim.voice_code
         self._fleet.heard(row, code.mobile if code else "", transition)
         if recorded is Recorded.GONE:

@@ -16,8 +16,11 @@ log = structlog.get_logger("voicecode.report")
 _LEVELS: Final = {Alert.NONE: "info", Alert.WARN: "warning", Alert.PAGE: "error"}
 
 
-def attempt(outcome: Outcome, recorded: Recorded) -> None:
-    """Log how an attempt ended and, if it was the last, the dead letter."""
+def attempt(outcome: Outcome, recorded: Recorded, *, incident: str = "") -> None:
+    """Log how an attempt ended and, if it was the last, the dead letter.
+
+    `incident`: the fleet's, named if the reply belongs to it.
+    """
     claim, reply, row = outcome.claim, outcome.reply, outcome.row
     facts = {
         **(claim.voice_code.log_context() if claim.voice_code else {"key": claim.key}),
@@ -60,12 +63,14 @@ def attempt(outcome: Outcome, recorded: Recorded) -> None:
             row,
             in_fleet=outcome.in_fleet,
             attempts=claim.attempt,
+            incident=incident if row.is_incident else None,
         )
 
 
-def buried(key: str, reason: str, mobile: str, task_id: str) -> None:
-    """Log a dead letter without a last attempt: the code expired, or its last worker died."""
-    _dead_letter(key, reason, mobile, task_id, None)
+def buried(key: str, reason: str, mobile: str, task_id: str, *, incident: str = "") -> None:
+    """Log a dead letter without a last attempt: the code expired, or nobody can be called."""
+    named: dict[str, Any] = {"incident": incident} if incident and reason == Reason.PERMANENT.value else {}
+    _dead_letter(key, reason, mobile, task_id, None, **named)
 
 
 def refused(key: str, message: Refused, reason: str, task_id: str) -> None:

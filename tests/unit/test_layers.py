@@ -16,7 +16,7 @@ FLOORS: Final[tuple[tuple[str, ...], ...]] = (
     ("envelope", "message", "reply", "retry"),
     ("store",),
     ("sealing",),
-    ("gateway", "sending"),
+    ("gateway", "incidents", "sending"),
     ("ledger",),
     ("failure_queue", "report"),
     ("erasure",),

@@ -79,6 +79,11 @@ class Fleet:
         """The row that made this worker unfit; None while it is fit."""
         return self._fitness.unfit
 
+    @property
+    def incident(self) -> str:
+        """The name of the incident that lasts, or nothing."""
+        return self.verdict.incident
+
     def sender(self) -> Sender:
         """Return this worker as one that asks for a claim."""
         return self._able if self._fitness.unfit is None else self._unable

@@ -8,6 +8,11 @@ from config.replies import Row
 class HearsOfTries(Protocol):
     """The part of the fleet that delivery needs."""
 
+    @property
+    def incident(self) -> str:
+        """The name of the incident that lasts, or nothing."""
+        ...
+
     def heard(self, row: Row, number: str, transition: str) -> None:
         """Take note of a reply, and of what recording it did to the fleet."""
 
@@ -20,6 +25,8 @@ class HearsOfTries(Protocol):
 
 class Alone:
     """A delivery without a fleet."""
+
+    incident = ""
 
     def heard(self, row: Row, number: str, transition: str) -> None:
         """Do nothing."""

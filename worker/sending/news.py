@@ -22,9 +22,9 @@ def move(verdict: Verdict, *, page: bool) -> None:
     row = verdict.row
     runbook = _RUNBOOKS.get(row, "sending-stopped")
     if verdict.state is State.STOPPED and page:
-        log.error(Event.SENDING_STOPPED, row=row, alert="page", runbook=runbook)
+        log.error(Event.SENDING_STOPPED, row=row, incident=verdict.incident, alert="page", runbook=runbook)
     elif verdict.state is State.STOPPED:
-        log.warning(Event.SENDING_STOPPED, row=row, alert="warn", runbook=runbook)
+        log.warning(Event.SENDING_STOPPED, row=row, incident=verdict.incident, alert="warn", runbook=runbook)
     elif verdict.state is State.HELD:
         log.warning(Event.SENDING_HELD, by=verdict.by, alert="warn", runbook="sending-held")
     elif verdict.state is State.TRIAL:
@@ -45,6 +45,7 @@ def minute(verdict: Verdict) -> None:
         Event.SENDING_WAITS,
         state=verdict.state.value,
         row=verdict.row,
+        incident=verdict.incident,
         seconds=seconds,
         parked=verdict.parked,
         refused=verdict.refused,

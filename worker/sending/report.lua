@@ -4,7 +4,8 @@
 -- KEYS  1 sending
 -- Returns {fetch '1' or '0', state, row, mends, since, generation, by, transition or '',
 --          what this worker is to log ('', 'minute', 'move' or 'page'), parked, refused,
---          '1' if this worker's configuration is blocked, the row that blocks it}.
+--          '1' if this worker's configuration is blocked, the row that blocks it,
+--          when the incident that lasts began, or 0}.
 local clock_offset = ARGV[1]
 local version = ARGV[2] -- of records
 local instance = ARGV[3] -- of the worker
@@ -50,4 +51,5 @@ elseif s.state ~= 'sending' and redis.call('SET', sending .. ':told', instance, 
 end
 return { fetch, s.state, r.row or '', s.mends or '', s.since or '', number(s.generation), r.by or '',
   transition or '', tell, number(r.parked), number(r.refused),
-  block and '1' or '0', block and cjson.decode(block).row or '' }
+  block and '1' or '0', block and cjson.decode(block).row or '',
+  s.state == 'sending' and '0' or stamp(number(s.incident)) }

@@ -37,6 +37,8 @@ class Verdict:
     refused: int = 0
     blocked_by: str = ""
     """The row that blocks this worker's configuration; empty if none does."""
+    incident: str = ""
+    """The name of the incident that lasts; empty if the fleet sends."""
 
 
 def read_verdict(answer: list[Any]) -> Verdict:
@@ -55,6 +57,7 @@ def read_verdict(answer: list[Any]) -> Verdict:
         refused,
         blocked,
         blocked_by,
+        incident,
     ) = map(scripts.text, answer)
     return Verdict(
         fetch=fetch == "1",
@@ -69,4 +72,5 @@ def read_verdict(answer: list[Any]) -> Verdict:
         parked=int(parked),
         refused=int(refused),
         blocked_by=blocked_by if blocked == "1" else "",
+        incident=f"sending-{float(incident):.0f}" if float(incident) else "",
     )
