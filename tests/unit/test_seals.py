@@ -1,21 +1,20 @@
 """The seals: what opens, for whom, and RFC 9180's own vector."""
 
 import base64
-import hmac
 import json
+import os
 
 import pytest
-from cryptography.hazmat.primitives import hashes, hpke
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives import hpke
 from cryptography.hazmat.primitives.asymmetric import x25519
-from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
-from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 from hypothesis import given
 from hypothesis import strategies as st
 
 from config.settings import Settings, SettingsError, load
 from worker.message import BadInput
-from worker.sealing import SealKeyGone, Seals, Unsealable, new_key, opened, seals_of
-from worker.sealing.seals import PAIR_BYTES, has_form
+from worker.sealing import SealKeyGone, Seals, Unsealable, context, new_key, opened, seals_of
+from worker.sealing.seals import PAIR_BYTES, _library, has_form
 
 OLD, NEW = (
     f"{name}:{base64.urlsafe_b64encode(name.encode() * 5)[:43].decode()}" for name in ("2025-11", "2026-11")
@@ -40,7 +39,8 @@ def test_what_was_sealed_opens_as_it_was(mobile: str, code: str) -> None:
     assert mobile not in sealed
     assert has_form(sealed)
     # A code of four digits looks like one of six.
-    assert len(sealed) == len(one.seal(MOBILE, "123456", key="k"))
+    other = one.seal(MOBILE, "123456", key="k")
+    assert len(sealed.rpartition(".")[2]) == len(other.rpartition(".")[2])
 
 
 def test_a_pair_cannot_be_moved_to_another_key() -> None:
@@ -51,7 +51,7 @@ def test_a_pair_cannot_be_moved_to_another_key() -> None:
 
 def test_a_changed_pair_does_not_open() -> None:
     one = seals(NEW)
-    key_id, _, text = one.seal(MOBILE, CODE, key="k").partition(".")
+    key_id, _, text = one.seal(MOBILE, CODE, key="k").rpartition(".")
     for place in (0, 40, 60, len(text) - 1):
         other = "A" if text[place] != "A" else "B"
         with pytest.raises(Unsealable) as caught:
@@ -133,45 +133,51 @@ def test_keys_never_show_in_a_repr() -> None:
     assert NEW.partition(":")[2] not in repr(settings)
 
 
-def extract(salt: bytes, label: str, ikm: bytes, suite: bytes) -> bytes:
-    return hmac.digest(salt, b"HPKE-v1" + suite + label.encode() + ikm, "sha256")
-
-
-def expand(secret: bytes, label: str, info: bytes, length: int, suite: bytes) -> bytes:
-    labeled = length.to_bytes(2, "big") + b"HPKE-v1" + suite + label.encode() + info
-    return HKDFExpand(hashes.SHA256(), length, labeled).derive(secret)
-
-
-def open_by_the_rfc(private: bytes, sealed: bytes, info: bytes, aad: bytes = b"") -> bytes:
-    """Open by RFC 9180's own steps, with nothing of the library's HPKE: 4.1, 5.1, 5.2."""
-    kem, suite = b"KEM" + bytes.fromhex("0020"), b"HPKE" + bytes.fromhex("002000010003")
-    key, enc = x25519.X25519PrivateKey.from_private_bytes(private), sealed[:32]
-    shared = key.exchange(x25519.X25519PublicKey.from_public_bytes(enc))
-    context = enc + key.public_key().public_bytes_raw()
-    secret = expand(extract(b"", "eae_prk", shared, kem), "shared_secret", context, 32, kem)
-    hashed = [extract(b"", label, part, suite) for label, part in (("psk_id_hash", b""), ("info_hash", info))]
-    schedule = b"\0" + b"".join(hashed)
-    secret = extract(secret, "secret", b"", suite)
-    aead = ChaCha20Poly1305(expand(secret, "key", schedule, 32, suite))
-    return aead.decrypt(expand(secret, "base_nonce", schedule, 12, suite), sealed[32:], aad)
-
-
-def test_the_rfcs_own_vector_opens_and_so_does_what_we_seal() -> None:
-    """RFC 9180, A.2.1: base mode, the first encryption. The one-shot interface takes no `aad`."""
-    private = bytes.fromhex("8057991eef8f1f1af18f4a9491d16a1ce333f695d4db8e38da75975c4478e0fb")
-    sealed = bytes.fromhex(
-        "1afa08d3dec047a643885163f1180476fa7ddb54c6a8029ea33f95796bf2ac4a"
-        "1c5250d8034ec2b784ba2cfd69dbdb8af406cfe3ff938e131f0def8c8b60b4db21993c62ce81883d2dd1b51a28"
+def rfc(number: int, aad: bytes, sealed: str) -> bytes:
+    """Open RFC 9180's vector A.2.1 with our context."""
+    private = x25519.X25519PrivateKey.from_private_bytes(
+        bytes.fromhex("8057991eef8f1f1af18f4a9491d16a1ce333f695d4db8e38da75975c4478e0fb")
     )
-    assert open_by_the_rfc(private, sealed, b"Ode on a Grecian Urn", b"Count-0") == (
-        b"Beauty is truth, truth beauty"
-    )
+    encapsulated = bytes.fromhex("1afa08d3dec047a643885163f1180476fa7ddb54c6a8029ea33f95796bf2ac4a")
+    shared = context.recipient(_library(), private, encapsulated, b"Ode on a Grecian Urn")
+    return shared.open(number, bytes.fromhex(sealed), aad)
 
-    ours = seals(f"rfc:{base64.urlsafe_b64encode(private).decode()}")
-    text = ours.seal(MOBILE, CODE, key="login:1").partition(".")[2]
-    pair = open_by_the_rfc(
-        private,
-        base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)),
-        b"voicecode/1 send_voice_code login:1",
-    )
-    assert json.loads(pair) == [MOBILE, CODE]
+
+def test_the_rfcs_own_vectors_open() -> None:
+    """The first two encryptions of base mode with X25519, HKDF-SHA256 and ChaCha20-Poly1305."""
+    text = b"Beauty is truth, truth beauty"
+    first = "1c5250d8034ec2b784ba2cfd69dbdb8af406cfe3ff938e131f0def8c8b60b4db21993c62ce81883d2dd1b51a28"
+    second = "6b53c051e4199c518de79594e1c4ab18b96f081549d45ce015be002090bb119e85285337cc95ba5f59992dc98c"
+
+    assert rfc(0, b"Count-0", first) == rfc(1, b"Count-1", second) == text
+    with pytest.raises(InvalidTag):
+        rfc(1, b"Count-1", first)
+
+
+def test_our_context_is_the_librarys_one_shot() -> None:
+    """What the library seals in one shot is a context's first pair, without associated data."""
+    private = x25519.X25519PrivateKey.generate()
+    suite = hpke.Suite(hpke.KEM.X25519, hpke.KDF.HKDF_SHA256, hpke.AEAD.CHACHA20_POLY1305)
+    sealed = suite.encrypt(b"text", private.public_key(), info=b"info")
+    assert context.recipient(_library(), private, sealed[:32], b"info").open(0, sealed[32:], b"") == b"text"
+
+    ours = context.sender(_library(), private.public_key(), b"info")
+    number, text = ours.seal(b"text", b"")
+    assert number == 0
+    assert suite.decrypt(ours.encapsulated + text, private, info=b"info") == b"text"
+
+
+def test_no_number_of_a_context_is_used_twice_not_even_after_a_fork() -> None:
+    one = seals(NEW)
+    before = {one.seal(MOBILE, CODE, key="k").rsplit(".", 1)[0] for _ in range(100)}
+    assert len(before) == 100
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.write(writing, one.seal(MOBILE, CODE, key="k").encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    theirs, mine = os.read(reading, 1_000).decode(), one.seal(MOBILE, CODE, key="k")
+
+    assert theirs.rsplit(".", 1)[1][:40] != mine.rsplit(".", 1)[1][:40]
+    assert one.open(theirs, key="k") == one.open(mine, key="k") == (MOBILE, CODE)

@@ -41,7 +41,10 @@ FORMS: Final = {
     "reply_code": (re.compile(r"(?:-?[0-9]{1,9})?"), "a reply code"),
     "streak": (re.compile(r"(?:[a-z]{1,16}:[0-9]{1,9})?"), "what the last tries spent"),
     "spent": (re.compile(r"[a-z0-9_ ]{0,512}"), "names of rows"),
-    "sealed": (re.compile(r"(?:[A-Za-z0-9-]{1,32}\.[A-Za-z0-9_-]{64,1000})?"), "a sealed pair"),
+    "sealed": (
+        re.compile(r"(?:[A-Za-z0-9-]{1,32}\.(?:[0-9]{1,12}\.)?[A-Za-z0-9_-]{64,1000})?"),
+        "a sealed pair",
+    ),
     "number": (re.compile(r"(?:[0-9a-f.]{1,64} ?){0,2}"), "a digest of a number"),
     **dict.fromkeys(
         ("first_seen", "expires_at", "died_at", "discarded_at", "accepted_at", "until", "retired_at"), _TIME

@@ -1,6 +1,6 @@
 """Sealing: number and code as only who holds a private key can read them (extra `sealed`).
 
-1. `seals`   seal and open one pair
+1. `seals`   seal and open one pair; `context` for many
 2. `wire`    a message that carries a sealed pair
 3. `reseal`  after a rotation, records come under the newest key
 """
