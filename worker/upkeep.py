@@ -46,7 +46,7 @@ class Upkeep(Periodic):
         super().__init__("upkeep", self._slice, interval_seconds / _SLICES)
         self._round_seconds = interval_seconds
         self._part = max(1, batch // _SLICES)
-        self._number = 0
+        self._number = 1  # the first round comes after a whole interval
         self._more_due = False
         self._ledger = ledger
         self._unacked = unacked

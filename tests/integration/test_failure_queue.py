@@ -461,3 +461,19 @@ def test_the_documented_snippet_runs(server: Server, monkeypatch: pytest.MonkeyP
     exec(snippet, scope)  # noqa: S102 - our own page
     assert scope["run"].progress.total == 0
     assert [line.operator for line in scope["queue"].audit()] == ["morning shift"] * 2
+
+
+def test_redis_picks_the_audit_lines_of_a_key_or_a_run(
+    queue: FailureQueue, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A million lines on their way to the operator took eleven seconds."""
+    now = queue.now()
+    load(client, [dead_letter(n, died_at=now - n, expires_at=now + 600) for n in range(9)])
+    list(queue.discard([f"login:{n:08d}" for n in range(9)], run="r1"))
+    list(queue.undo(run="r1", name="r2"))
+    everything = list(queue.audit())
+    monkeypatch.setattr("worker.failure_queue.audit._SEARCHED", 4)
+    monkeypatch.setattr(queue.client, "xrevrange", None)
+    for key, run in (("login:00000003", None), (None, "r1"), ("login:00000003", "r2"), ("nobody", None)):
+        expected = [line for line in everything if key in {None, line.key} and run in {None, line.run}]
+        assert list(queue.audit(key=key, run=run)) == expected

@@ -226,3 +226,23 @@ def test_after_a_rollback_newer_records_neither_loop_nor_grow(sandbox: Sandbox) 
     assert sandbox.gateway.submissions()[1:] == []
     assert {key: driver.client.hgetall(names.RECORD_PREFIX + key) for key in keys} == before
     driver.close()
+
+
+def test_a_batch_of_hints_goes_out_in_parts(driver: LedgerDriver) -> None:
+    """New codes would meet all of it at once, and wait behind it."""
+    client: Any = driver.client
+    now = float(client.time()[0])
+    for number in range(120):
+        record = {"v": 1, "state": "waiting", "until": now, "expires_at": now + 600}
+        client.hset(f"{names.RECORD_PREFIX}k{number}", mapping=record)
+        client.zadd(names.DUE, {f"k{number}": now - 1})
+        client.zadd(names.EXPIRY, {f"k{number}": now + 600})
+    upkeep = Upkeep(driver.ledger, unacked_of(driver), 1, batch=100)
+    waiting = []
+    for _ in range(6):
+        upkeep._slice()
+        waiting.append(client.llen(names.HINTS) + client.llen(names.QUEUE))
+    assert waiting == [0, 0, 0, 0, 20, 40]
+    for _ in range(6):
+        upkeep._slice()
+    assert client.llen(names.HINTS) + client.llen(names.QUEUE) == 120

@@ -14,8 +14,12 @@ from typing import Any, Final
 import redis
 
 from config import names
+from worker.store import scripts
+from worker.store.scripts import Script
 
 _CHUNK: Final = 500
+_SEARCHED: Final = 500
+"""Lines in one script: about a millisecond of the server's time."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,14 +53,37 @@ def default_operator() -> str:
 
 def read_trail(client: redis.Redis, *, key: str | None = None, run: str | None = None) -> Iterator[AuditLine]:
     """Return the trail, newest first: all of it, or the lines of one key or one run."""
+    if key is not None or run is not None:
+        field, wanted = ("key", key) if key is not None else ("run", run)
+        found = _search(client, field, wanted or "")
+        yield from (line for line in found if key in {None, line.key} and run in {None, line.run})
+        return
     connection: Any = client
     last = "+"
     while chunk := connection.xrevrange(names.AUDIT, max=last, min="-", count=_CHUNK):
         for identity, fields in chunk:
-            line = _line(identity, fields)
-            if key in {None, line.key} and run in {None, line.run}:
-                yield line
+            yield _line(identity, fields)
         last = f"({chunk[-1][0]}"
+
+
+def _search(client: redis.Redis, field: str, wanted: str) -> Iterator[AuditLine]:
+    """Let Redis pick the lines: a million of them on their way here took eleven seconds."""
+    search = Script(client, "failure_queue/search_audit")
+    last = "+"
+    while last:
+        answer = search(
+            [names.AUDIT],
+            clock_offset=0,
+            version=names.RECORD_VERSION,
+            last=last,
+            count=_SEARCHED,
+            field=field,
+            wanted=wanted,
+        )
+        last = scripts.text(answer[0])
+        for identity, values in zip(*[iter(answer[1:])] * 2, strict=True):
+            texts = [scripts.text(value) for value in values]
+            yield _line(scripts.text(identity), dict(zip(*[iter(texts)] * 2, strict=True)))
 
 
 def write_line(  # noqa: PLR0913 - one argument per field
