@@ -24,6 +24,7 @@ LIVES_OF_TESTS: Final = {
     "accepted_ttl_seconds": 86_400,
     # As by default: an empty account and an outage are among the faults.
     "stop_sending": True,
+    "unfit_after": 20,
     "number_per_minute": 5,
 }
 

@@ -268,6 +268,17 @@ def test_each_failed_trial_makes_workers_that_say_they_can_wait_longer(
     assert later(driver, 2) == ["trial"]
 
 
+def test_the_wait_after_a_failed_trial_is_measured_by_how_often_the_gateway_is_asked(server: Server) -> None:
+    with server.client() as client:
+        client.flushall()
+    driver = FleetDriver(server.url, probe_seconds=1)
+    on_trial(driver)
+    failed(driver, 2)
+    assert later(driver, 0.5) == []
+    assert later(driver, 0.4) == ["trial"]
+    driver.close()
+
+
 @pytest.mark.parametrize(("failures", "cap"), [(0, 600), (1, 1200), (2, 2400), (3, 3600), (6, 3600)])
 def test_each_failed_trial_doubles_the_cap_of_an_empty_account_up_to_an_hour(
     driver: FleetDriver, failures: int, cap: float

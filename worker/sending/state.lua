@@ -29,7 +29,7 @@ local function sending_state(sending)
   -- Most of the time it sends, and a claim needs no more than this.
   local s = read(sending, 'state', 'generation', 'since', 'failures', 'blocks')
   if s.state and s.state ~= 'sending' then
-    s = read(sending, 'state', 'generation', 'since', 'failures', 'blocks', 'row', 'mends', 'cap',
+    s = read(sending, 'state', 'generation', 'since', 'failures', 'blocks', 'row', 'mends', 'cap', 'probe',
       'scope', 'width', 'accepted', 'forced', 'active_at', 'returned', 'incident')
   end
   s.state = s.state or 'sending'
@@ -47,6 +47,7 @@ local function move(sending, now, s, state, by, note)
   if state == 'stopped' and number(s.incident) == 0 then s.incident = s.since end
   redis.call('HSET', sending, 'state', state, 'since', s.since, 'by', by or '', 'note', note or '',
     'row', s.row or '', 'mends', s.mends or '', 'cap', s.cap or '', 'scope', s.scope or '',
+    'probe', s.probe or '',
     'failures', number(s.failures), 'forced', s.forced or '', 'width', NARROW, 'accepted', 0,
     'active_at', s.since, 'returned', 0, 'incident', s.incident or '',
     'offer', (state == 'stopped' or state == 'held') and 'sms' or 'voice')
@@ -58,7 +59,7 @@ local function move(sending, now, s, state, by, note)
   return state
 end
 
--- `why`: {row, mends, cap seconds, scope}.
+-- `why`: {row, mends, cap seconds, scope, probe seconds}.
 local function stop(sending, now, s, why)
   if s.state == 'trial' then
     s.failures = number(s.failures) + 1
@@ -67,6 +68,7 @@ local function stop(sending, now, s, why)
     redis.call('HSET', sending, 'stopped_at', stamp(now), 'parked', 0, 'refused', 0)
   end
   s.row, s.mends, s.cap, s.scope, s.forced = why.row, why.mends, why.cap, why.scope, ''
+  s.probe = why.probe
   return move(sending, now, s, 'stopped', 'workers')
 end
 
@@ -118,7 +120,9 @@ local function review(sending, now, s, seen)
   if s.state ~= 'stopped' then return nil end
   -- Each failed trial delays the next: an answered balance query alone must not cause hammering.
   local failures = number(s.failures)
-  local earliest = failures == 0 and 0 or number(s.since) + math.min(60, 3 * 2 ^ math.min(failures, 5))
+  local probe = s.probe and number(s.probe) or 15
+  local pause = math.min(4 * probe, probe / 5 * 2 ^ math.min(failures, 5))
+  local earliest = failures == 0 and 0 or number(s.since) + pause
   if s.row ~= 'spending_cap' and seen.able and now >= earliest then
     s.forced = ''
     return move(sending, now, s, 'trial', 'workers')

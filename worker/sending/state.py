@@ -59,6 +59,7 @@ def why(row: Row, probe_seconds: float) -> dict[str, Any]:
         "mends": row.mends.value,
         "cap": CAP_PROBES.get(row.name, DEFAULT_CAP_PROBES) * probe_seconds,
         "scope": row.scope.value,
+        "probe": probe_seconds,
     }
 
 
