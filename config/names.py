@@ -10,6 +10,8 @@ QUEUE: Final = "voice_codes"
 
 SEND_TASK: Final = "send_voice_code"
 """What producers enqueue."""
+CANCEL_TASK: Final = "cancel_voice_code"
+"""What producers enqueue to withdraw a code."""
 RESUME_TASK: Final = "resume_voice_code"
 """What upkeep enqueues: a hint that a worker should look at a key now. It carries only the key."""
 
@@ -90,6 +92,7 @@ class Event:
     """Names of log events: `noun.verb`."""
 
     ATTEMPT_FINISHED: Final = "attempt.finished"
+    CODE_CANCELLED: Final = "code.cancelled"
     ATTEMPT_SKIPPED: Final = "attempt.skipped"
     DEAD_LETTER_WRITTEN: Final = "dead_letter.written"
     DEAD_LETTERS_RETIRED: Final = "dead_letters.retired"

@@ -1,4 +1,4 @@
-"""The tasks of voice codes: one for producers, one for upkeep."""
+"""The tasks of voice codes: two for producers, one for upkeep."""
 
 from typing import Any
 
@@ -16,6 +16,14 @@ def send_voice_code(delivery: Delivery, envelope: Envelope, args: list[Any], kwa
     They are checked there and not by Celery: a message with a wrong one becomes a dead letter.
     """
     delivery.send(args, kwargs, envelope)
+
+
+@app.task(name=names.CANCEL_TASK, base=DeliveryTask)
+def cancel_voice_code(
+    delivery: Delivery, envelope: Envelope, args: list[Any], kwargs: dict[str, Any]
+) -> None:
+    """Call a code no more; the one argument is its `key`."""
+    delivery.cancel(args, kwargs, envelope)
 
 
 @app.task(name=names.RESUME_TASK, base=DeliveryTask)

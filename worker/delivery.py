@@ -15,8 +15,8 @@ import dataclasses
 import json
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, Protocol, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 import structlog
 
@@ -26,6 +26,7 @@ from config.settings import Settings
 from worker import report
 from worker.envelope import Envelope
 from worker.ledger import Ledger
+from worker.ledger.cancel import Cancelled
 from worker.ledger.claim import Answer, Claim
 from worker.ledger.finish import Outcome, Recorded
 from worker.ledger.outcome_writer import OutcomeWriter
@@ -40,27 +41,13 @@ from worker.message import (
     refuse,
     too_far,
 )
+from worker.reach import Unfinished, reach
 from worker.reply import Reply
 from worker.retry import Decision, Done, GiveUp, Reason, RetryPolicy, without_seal_key
 from worker.sealing import SealKeyGone, opened
 from worker.sending.listener import Alone, HearsOfTries
-from worker.store.availability import RedisUnavailable
 
-T = TypeVar("T")
-_REACH_PAUSES_SECONDS: Final = (0.2, 0.8)
 log = structlog.get_logger("voicecode.delivery")
-
-
-class Unfinished(Exception):  # noqa: N818 - a state of the message, not a mistake
-    """Nothing was recorded for the message: it must be neither acked nor rejected.
-
-    `soon`: give it back to the queue as soon as Redis answers. Otherwise it returns to the queue
-    after the visibility time-out.
-    """
-
-    def __init__(self, cause: str, *, soon: bool = False) -> None:
-        super().__init__(cause)
-        self.soon = soon
 
 
 class Submits(Protocol):
@@ -96,7 +83,7 @@ class Delivery:
     def send(self, args: Sequence[Any], kwargs: Mapping[str, Any], envelope: Envelope) -> None:
         """Deliver a producer's message. Raises Unfinished."""
         task_id = envelope.task_id
-        own_id = self._reach(lambda: self._ledger.own_id(task_id))
+        own_id = reach(lambda: self._ledger.own_id(task_id))
         if envelope.expires is not None and kwargs.get("expires_at") is None:
             kwargs = {**kwargs, "expires_at": envelope.expires}
         try:
@@ -111,7 +98,7 @@ class Delivery:
             return
         started = time.monotonic()
         token = secrets.token_hex(8)
-        claim = self._reach(
+        claim = reach(
             lambda: self._ledger.claim(
                 code, token=token, worker=self._worker, task_id=own_id, tag=envelope.tag
             )
@@ -130,29 +117,50 @@ class Delivery:
 
     def resume(self, args: Sequence[Any], kwargs: Mapping[str, Any], envelope: Envelope) -> None:
         """Deliver a code after a hint of upkeep; the one argument is its key. Raises Unfinished."""
-        key = args[0] if len(args) == 1 and not kwargs else None
-        if not isinstance(key, str) or not has_key_form(key):
-            own_id = self._reach(lambda: self._ledger.own_id(envelope.task_id))
-            refused = Refused(
-                key=own_id,
-                reason="a hint carries one key",
-                raw=json.dumps([args, kwargs], default=repr)[:RAW_CAP_BYTES],
-            )
-            self._refuse(refused, Reason.BAD_INPUT, own_id)
+        key = self._one_key(args, kwargs, envelope, "a hint carries one key")
+        if key is None:
             return
         started = time.monotonic()
         token = secrets.token_hex(8)
         self._follow(
-            self._reach(lambda: self._ledger.resume(key, token=token, worker=self._worker, tag=envelope.tag)),
+            reach(lambda: self._ledger.resume(key, token=token, worker=self._worker, tag=envelope.tag)),
             started,
         )
+
+    def cancel(self, args: Sequence[Any], kwargs: Mapping[str, Any], envelope: Envelope) -> None:
+        """Withdraw a code; the one argument is its key. Raises Unfinished."""
+        named = [kwargs["key"]] if kwargs.keys() == {"key"} else []
+        key = self._one_key([*args, *named], {} if named else kwargs, envelope, "a cancel carries one key")
+        if key is None:
+            return
+        was = reach(lambda: self._ledger.cancel(key))
+        if was is Cancelled.NEWER:
+            raise Unfinished(was.value)
+        log.info(Event.CODE_CANCELLED, key=key, was=was.value)
+
+    def _one_key(
+        self, args: Sequence[Any], kwargs: Mapping[str, Any], envelope: Envelope, rule: str
+    ) -> str | None:
+        """Return the one argument, a key; or None, and the message has become a dead letter."""
+        key = args[0] if len(args) == 1 and not kwargs else None
+        if isinstance(key, str) and has_key_form(key):
+            return key
+        own_id = reach(lambda: self._ledger.own_id(envelope.task_id))
+        raw = json.dumps([args, kwargs], default=repr)[:RAW_CAP_BYTES]
+        self._refuse(Refused(key=own_id, reason=rule, raw=raw), Reason.BAD_INPUT, own_id)
+        return None
 
     def _follow(self, claim: Claim, started: float) -> None:
         """Act on the claim's answer. Only CALL places a call."""
         if claim.answer is Answer.CALL:
             self._attempt(claim, started)
         elif claim.answer is Answer.BURIED:
-            report.buried(claim.key, claim.reason, claim.mobile, claim.task_id, incident=self._fleet.incident)
+            if claim.reason == Cancelled.CANCELLED.value:
+                log.info(Event.CODE_CANCELLED, key=claim.key, was=Cancelled.CALLING.value)
+            else:
+                report.buried(
+                    claim.key, claim.reason, claim.mobile, claim.task_id, incident=self._fleet.incident
+                )
             if claim.transition:
                 self._fleet.moved(claim.transition)
         elif claim.answer is Answer.ELSEWHERE:
@@ -225,24 +233,8 @@ class Delivery:
             )
 
     def _refuse(self, refused: Refused, reason: Reason, own_id: str) -> None:
-        answer, key = self._reach(
+        answer, key = reach(
             lambda: self._ledger.refuse(refused, own_id=own_id, task_id=own_id, reason=reason.value)
         )
         if answer is Refusal.NEW:
             report.refused(key, refused, reason.value, own_id)
-
-    def _reach(self, step: Callable[[], T]) -> T:
-        """Run a step before which nothing is recorded. Raises Unfinished if Redis stays away.
-
-        After a lost connection or a new master the step is tried twice more, because the phone
-        should ring within seconds. Scripts may run twice.
-        """
-        for pause_seconds in (*_REACH_PAUSES_SECONDS, None):
-            try:
-                return step()
-            except RedisUnavailable as error:
-                if error.full or pause_seconds is None:
-                    log.warning(Event.MESSAGE_LEFT, cause=str(error), alert="warn", runbook="redis-away")
-                    raise Unfinished(str(error), soon=error.lost) from error
-                time.sleep(pause_seconds)
-        raise AssertionError

@@ -19,7 +19,7 @@ from worker.store.availability import RedisAvailability, RedisUnavailable
 from worker.store.client import connect
 
 _POLL_SECONDS: Final = 0.1
-_ENDS: Final = ("accepted", "dead")
+_ENDS: Final = ("accepted", "dead", "cancelled")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

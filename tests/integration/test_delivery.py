@@ -8,12 +8,13 @@ import redis
 from config import names
 from config.replies import Replies
 from config.settings import load
-from worker.delivery import Delivery, Unfinished
+from worker.delivery import Delivery
 from worker.embedded.server import Server
 from worker.envelope import Envelope
 from worker.ledger import Ledger
 from worker.ledger.outcome_writer import OutcomeWriter
 from worker.message import VoiceCode
+from worker.reach import Unfinished
 from worker.reply import Reply
 from worker.store.availability import RedisAvailability
 from worker.store.client import connect

@@ -133,7 +133,7 @@ def test_the_redis_user_of_the_page_may_send_and_look_and_nothing_else(
     address = server.url.replace("//", "//web:made-up@")
     try:
         namespace = execute(snippets(), address)
-        assert redis_client.llen("voice_codes") == 3
+        assert redis_client.llen("voice_codes") == 4
         assert namespace["status"]("k") == ("accepted", None)
         for command in (
             "rpop voice_codes",

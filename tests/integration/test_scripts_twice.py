@@ -125,6 +125,17 @@ def purge(database: Database) -> Call:
     return silent(lambda: queue.remove([position], run="once", operator="o", action="purge"))
 
 
+def cancel_of(situation: str) -> Callable[[Database], Call]:
+    """Have it find, the second time, what it did."""
+
+    def prepare(database: Database) -> Call:
+        SITUATIONS[situation](database)
+        ledger = database.ledger()
+        return silent(lambda: ledger.cancel("k"))
+
+    return prepare
+
+
 def fetch(database: Database) -> Call:
     database.enqueue()
     database.redis.lpush(names.QUEUE, "no JSON")
@@ -177,6 +188,8 @@ CALLS: dict[str, Callable[[Database], Call]] = {
     "finish, dead and ambiguous": finish_of(4030, END, ambiguous=True),
     "refuse": refuse,
     "refuse, of a used key": refuse_used_key,
+    "cancel": cancel_of("replayed"),
+    "cancel, first": cancel_of("new"),
     "upkeep, hinting": upkeep_of("replayed"),
     "upkeep, burying": upkeep_of("waiting expired"),
     "upkeep, burying after a death": upkeep_of("calling expired"),

@@ -18,7 +18,7 @@ FLOORS: Final[tuple[tuple[str, ...], ...]] = (
     ("sealing",),
     ("gateway", "incidents", "sending"),
     ("ledger",),
-    ("failure_queue", "report"),
+    ("failure_queue", "reach", "report"),
     ("erasure",),
     ("delivery",),
     ("transport",),

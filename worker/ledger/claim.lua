@@ -8,8 +8,8 @@
 --          seconds left to live, seconds since first seen, mobile, code, purpose, task id,
 --          rows spent, replays, 'trial' or '', number and code if they are sealed},
 --      or {'buried', reason, mobile, task id}, {'early'}, {'busy'}, {'accepted'}, {'dead'},
---         {'conflict'}, {'missing'}, {'newer'}, {'too_far', 'expires_at' or 'eta'}, {'parked'},
---         {'elsewhere'}, {'limited', epoch seconds},
+--         {'cancelled'}, {'conflict'}, {'missing'}, {'newer'}, {'too_far', 'expires_at' or 'eta'},
+--         {'parked'}, {'elsewhere'}, {'limited', epoch seconds},
 --         {'unnamed', mobile} if the record is older than the digests: ask again with the number's.
 --      A last element of 'buried', if any, is a transition of the fleet that this claim made.
 -- Executed twice with one token, it gives the same answer.
@@ -72,8 +72,9 @@ if tag ~= '' then redis.call('HDEL', fetched, tag) end
 local r = is_new and { v = version } or read(record, 'v', 'state', 'digest', 'mobile', 'code', 'purpose',
   'task_id', 'first_seen', 'expires_at', 'token', 'attempt', 'life', 'ambiguous', 'ambiguous_from',
   'turned_away', 'streak', 'lease_until', 'until', 'spent', 'replays', 'reason', 'number', 'insisted',
-  'refused_host', 'detail', 'erase', 'sealed')
+  'refused_host', 'detail', 'erase', 'sealed', 'cancel')
 if tonumber(r.v) > tonumber(version) then return { 'newer' } end
+if r.state == 'cancelled' then return { 'cancelled' } end
 local waited = r.state == 'waiting'
 
 if not r.state then
@@ -180,8 +181,8 @@ local function superseded()
   return false
 end
 
-local reason = (r.erase and 'erased') or spent_reason(r, now, ambiguous_retries, max_attempts)
-  or (superseded() and 'superseded')
+local reason = (r.cancel and 'cancelled') or (r.erase and 'erased')
+  or spent_reason(r, now, ambiguous_retries, max_attempts) or (superseded() and 'superseded')
 if reason then return buried(reason) end
 
 local s = sending_state(sending)

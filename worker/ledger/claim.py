@@ -24,6 +24,8 @@ class Answer(enum.Enum):
     """It was accepted before: this is a duplicate."""
     DEAD = "dead"
     """It is a dead letter: only a replay brings it back."""
+    CANCELLED = "cancelled"
+    """Its producer withdrew it."""
     CONFLICT = "conflict"
     """The key belongs to another number or code."""
     MISSING = "missing"

@@ -84,15 +84,17 @@ local function newest_names(dead, r)
 end
 
 -- Makes the record a dead letter: out of `due` and `expiry`, into the failure queue.
+-- If its person was erased or its code cancelled in mid-call, less is left of it.
 local function bury(record, key, due, expiry, dead, now, reason, token)
   redis.call('ZREM', due, key)
   redis.call('ZREM', expiry, key)
-  local erase = redis.call('HGET', record, 'erase')
+  local asked = read(record, 'erase', 'cancel')
+  local erase, cancel = asked.erase, asked.cancel
   redis.call('HINCRBY', string.sub(dead, 1, -#'dead' - 1) .. 'metrics',
-    'dead ' .. (erase and 'erased' or reason), 1)
-  if erase then
+    cancel and 'cancelled' or 'dead ' .. (erase and 'erased' or reason), 1)
+  if erase or cancel then
     redis.call('HSET', record, 'token', token)
-    leave_erased(record, now, 'dead', erase)
+    leave_erased(record, now, cancel and 'cancelled' or 'dead', cancel or erase)
     return
   end
   redis.call('HSET', record, 'state', 'dead', 'reason', reason, 'died_at', stamp(now), 'token', token)

@@ -1,6 +1,6 @@
 -- @include store/prelude
--- What is left of a record when its person was erased: enough for a late duplicate of its message
--- to be known, so that nobody is called for it.
+-- What is left of a record when its person was erased or its code cancelled: enough for a late
+-- duplicate of its message to be known, so that nobody is called for it.
 
 local function leave_erased(record, now, state, keep_seconds)
   local r = read(record, 'v', 'token', 'calls')
@@ -9,6 +9,8 @@ local function leave_erased(record, now, state, keep_seconds)
   redis.call('HSET', record, 'v', r.v, 'state', state, 'token', r.token or '', 'erased_at', stamp(now))
   if state == 'accepted' then
     redis.call('HSET', record, 'calls', r.calls or 1)
+  elseif state == 'cancelled' then
+    redis.call('HSET', record, 'cancelled_at', stamp(now))
   else
     redis.call('HSET', record, 'reason', 'erased', 'discarded_at', stamp(now))
   end

@@ -5,6 +5,7 @@
 -- finish: record how an attempt ended.
 -- KEYS  1 record  2 due  3 expiry  4 dead  5 sending
 -- Returns {'accepted'}, {'doubled'}, {'waiting'} or {'dead'};
+--      {'cancelled'} if that was asked for meanwhile, and the code is called no more;
 --      {'done'} if this token has already finished;
 --      {'appended'} if another attempt was accepted before;
 --      {'fenced'} if the claim was lost;
@@ -49,7 +50,7 @@ redis.call('ZREM', due, '')
 
 local entry = 'attempt:' .. attempt
 local r = read(record, 'state', 'token', 'ambiguous_from', 'spent', 'streak', 'generation', 'life',
-  'erase', entry)
+  'erase', 'cancel', entry)
 if r[entry] and string.find(r[entry], token, 1, true) then return { 'done' } end
 -- An accepted record has no attempts and no `life`: it has the tokens of those that were finished.
 local tokens = r.state == 'accepted' and not r.life and r.token or ''
@@ -114,9 +115,9 @@ if kind == 'place' then redis.call('HINCRBY', record, 'turned_away', 1) end
 if spends ~= '' then redis.call('HSET', record, 'spent', (r.spent and r.spent .. ' ' or '') .. spends) end
 if refused_host ~= '' then redis.call('HSET', record, 'refused_host', refused_host) end
 
-if outcome == 'dead' or r.erase then
+if outcome == 'dead' or r.erase or r.cancel then
   bury(record, key, due, expiry, dead, now, reason, token)
-  return { 'dead', news }
+  return { r.cancel and 'cancelled' or 'dead', news }
 end
 local moment = stamp(now + delay_seconds)
 redis.call('HSET', record, 'state', 'waiting', 'until', moment)

@@ -4,6 +4,7 @@ import dataclasses
 import enum
 import json
 import time
+from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 from config.replies import Kind, Row
@@ -11,7 +12,7 @@ from worker.ledger.claim import Claim
 from worker.ledger.counters import name_try
 from worker.reply import Reply
 from worker.retry import OTHER_HOST, Decision, Done, GiveUp, RetryIn
-from worker.sending.state import Effect, effect_of
+from worker.sending.state import Effect, effect_of, why
 
 _ENCODER: Final = json.JSONEncoder(ensure_ascii=False)
 
@@ -27,6 +28,8 @@ class Recorded(enum.Enum):
     """It is tried again later."""
     DEAD = "dead"
     """It has become a dead letter."""
+    CANCELLED = "cancelled"
+    """Its producer withdrew it meanwhile, so no other attempt follows."""
     DONE = "done"
     """This outcome was recorded before; the first answer was lost."""
     APPENDED = "appended"
@@ -139,3 +142,15 @@ class Outcome:
             "detail": self.reply.detail,
         }
         return _ENCODER.encode({name: value for name, value in entry.items() if value not in (None, "")})
+
+
+def why_of_rows() -> Callable[[Row, float], str]:
+    """Return a function of a row and `probe_seconds`: what the scripts keep of the row, as JSON."""
+    known: dict[str, str] = {}
+
+    def why_of(row: Row, probe_seconds: float) -> str:
+        if row.name not in known:
+            known[row.name] = json.dumps(why(row, probe_seconds))
+        return known[row.name]
+
+    return why_of

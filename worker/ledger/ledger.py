@@ -1,6 +1,5 @@
 """Ledger: every step that a code can take in Redis, each in one round trip."""
 
-import json
 import math
 import time
 from collections.abc import Callable
@@ -10,18 +9,18 @@ import redis
 
 from config import names
 from config.masking import mask_mobile, mask_raw
-from config.replies import Row
 from config.settings import Settings
 from worker.ledger import claim as claims
+from worker.ledger.cancel import Cancelled
 from worker.ledger.claim import Answer, Claim, opened
-from worker.ledger.finish import Finished, Outcome, Recorded
+from worker.ledger.finish import Finished, Outcome, Recorded, why_of_rows
 from worker.ledger.record import Record
 from worker.ledger.refuse import Refusal
 from worker.ledger.upkeep import Tidied
 from worker.ledger.upkeep import read as read_tidied
 from worker.message import Refused, VoiceCode, safe_id
 from worker.sealing import seals_of
-from worker.sending.state import Effect, Sender, why
+from worker.sending.state import Effect, Sender
 from worker.store import keys, scripts
 from worker.store.availability import RedisAvailability, reaching
 from worker.store.digests import Digests
@@ -58,13 +57,14 @@ class Ledger:
         self._availability = availability
         self._sender = sender
         self._note_at = 0.0
-        self._whys: dict[str, str] = {}
+        self._why = why_of_rows()
         self.digests = Digests(client, settings)
         self.seals = seals_of(settings)
         together = Pipeline(client)
         self._claim = Script(together, "ledger/claim")
         self._finish = Script(together, "ledger/finish")
         self._refuse = Script(together, "ledger/refuse")
+        self._cancel = Script(together, "ledger/cancel")
         self._upkeep = Script(client, "ledger/upkeep")
 
     def claim(self, code: VoiceCode, *, token: str, worker: str, task_id: str, tag: str = "") -> Claim:
@@ -97,6 +97,12 @@ class Ledger:
             named = {**_HINT, "number_digest": self._keyed().number(claim.mobile)}
             claim = self._ask(key, token, worker, tag, **named)
         return opened(claim, self.seals)
+
+    def cancel(self, key: str) -> Cancelled:
+        """Call a code no more; return the state in which it was. Raises RedisUnavailable."""
+        kept = self._settings.accepted_ttl_seconds
+        [answer] = self._run(self._cancel, keys.life(key)[:3], key=key, keep_seconds=kept)
+        return Cancelled(scripts.text(answer))
 
     def name(self, text: str) -> str:
         """Return a digest for a text that may hold a number. Raises RedisUnavailable."""
@@ -155,18 +161,12 @@ class Ledger:
             per_day=s.number_per_day,
             has_purse="1" if s.calls_per_hour or s.calls_per_day else "0",
             config=sender.config,
-            why=self._why(outcome.row),
+            why=self._why(outcome.row, s.probe_seconds),
             effect=self._effect(outcome, sender).value,
             refused_host=sender.host if outcome.handed_on else "",
         )
         recorded, *transition = (scripts.text(part) for part in answer)
         return Finished(Recorded(recorded), *transition)
-
-    def _why(self, row: Row) -> str:
-        known = self._whys.get(row.name)
-        if known is None:
-            known = self._whys[row.name] = json.dumps(why(row, self._settings.probe_seconds))
-        return known
 
     def _effect(self, outcome: Outcome, sender: Sender) -> Effect:
         """Return what the fleet has to hear: of most results nothing, while it is not on trial.

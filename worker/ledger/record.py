@@ -75,7 +75,7 @@ class Record:
 
     key: str
     state: str
-    """waiting, calling, accepted or dead."""
+    """waiting, calling, accepted, dead or cancelled."""
     mobile: str = dataclasses.field(default="", repr=False)
     purpose: str = ""
     task_id: str = ""

@@ -86,7 +86,7 @@ def _autoscale(asked: Asked) -> str | None:
 def _tasks(asked: Asked) -> str | None:
     others = sorted(
         name
-        for name in asked.tasks - {names.SEND_TASK, names.RESUME_TASK}
+        for name in asked.tasks - {names.SEND_TASK, names.CANCEL_TASK, names.RESUME_TASK}
         if not name.startswith(_CELERYS_OWN)
     )
     if not others:

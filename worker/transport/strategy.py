@@ -16,9 +16,10 @@ import structlog
 from celery import Task
 
 from config.names import Event
-from worker.delivery import Delivery, Unfinished
+from worker.delivery import Delivery
 from worker.envelope import Envelope
 from worker.message import is_key
+from worker.reach import Unfinished
 from worker.transport.qos import QoS
 from worker.transport.running import Running
 from worker.transport.unreadable import Malformed

@@ -55,6 +55,8 @@ class Status:
     reply_code: int | None = None
     """The gateway's last one: 4030 and 4085 are about the number."""
     voice_id: str = ""
+    cancelling: bool = False
+    """A cancel came while it was being called: that call goes on, and no other one follows."""
     expires_at: float | None = None
     accepted_at: float | None = None
 

@@ -43,6 +43,10 @@ class AsyncClient:
         """Return what became of a code. Raises Unavailable."""
         return await self._bounded(self._status, key)
 
+    async def cancel(self, key: str) -> None:
+        """Withdraw a code: as `Client.cancel`."""
+        await self._bounded(self._push, core.cancel_message(key))
+
     async def close(self) -> None:
         """Close the connections."""
         await self._redis.aclose()
@@ -60,6 +64,9 @@ class AsyncClient:
         except redis.exceptions.NoScriptError:
             answer = await self._redis.execute_command("EVAL", core.SCRIPT, *arguments)
         return self._core.read(answer, job)
+
+    async def _push(self, written: str) -> int:
+        return int(await self._redis.lpush(message.QUEUE, written))
 
     async def _status(self, key: str) -> Status:
         async with self._redis.pipeline(transaction=False) as pipe:

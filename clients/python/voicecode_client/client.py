@@ -99,6 +99,10 @@ class Client:
         found: Status = self._bounded(self._status, key)
         return found
 
+    def cancel(self, key: str) -> None:
+        """Withdraw a code; its status says what came of that. Raises Unavailable and ValueError."""
+        self._bounded(self._push, core.cancel_message(key))
+
     def close(self) -> None:
         """Close the connections."""
         self._redis.connection_pool.disconnect()
@@ -116,6 +120,9 @@ class Client:
         except redis.exceptions.NoScriptError:
             answer = self._redis.execute_command("EVAL", core.SCRIPT, *arguments)
         return self._core.read(answer, job)
+
+    def _push(self, written: str) -> int:
+        return int(self._redis.lpush(message.QUEUE, written))
 
     def _status(self, key: str) -> Status:
         with self._redis.pipeline(transaction=False) as pipe:

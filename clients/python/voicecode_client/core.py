@@ -14,7 +14,7 @@ SCRIPT: Final = resources.files("voicecode_client").joinpath("send.lua").read_te
 SHA: Final = hashlib.sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()
 SENT_PREFIX: Final = "{voice_codes}:sent:"
 RECORD_PREFIX: Final = "{voice_codes}:code:"
-STATUS_FIELDS: Final = ("state", "reason", "reply_code", "voice_id", "expires_at", "accepted_at")
+STATUS_FIELDS: Final = ("state", "reason", "reply_code", "voice_id", "expires_at", "accepted_at", "cancel")
 TRIES: Final = 3
 """One, one more after a lost connection, and one with Redis' time."""
 CLOCKS: Final = "Redis' clock jumps"
@@ -92,15 +92,22 @@ class Core:
         return Sent(key=job.key, expires_at=float(more[0]), task_id=job.task_id)
 
 
+def cancel_message(key: str) -> str:
+    """Return the message that withdraws a code. Raises BadInput."""
+    named = {"key": rules.key(key)}
+    return message.write(message.CANCEL_TASK, [], named, task_id=str(uuid.uuid4()))
+
+
 def status(key: str, values: list[str | None], marked: int) -> Status:
     """Return a code's status from its record's fields, and whether it was sent lately."""
-    state, reason, reply_code, voice_id, expires_at, accepted_at = (value or "" for value in values)
+    state, reason, reply_code, voice_id, expires_at, accepted_at, cancel = (value or "" for value in values)
     return Status(
         key=key,
         state=state or ("queued" if marked else "unknown"),
         reason=reason,
         reply_code=int(reply_code) if reply_code else None,
         voice_id=voice_id,
+        cancelling=bool(cancel),
         expires_at=float(expires_at) if expires_at else None,
         accepted_at=float(accepted_at) if accepted_at else None,
     )

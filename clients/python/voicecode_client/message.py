@@ -8,6 +8,7 @@ from typing import Any, Final
 
 QUEUE: Final = "voice_codes"
 SEND_TASK: Final = "send_voice_code"
+CANCEL_TASK: Final = "cancel_voice_code"
 
 Seal = Callable[[str, str, str], str]
 """Takes number, code and key, and returns the argument `sealed`, which replaces the first two."""
