@@ -1,6 +1,7 @@
 """docs/producing.md is executed as it stands, save for the address of Redis."""
 
 import functools
+import json
 import os
 import re
 import signal
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 import redis
+from kombu.exceptions import OperationalError
 from redis.exceptions import NoPermissionError
 
 from tests.support.simulator import start_simulator
@@ -42,7 +44,7 @@ def execute(sources: list[str], address: str) -> dict[str, Any]:
 
 
 def is_accepted(namespace: dict[str, Any], key: str) -> bool:
-    return bool(namespace["status"](key) == ("accepted", "2"))
+    return bool(namespace["status"](key, 0) == ("accepted", None, "2"))
 
 
 @pytest.fixture
@@ -85,15 +87,58 @@ def test_the_snippets_give_away_neither_number_nor_code_in_a_header(
     assert "13800138000" not in item
 
 
+def test_a_forgotten_queue_does_no_harm_with_the_routes_of_the_page(
+    server: Server, redis_client: redis.Redis
+) -> None:
+    app = execute(snippets()[:1], server.url)["celery"]
+    app.send_task("send_voice_code", args=["13800138000", "0042"], kwargs={"key": "k"})
+    app.send_task("cancel_voice_code", kwargs={"key": "k"})
+    assert redis_client.llen("voice_codes") == 2
+    assert not redis_client.exists("celery")
+
+
+def test_codes_of_stock_celery_can_be_recorded_in_tests(
+    server: Server, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    namespace = execute(snippets(), server.url)
+    redis_client.delete("voice_codes")
+    sent = namespace["record_codes"](monkeypatch)
+    namespace["call_with_code"]("13800138000", "0042", key="k")
+    assert [(code["task"], code["args"], code["key"]) for code in sent] == [
+        ("send_voice_code", ["13800138000", "0042"], "k")
+    ]
+    assert not redis_client.exists("voice_codes")
+
+
+def test_the_user_of_the_page_cannot_forget_the_queue(server: Server, redis_client: redis.Redis) -> None:
+    """The guard against silent mistakes: each of them raises."""
+    [rule] = [line for line in blocks("redis") if "SETUSER web " in line]
+    run: Any = redis_client.execute_command
+    run(*rule.split())
+    address = server.url.replace("//", "//web:CHANGE-ME@")
+    try:
+        for options in ({}, {"global_keyprefix": "shop:"}):
+            app = execute(snippets()[:1], address)["celery"]
+            app.conf.broker_transport_options.update(options)
+            if not options:
+                app.conf.task_routes = {}
+            with app, pytest.raises((NoPermissionError, OperationalError)):
+                app.send_task("send_voice_code", args=["13800138000", "0042"])
+    finally:
+        run("ACL", "DELUSER", "web")
+
+
 def test_the_snippet_of_the_readme_enqueues_a_code(server: Server, redis_client: redis.Redis) -> None:
     readme = (ROOT / "README.md").read_text("utf-8")
     execute(re.findall(r"^```python\n(.*?)^```$", readme, re.MULTILINE | re.DOTALL), server.url)
-    assert '"task": "send_voice_code"' in str(redis_client.lindex("voice_codes", 0))
+    item = json.loads(str(redis_client.lindex("voice_codes", 0)))
+    assert item["headers"]["task"] == "send_voice_code"
 
 
 def test_a_code_that_nobody_has_seen_is_queued(server: Server) -> None:
     namespace = execute(snippets(), server.url)
-    assert namespace["status"]("never-seen") == ("queued", None)
+    assert namespace["status"]("never-seen", time.time() + 9) == ("queued", None, None)
+    assert namespace["status"]("never-seen", time.time() - 1) == ("unknown", None, None)
     namespace["ledger"].close()
 
 
@@ -134,7 +179,7 @@ def test_the_redis_user_of_the_page_may_send_and_look_and_nothing_else(
     try:
         namespace = execute(snippets(), address)
         assert redis_client.llen("voice_codes") == 4
-        assert namespace["status"]("k") == ("accepted", None)
+        assert namespace["status"]("k", 0) == ("accepted", None, None)
         for command in (
             "rpop voice_codes",
             "lrange voice_codes 0 -1",
