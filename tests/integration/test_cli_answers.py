@@ -43,6 +43,9 @@ def letters(redis_client: redis.Redis) -> float:
         (["discard", "--scope", "acount", "--yes"], "did you mean account?"),
         (["export", "--to", "none", "--reason", "x"], "`voicecode dead stats` lists those that occur"),
         (["list", "--since", "1h", "--until", "2h"], "`since` is the earlier end"),
+        (["replay", "--all", "--expires-in", "5x"], "write it like 90s, 30m, 2h30m, 7d or 1w"),
+        (["replay", "--all", "--expires-in", "0"], "'0' is not above 0"),
+        (["replay", "--all", "--expires-in", "2h"], "at most VOICECODE_MAX_TTL_SECONDS"),
     ],
 )
 def test_a_typing_error_is_told_and_does_not_read_as_good_news(

@@ -16,6 +16,7 @@ from worker.cli.common import (
     open_queue,
     yes_option,
 )
+from worker.cli.durations import Duration
 from worker.cli.filters import all_option, chosen, filter_options
 from worker.cli.terminal import say, say_json
 
@@ -36,8 +37,8 @@ from worker.cli.terminal import say, say_json
 )
 @click.option(
     "--expires-in",
-    type=click.FloatRange(min=0, min_open=True),
-    metavar="SECONDS",
+    type=Duration(),
+    metavar="DURATION",
     help="Give each code a new life of this many seconds, including expired ones.",
 )
 @click.option("--rate", metavar="RATE", help="Replay at most this many: 20/s, 300/m, 5000/h.")
@@ -50,8 +51,8 @@ from worker.cli.terminal import say, say_json
     "--canary-seconds",
     default=30.0,
     show_default=True,
-    type=click.FloatRange(min=0.1),
-    metavar="SECONDS",
+    type=Duration(),
+    metavar="DURATION",
     help="With --canary: stop if no attempt has ended for this many seconds.",
 )
 @click.option(

@@ -144,7 +144,7 @@ def show_stats(stats: "Stats") -> None:
 
 _MEANINGS = {
     ReplayStatus.SENDABLE: "will be replayed",
-    ReplayStatus.EXPIRED: "expired: --expires-in SECONDS gives them a new life",
+    ReplayStatus.EXPIRED: "expired: --expires-in DURATION gives them a new life",
     ReplayStatus.SUPERSEDED: "replaced by a newer code: --include-superseded replays them, too",
     ReplayStatus.AMBIGUOUS: "the phone may have rung already: --include-ambiguous replays them, too",
     ReplayStatus.UNSENDABLE: "hold no number or no code",
