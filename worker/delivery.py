@@ -24,7 +24,7 @@ from config.names import Event
 from config.replies import ACCEPTED, Replies, Row, Symptom
 from config.settings import Settings
 from worker import report
-from worker.envelope import Envelope
+from worker.envelope import SKIPPED, Ending, Envelope
 from worker.ledger import Ledger
 from worker.ledger.cancel import Cancelled
 from worker.ledger.claim import Answer, Claim
@@ -80,7 +80,7 @@ class Delivery:
         self._worker = worker
         self._fleet: HearsOfTries = fleet or Alone()
 
-    def send(self, args: Sequence[Any], kwargs: Mapping[str, Any], envelope: Envelope) -> None:
+    def send(self, args: Sequence[Any], kwargs: Mapping[str, Any], envelope: Envelope) -> Ending:
         """Deliver a producer's message. Raises Unfinished."""
         task_id = envelope.task_id
         own_id = reach(lambda: self._ledger.own_id(task_id))
@@ -94,8 +94,7 @@ class Delivery:
         except BadInput as error:
             refused = refuse(args, kwargs, own_id=own_id, reason=str(error))
             gone = isinstance(error, SealKeyGone)
-            self._refuse(refused, Reason.SEAL_KEY_GONE if gone else Reason.BAD_INPUT, own_id)
-            return
+            return self._refuse(refused, Reason.SEAL_KEY_GONE if gone else Reason.BAD_INPUT, own_id)
         started = time.monotonic()
         token = secrets.token_hex(8)
         claim = reach(
@@ -106,55 +105,53 @@ class Delivery:
         if claim.answer is Answer.CONFLICT:
             reason = "the key is known with another number or code: every code needs a key of its own"
             refused = refuse(args, {**kwargs, "key": own_id}, own_id=own_id, reason=reason)
-            self._refuse(refused, Reason.KEY_CONFLICT, own_id)
-            return
+            return self._refuse(refused, Reason.KEY_CONFLICT, own_id)
         if claim.answer is Answer.TOO_FAR:
             reason = too_far(claim.reason, self._settings)
             refused = refuse(args, kwargs, own_id=own_id, reason=reason)
-            self._refuse(refused, Reason.BAD_INPUT, own_id)
-            return
-        self._follow(claim, started)
+            return self._refuse(refused, Reason.BAD_INPUT, own_id)
+        return self._follow(claim, started)
 
-    def resume(self, args: Sequence[Any], kwargs: Mapping[str, Any], envelope: Envelope) -> None:
+    def resume(self, args: Sequence[Any], kwargs: Mapping[str, Any], envelope: Envelope) -> Ending:
         """Deliver a code after a hint of upkeep; the one argument is its key. Raises Unfinished."""
         key = self._one_key(args, kwargs, envelope, "a hint carries one key")
-        if key is None:
-            return
+        if isinstance(key, Ending):
+            return key
         started = time.monotonic()
         token = secrets.token_hex(8)
-        self._follow(
+        return self._follow(
             reach(lambda: self._ledger.resume(key, token=token, worker=self._worker, tag=envelope.tag)),
             started,
         )
 
-    def cancel(self, args: Sequence[Any], kwargs: Mapping[str, Any], envelope: Envelope) -> None:
+    def cancel(self, args: Sequence[Any], kwargs: Mapping[str, Any], envelope: Envelope) -> Ending:
         """Withdraw a code; the one argument is its key. Raises Unfinished."""
         named = [kwargs["key"]] if kwargs.keys() == {"key"} else []
         key = self._one_key([*args, *named], {} if named else kwargs, envelope, "a cancel carries one key")
-        if key is None:
-            return
+        if isinstance(key, Ending):
+            return key
         was = reach(lambda: self._ledger.cancel(key))
         if was is Cancelled.NEWER:
             raise Unfinished(was.value)
         log.info(Event.CODE_CANCELLED, key=key, was=was.value)
+        return Ending("cancelled")
 
     def _one_key(
         self, args: Sequence[Any], kwargs: Mapping[str, Any], envelope: Envelope, rule: str
-    ) -> str | None:
-        """Return the one argument, a key; or None, and the message has become a dead letter."""
+    ) -> str | Ending:
+        """Return the one argument, a key; else the message has become a dead letter."""
         key = args[0] if len(args) == 1 and not kwargs else None
         if isinstance(key, str) and has_key_form(key):
             return key
         own_id = reach(lambda: self._ledger.own_id(envelope.task_id))
         raw = json.dumps([args, kwargs], default=repr)[:RAW_CAP_BYTES]
-        self._refuse(Refused(key=own_id, reason=rule, raw=raw), Reason.BAD_INPUT, own_id)
-        return None
+        return self._refuse(Refused(key=own_id, reason=rule, raw=raw), Reason.BAD_INPUT, own_id)
 
-    def _follow(self, claim: Claim, started: float) -> None:
+    def _follow(self, claim: Claim, started: float) -> Ending:
         """Act on the claim's answer. Only CALL places a call."""
         if claim.answer is Answer.CALL:
-            self._attempt(claim, started)
-        elif claim.answer is Answer.BURIED:
+            return self._attempt(claim, started)
+        if claim.answer is Answer.BURIED:
             if claim.reason == Cancelled.CANCELLED.value:
                 log.info(Event.CODE_CANCELLED, key=claim.key, was=Cancelled.CALLING.value)
             else:
@@ -163,15 +160,17 @@ class Delivery:
                 )
             if claim.transition:
                 self._fleet.moved(claim.transition)
-        elif claim.answer is Answer.ELSEWHERE:
+            return Ending("dead", claim.reason)
+        if claim.answer is Answer.ELSEWHERE:
             self._fleet.stand_aside()
             raise Unfinished(claim.answer.value, soon=True)
-        elif claim.answer is Answer.MISSING:
+        if claim.answer is Answer.MISSING:
             log.error(Event.RECORD_MISSING, key=claim.key, alert="warn", runbook="record-missing")
         else:
             log.debug(Event.ATTEMPT_SKIPPED, key=claim.key, answer=claim.answer.value)
+        return Ending(SKIPPED)
 
-    def _attempt(self, claim: Claim, started: float) -> None:
+    def _attempt(self, claim: Claim, started: float) -> Ending:
         reply = self._submit(claim, started)
         try:
             row, decision = self._judge(claim, reply, started)
@@ -197,6 +196,8 @@ class Delivery:
             facts = {"attempt": claim.attempt, "alert": "warn", "runbook": "record-missing"}
             log.error(Event.RECORD_MISSING, key=claim.key, **facts)
             raise Unfinished(Event.RECORD_MISSING)
+        reason = decision.reason.value if isinstance(decision, GiveUp) else ""
+        return Ending(outcome.word, reason, row.name, claim.task_id)
 
     def _judge(self, claim: Claim, reply: Reply, started: float) -> tuple[Row, Decision]:
         """Return the row for the reply, and the policy's decision."""
@@ -232,9 +233,10 @@ class Delivery:
                 symptom=Symptom.CRASH_AFTER_SEND, detail=type(error).__name__, elapsed_seconds=elapsed
             )
 
-    def _refuse(self, refused: Refused, reason: Reason, own_id: str) -> None:
+    def _refuse(self, refused: Refused, reason: Reason, own_id: str) -> Ending:
         answer, key = reach(
             lambda: self._ledger.refuse(refused, own_id=own_id, task_id=own_id, reason=reason.value)
         )
         if answer is Refusal.NEW:
             report.refused(key, refused, reason.value, own_id)
+        return Ending("dead", reason.value)

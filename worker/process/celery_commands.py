@@ -4,10 +4,13 @@ from typing import Final
 
 import click
 
-_NO_EVENTS: Final = "Voice workers send no task events; each attempt is a log line."
+_EVENTS: Final = "Workers that were started with -E send task events; read them with the address alone:"
+_NO_EVENTS: Final = (
+    "A worker sends task events if it was started with -E, and `voicecode exporter` needs none."
+)
 COMMANDS: Final = {
-    "events": f"{_NO_EVENTS} `voicecode status` shows the fleet.",
-    "flower": f"{_NO_EVENTS} `voicecode status` shows the fleet.",
+    "events": f"{_EVENTS} `celery --broker=$VOICECODE_BROKER_URL events`.",
+    "flower": f"{_EVENTS} `celery --broker=$VOICECODE_BROKER_URL flower`.",
     "migrate": "A message is only half of a code; its record in Redis is the other half:"
     " move both with Redis' own replication (REPLICAOF).",
     "purge": "Purging the queue would lose codes without a trace. `voicecode account hold` stops sending."

@@ -17,11 +17,12 @@ from celery import Task
 
 from config.names import Event
 from worker.delivery import Delivery
-from worker.envelope import Envelope
+from worker.envelope import Ending, Envelope
 from worker.message import is_key
 from worker.reach import Unfinished
 from worker.transport.qos import QoS
 from worker.transport.running import Running
+from worker.transport.signals import Signals
 from worker.transport.unreadable import Malformed
 
 log = structlog.get_logger("voicecode.tasks")
@@ -31,7 +32,8 @@ _EXTRAS: Final = ("callbacks", "errbacks", "chain", "chord")
 _PARTS_OF_A_BODY: Final = 3
 
 Handler = Callable[[Any, Any, Callable[..., None], Any, Any], None]
-Step = Callable[[Delivery, Envelope, list[Any], dict[str, Any]], None]
+_TRACE: Final = ("traceparent", "tracestate")
+Step = Callable[[Delivery, Envelope, list[Any], dict[str, Any]], Ending]
 
 
 class End(enum.Enum):
@@ -60,6 +62,7 @@ def strategy(task: Any, app: Any, consumer: Any) -> Handler:
     delivery: Delivery = app.components.delivery
     running: Running = app.components.running
     submit = consumer.pool.executor.submit
+    signals = Signals(task, consumer)
     hub = consumer.hub
     app.components.credit.wake = lambda: hub.call_soon(_nothing)
 
@@ -83,7 +86,7 @@ def strategy(task: Any, app: Any, consumer: Any) -> Handler:
         structlog.contextvars.clear_contextvars()
         if is_key(envelope.task_id):  # others are named later, by a digest
             structlog.contextvars.bind_contextvars(task_id=envelope.task_id)
-        end = _deliver(task.run, delivery, envelope, arguments, named)
+        end = _deliver(task.run, delivery, signals, envelope, arguments, named)
         running.end(envelope.tag)
         {End.ACK: qos.ack, End.RETURN: qos.give_back, End.LEAVE: qos.leave}[end](envelope.tag)
         structlog.contextvars.clear_contextvars()
@@ -95,18 +98,27 @@ def _nothing() -> None:
     """Do nothing: the call itself wakes the event loop."""
 
 
-def _deliver(
-    step: Step, delivery: Delivery, envelope: Envelope, arguments: list[Any], named: dict[str, Any]
+def _deliver(  # noqa: PLR0913, PLR0917 - the step's arguments, and who hears of it
+    step: Step,
+    delivery: Delivery,
+    signals: Signals,
+    envelope: Envelope,
+    arguments: list[Any],
+    named: dict[str, Any],
 ) -> End:
     """Deliver, and return what becomes of the message. Only a recorded one may be acked."""
+    end, ending, crash = End.ACK, None, None
+    told = signals.begin(envelope, arguments, named)
     try:
-        step(delivery, envelope, arguments, named)
+        ending = step(delivery, envelope, arguments, named)
     except Unfinished as error:
-        return End.RETURN if error.soon else End.LEAVE
-    except Exception:
+        end = End.RETURN if error.soon else End.LEAVE
+    except Exception as error:
+        crash, end = error, End.LEAVE
         log.exception(Event.TASK_CRASHED, alert="page", runbook="worker-bug")
-        return End.LEAVE
-    return End.ACK
+    if told is not None:
+        signals.end(told, ending, crash)
+    return end
 
 
 def unpack(message: Any, payload: Any = None) -> tuple[list[Any], dict[str, Any], Envelope]:
@@ -137,6 +149,7 @@ def unpack(message: Any, payload: Any = None) -> tuple[list[Any], dict[str, Any]
         tag=str(message.delivery_tag),
         eta=_epoch("eta", headers.get("eta")),
         expires=_epoch("expires", headers.get("expires")),
+        trace={name: headers[name] for name in _TRACE if isinstance(headers.get(name), str)},
         extras=tuple(name for name in _EXTRAS if (embed or {}).get(name)),
     )
     return arguments, named, envelope
