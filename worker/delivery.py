@@ -11,7 +11,6 @@ The caller acks the message when `send` or `resume` returns. It does neither ack
 they raise Unfinished.
 """
 
-import dataclasses
 import json
 import secrets
 import time
@@ -89,8 +88,14 @@ class Delivery:
         try:
             envelope.check()
             plain = opened(args, kwargs, self._ledger.seals)
-            code = parse(*plain, task_id=task_id, namer=self._ledger.name, settings=self._settings)
-            code = dataclasses.replace(code, not_before=envelope.eta, sealed=kwargs.get("sealed") or "")
+            code = parse(
+                *plain,
+                task_id=task_id,
+                namer=self._ledger.name,
+                settings=self._settings,
+                not_before=envelope.eta,
+                sealed=kwargs.get("sealed") or "",
+            )
         except BadInput as error:
             refused = refuse(args, kwargs, own_id=own_id, reason=str(error))
             gone = isinstance(error, SealKeyGone)

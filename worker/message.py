@@ -25,16 +25,19 @@ def send_voice_code(
     key: str | None = None,
     expires_at: float | None = None,
     purpose: str | None = None,
-) -> None:
+) -> tuple[Any, ...]:
     """Have a code read out to a number: the arguments that a producer may send.
+
+    Returns them in this order. To call it binds them in a tenth of the time that `inspect` takes.
 
     `mobile`: a mainland mobile number. `code`: 4-6 digits, a string. `key`: idempotency key
     (default: the task id). `expires_at`: epoch seconds after which no call starts. `purpose`: such
     as `login`.
     """
+    return mobile, code, key, expires_at, purpose
 
 
-SIGNATURE: Final = inspect.signature(send_voice_code)
+SIGNATURE: Final = inspect.signature(send_voice_code).replace(return_annotation=None)
 """Read once: reading it costs as much as parsing a message."""
 
 
@@ -93,6 +96,8 @@ def parse(  # noqa: PLR0913 - what each argument is judged by
     namer: Namer,
     settings: Settings,
     now: float | None = None,
+    not_before: float | None = None,
+    sealed: str = "",
 ) -> VoiceCode:
     """Bind the arguments to the task's signature, check and normalise each. Raises BadInput.
 
@@ -100,22 +105,22 @@ def parse(  # noqa: PLR0913 - what each argument is judged by
     `now`: epoch seconds, to judge `expires_at`; None: the ledger judges it by Redis' clock.
     """
     try:
-        given = SIGNATURE.bind(*args, **kwargs)
+        number, code, key, expires_at, purpose = send_voice_code(*args, **kwargs)
     except TypeError as error:
         # Python's text names arguments, never values; hide unexpected names, the producer's own.
-        text = str(error)
+        text = str(error).removeprefix("send_voice_code() ")
         reason = "an unexpected keyword argument" if "unexpected keyword" in text else text
         message = f"wrong arguments: {reason}; expected {SIGNATURE}"
         raise BadInput(message) from None
-    given.apply_defaults()
-    values = given.arguments
-    mobile = normalise_mobile(values["mobile"])
+    mobile = normalise_mobile(number)
     return VoiceCode(
-        key=_key(values["key"], task_id, mobile, namer),
+        key=_key(key, task_id, mobile, namer),
         mobile=mobile,
-        code=check_code(values["code"]),
-        expires_at=_expires_at(values["expires_at"], now, settings),
-        purpose=_purpose(values["purpose"]),
+        code=check_code(code),
+        expires_at=_expires_at(expires_at, now, settings),
+        purpose=_purpose(purpose),
+        not_before=not_before,
+        sealed=sealed,
     )
 
 

@@ -150,10 +150,10 @@ def test_a_code_of_another_type_is_refused(value: Any, text: str) -> None:
 @pytest.mark.parametrize(
     ("args", "kwargs", "text"),
     [
-        ((), {}, "missing a required argument: 'mobile'"),
-        (("13800138000",), {}, "missing a required argument: 'code'"),
-        (("13800138000", "0042", "k"), {}, "too many positional arguments"),
-        (("13800138000", "0042"), {"code": "0042"}, "multiple values for argument 'code'"),
+        ((), {}, "missing 2 required positional arguments: 'mobile' and 'code'"),
+        (("13800138000",), {}, "missing 1 required positional argument: 'code'"),
+        (("13800138000", "0042", "k"), {}, "takes 2 positional arguments but 3 were given"),
+        (("13800138000", "0042"), {"code": "0042"}, "got multiple values for argument 'code'"),
         (("13800138000", "0042"), {"secret48291": 1}, "an unexpected keyword argument"),
     ],
 )
