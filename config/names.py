@@ -20,6 +20,8 @@ RECORD_PREFIX: Final = TAG + ":code:"
 """+ key -> hash: the record of one code in any state. A dead letter is a record in state `dead`."""
 SENT_PREFIX: Final = TAG + ":sent:"
 """+ key -> who put it on the queue, for as long as the code lives. Written by `clients/python`."""
+FATES: Final = TAG + ":fates"
+"""stream: the end of each code, with VOICECODE_FATES. + `:count` -> how many there ever were."""
 DUE: Final = TAG + ":due"
 """zset key -> epoch seconds at which a worker must look at it. An unfinished code is in it from its
 first claim on."""

@@ -219,6 +219,12 @@ class Settings(BaseSettings):
         default=True,
         description="Do not call a waiting code if a newer one for its number and purpose was asked for.",
     )
+    fates: int = Field(
+        0,
+        ge=0,
+        description="Write the end of each code into the stream `{voice_codes}:fates`, and keep about the "
+        "last so many. 0: no stream. The same in every worker.",
+    )
     calls_per_hour: int = Field(
         0,
         ge=0,

@@ -29,6 +29,8 @@ for _, key in ipairs(chosen) do
       if redis.call('GET', name) == key then redis.call('DEL', name) end
     end
     if r.state == 'dead' then unindex(record, key, dead) end
+    -- @fates local ended = r.state ~= 'waiting'
+    -- @fates if not ended then tell(dead, key, 'dead', 'erased', '') end
     leave_erased(record, now, r.state == 'accepted' and 'accepted' or 'dead', keep_seconds)
   end
   statuses[#statuses + 1] = status

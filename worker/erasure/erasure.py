@@ -71,7 +71,7 @@ class Erasure:
         self._offset = clock_offset
         self._sleep = sleep
         self._digests = Digests(client, settings)
-        self._erase = Script(client, "erasure/erase")
+        self._erase = Script(client, "erasure/erase", fates=settings.fates)
         self._seen: dict[str, str] = {}
         """Key -> the script's last answer."""
 

@@ -1,6 +1,6 @@
 -- @include ledger/erased
 -- cancel: call a code no more.
--- KEYS  1 record  2 due  3 expiry
+-- KEYS  1 record  2 due  3 expiry  4 dead
 -- Returns {state before}: 'waiting', and it is cancelled; 'none', and a tombstone awaits its code;
 --      'calling', and that call goes on, but no other one follows;
 --      'accepted', 'dead' or 'cancelled', and nothing is changed; 'newer'.
@@ -20,5 +20,6 @@ elseif r.state == 'waiting' or not r.state then
   redis.call('ZREM', KEYS[3], key)
   redis.call('HSET', record, 'v', r.v or version)
   leave_erased(record, now, 'cancelled', keep_seconds)
+  -- @fates tell(KEYS[4], key, 'cancelled', '', '')
 end
 return { r.state or 'none' }

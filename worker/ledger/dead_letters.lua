@@ -92,6 +92,8 @@ local function bury(record, key, due, expiry, dead, now, reason, token)
   local erase, cancel = asked.erase, asked.cancel
   redis.call('HINCRBY', string.sub(dead, 1, -#'dead' - 1) .. 'metrics',
     cancel and 'cancelled' or 'dead ' .. (erase and 'erased' or reason), 1)
+  -- @fates local state, why = cancel and 'cancelled' or 'dead', erase and 'erased' or reason
+  -- @fates tell(dead, key, state, cancel and '' or why, redis.call('HGET', record, 'row'))
   if erase or cancel then
     redis.call('HSET', record, 'token', token)
     leave_erased(record, now, cancel and 'cancelled' or 'dead', cancel or erase)

@@ -2,6 +2,13 @@
 -- What is left of a record when its person was erased or its code cancelled: enough for a late
 -- duplicate of its message to be known, so that nobody is called for it.
 
+-- @fates local function tell(dead, key, state, reason, row)
+-- @fates   local fates = string.sub(dead, 1, -#'dead' - 1) .. 'fates'
+-- @fates   redis.call('XADD', fates, 'MAXLEN', '~', FATES_KEPT, '*',
+-- @fates     'n', redis.call('INCR', fates .. ':count'),
+-- @fates     'key', key, 'state', state, 'reason', reason, 'row', row or '')
+-- @fates end
+
 local function leave_erased(record, now, state, keep_seconds)
   local r = read(record, 'v', 'token', 'calls')
   local left = redis.call('PTTL', record)

@@ -85,6 +85,7 @@ if outcome == 'accepted' then
   end
   leave_tombstone(record, version, { now = now, token = token, attempt = attempt, digest = digest,
     number = number_digest, voice_id = voice_id, reply_code = reply_code }, accepted_ttl_seconds)
+  -- @fates tell(dead, key, 'accepted', '', row)
   if r.erase then leave_erased(record, now, 'accepted', r.erase) end
   redis.call('HINCRBY', metrics, (r.state == 'dead' and 'revived ' or 'accepted ') .. counted, 1)
   return { 'accepted', news }

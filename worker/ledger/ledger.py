@@ -61,11 +61,11 @@ class Ledger:
         self.digests = Digests(client, settings)
         self.seals = seals_of(settings)
         together = Pipeline(client)
-        self._claim = Script(together, "ledger/claim")
-        self._finish = Script(together, "ledger/finish")
-        self._refuse = Script(together, "ledger/refuse")
-        self._cancel = Script(together, "ledger/cancel")
-        self._upkeep = Script(client, "ledger/upkeep")
+        self._claim = Script(together, "ledger/claim", fates=settings.fates)
+        self._finish = Script(together, "ledger/finish", fates=settings.fates)
+        self._refuse = Script(together, "ledger/refuse", fates=settings.fates)
+        self._cancel = Script(together, "ledger/cancel", fates=settings.fates)
+        self._upkeep = Script(client, "ledger/upkeep", fates=settings.fates)
 
     def claim(self, code: VoiceCode, *, token: str, worker: str, task_id: str, tag: str = "") -> Claim:
         """Ask whether a message's code may be called now; the first claim creates the record.
@@ -101,7 +101,7 @@ class Ledger:
     def cancel(self, key: str) -> Cancelled:
         """Call a code no more; return the state in which it was. Raises RedisUnavailable."""
         kept = self._settings.accepted_ttl_seconds
-        [answer] = self._run(self._cancel, keys.life(key)[:3], key=key, keep_seconds=kept)
+        [answer] = self._run(self._cancel, keys.life(key), key=key, keep_seconds=kept)
         return Cancelled(scripts.text(answer))
 
     def name(self, text: str) -> str:

@@ -7,6 +7,7 @@ A script names its arguments once, in the locals that stand first in its file:
     local tags = { unpack(ARGV, 3) } -- only the last one may take all that is left
 
 Python reads the names and their order from these lines, so the two sides cannot disagree.
+Lines that begin with `-- @fates ` are comments, and cost nothing, unless VOICECODE_FATES is set.
 A script includes other files by lines such as `-- @include store/prelude`, relative to `worker/`.
 """
 
@@ -26,9 +27,13 @@ def read_file(name: str) -> str:
     return resources.files("worker").joinpath(f"{name}.lua").read_text("utf-8")
 
 
-def source(name: str) -> str:
-    """Return the text of a script with the files that it includes before it, each once."""
-    return "".join(_parts(name, set()))
+def source(name: str, *, fates: int = 0) -> str:
+    """Return the text of a script with the files that it includes before it, each once.
+
+    `fates`: with more than 0, lines that begin with `-- @fates ` are code; they keep so many.
+    """
+    text = "".join(_parts(name, set()))
+    return text.replace("-- @fates ", "").replace("FATES_KEPT", str(fates)) if fates else text
 
 
 def _parts(name: str, seen: set[str]) -> Iterator[str]:
@@ -86,16 +91,16 @@ class RunsScripts(Protocol):
         """Return a function of `keys` and `args`."""
 
 
-def load(client: RunsScripts, name: str) -> Callable[..., Any]:
+def load(client: RunsScripts, name: str, *, fates: int = 0) -> Callable[..., Any]:
     """Return a script that takes `keys` and, in its own order, `args`."""
-    return client.register_script(source(name))
+    return client.register_script(source(name, fates=fates))
 
 
 class Script:
     """One script, ready to run: `script(keys, key="k", token="t")`. Raises redis-py's errors."""
 
-    def __init__(self, client: RunsScripts, name: str) -> None:
-        self._run = load(client, name)
+    def __init__(self, client: RunsScripts, name: str, *, fates: int = 0) -> None:
+        self._run = load(client, name, fates=fates)
         self._bind = Parameters.of(name).bind
 
     def __call__(self, keys: Sequence[str], **arguments: Any) -> Any:

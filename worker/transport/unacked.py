@@ -52,7 +52,7 @@ class Unacked:
         self._availability = availability
         self._instance = instance
         self._digests = Digests(client, settings)
-        self._sweep = Script(client, "transport/sweep")
+        self._sweep = Script(client, "transport/sweep", fates=settings.fates)
         self._give_back = Script(client, "transport/give_back")
 
     def sweep(self) -> Swept:

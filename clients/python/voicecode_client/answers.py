@@ -71,6 +71,23 @@ class Status:
         return "sms" if self.state in {"dead", "unknown"} else "voice"
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Fate:
+    """The end of a code."""
+
+    key: str
+    state: str
+    """`accepted`, `dead` or `cancelled`."""
+    reason: str
+    """Of a dead letter."""
+    row: str
+    """What was met last, a row of voicecode's table of replies, such as `4030`; may be empty."""
+    position: str
+    """Where to go on: the next call's `after`."""
+    missed: int = 0
+    """How many fates before this one were already gone from the stream when it was read."""
+
+
 class Unavailable(Exception):  # noqa: N818 - a state of Redis, not a mistake
     """Redis did not answer in time, or refused. The code may have been queued all the same.
 

@@ -8,7 +8,7 @@ import redis
 import redis.asyncio
 
 from voicecode_client import core, message
-from voicecode_client.answers import Duplicate, Refused, Sent, Status, Unavailable
+from voicecode_client.answers import Duplicate, Fate, Refused, Sent, Status, Unavailable
 
 A = TypeVar("A")
 R = TypeVar("R")
@@ -28,7 +28,7 @@ class AsyncClient:
     ) -> None:
         self._core = core.Core(max_life_seconds=max_life_seconds, seal=seal)
         self._timeout_seconds = timeout_seconds
-        self._redis: Any = redis.asyncio.Redis.from_url(url, retry=None, decode_responses=True)
+        self._redis: Any = redis.asyncio.Redis.from_url(url, retry=None, protocol=2, decode_responses=True)
 
     async def send(
         self, mobile: str, code: str, *, key: str, expires_in: float = 300, purpose: str | None = None
@@ -46,6 +46,12 @@ class AsyncClient:
     async def cancel(self, key: str) -> None:
         """Withdraw a code: as `Client.cancel`."""
         await self._bounded(self._push, core.cancel_message(key))
+
+    async def fates(self, after: str = "", *, wait_seconds: float = 0) -> list[Fate]:
+        """Return ends of codes behind a position: as `Client.fates`."""
+        command = core.fates_command(after, wait_seconds)
+        answer = await self._bounded(self._ask, command, longer=wait_seconds)
+        return core.fates(answer, after)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -68,15 +74,20 @@ class AsyncClient:
     async def _push(self, written: str) -> int:
         return int(await self._redis.lpush(message.QUEUE, written))
 
+    async def _ask(self, command: list[Any]) -> Any:
+        return await self._redis.execute_command(*command) or []
+
     async def _status(self, key: str) -> Status:
         async with self._redis.pipeline(transaction=False) as pipe:
             pipe.hmget(core.RECORD_PREFIX + key, core.STATUS_FIELDS)
             pipe.exists(core.SENT_PREFIX + key)
             return core.status(key, *await pipe.execute())
 
-    async def _bounded(self, step: Callable[[A], Awaitable[R | None]], argument: A) -> R:
+    async def _bounded(
+        self, step: Callable[[A], Awaitable[R | None]], argument: A, *, longer: float = 0
+    ) -> R:
         try:
-            async with asyncio.timeout(self._timeout_seconds):
+            async with asyncio.timeout(self._timeout_seconds + longer):
                 for left in reversed(range(core.TRIES)):
                     try:
                         answer = await step(argument)

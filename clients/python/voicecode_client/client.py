@@ -7,7 +7,7 @@ from typing import Any, Final, Self
 import redis
 
 from voicecode_client import core, message
-from voicecode_client.answers import Duplicate, Refused, Sent, Status, Unavailable
+from voicecode_client.answers import Duplicate, Fate, Refused, Sent, Status, Unavailable
 
 Answer = Sent | Duplicate | Refused
 _deadline: Final = threading.local()
@@ -16,17 +16,17 @@ _deadline: Final = threading.local()
 class _Socket:
     """A socket whose reads and writes take no longer than what is left of a call."""
 
-    def __init__(self, socket: Any, seconds: float) -> None:
+    def __init__(self, socket: Any) -> None:
         self._socket = socket
-        self._seconds: float | None = seconds
+        self._polls = False
 
     def settimeout(self, seconds: float | None) -> None:
-        self._seconds = seconds
+        self._polls = seconds == 0  # redis-py looks whether a pooled connection is still there
 
     def __getattr__(self, name: str) -> Any:
         if name in {"recv", "recv_into", "sendall"}:
             left = max(0.001, getattr(_deadline, "at", 0.0) - time.monotonic())
-            self._socket.settimeout(left if self._seconds is None else min(left, self._seconds))
+            self._socket.settimeout(0 if self._polls else left)
         return getattr(self._socket, name)
 
 
@@ -34,7 +34,7 @@ class _Bounded:
     """redis-py's own time-out starts anew with each byte; this one does not."""
 
     def _connect(self) -> Any:
-        return _Socket(super()._connect(), self.socket_timeout)  # type: ignore[misc,attr-defined]
+        return _Socket(super()._connect())  # type: ignore[misc]
 
 
 class _Tcp(_Bounded, redis.Connection):
@@ -76,6 +76,7 @@ class Client:
             socket_connect_timeout=timeout_seconds / 2,  # for each address of the name
             socket_timeout=timeout_seconds,
             retry=None,
+            protocol=2,
             decode_responses=True,
         )
         self._redis: Any = redis.Redis(connection_pool=pool)
@@ -103,6 +104,16 @@ class Client:
         """Withdraw a code; its status says what came of that. Raises Unavailable and ValueError."""
         self._bounded(self._push, core.cancel_message(key))
 
+    def fates(self, after: str = "", *, wait_seconds: float = 0) -> list[Fate]:
+        """Return up to 100 ends of codes behind a position. Raises Unavailable.
+
+        `after`: the last Fate's `position`; empty: from the oldest that is kept. `wait_seconds`:
+        for the next one, if there is none. Needs workers with VOICECODE_FATES.
+        """
+        command = core.fates_command(after, wait_seconds)
+        answer = self._bounded(self._ask, command, longer=wait_seconds)
+        return core.fates(answer, after)
+
     def close(self) -> None:
         """Close the connections."""
         self._redis.connection_pool.disconnect()
@@ -124,15 +135,18 @@ class Client:
     def _push(self, written: str) -> int:
         return int(self._redis.lpush(message.QUEUE, written))
 
+    def _ask(self, command: list[Any]) -> Any:
+        return self._redis.execute_command(*command) or []
+
     def _status(self, key: str) -> Status:
         with self._redis.pipeline(transaction=False) as pipe:
             pipe.hmget(core.RECORD_PREFIX + key, core.STATUS_FIELDS)
             pipe.exists(core.SENT_PREFIX + key)
             return core.status(key, *pipe.execute())
 
-    def _bounded(self, step: Any, argument: Any) -> Any:
+    def _bounded(self, step: Any, argument: Any, *, longer: float = 0) -> Any:
         """Carry a step out. After a lost connection it is repeated: scripts may run twice."""
-        _deadline.at = time.monotonic() + self._timeout_seconds
+        _deadline.at = time.monotonic() + self._timeout_seconds + longer
         for left in reversed(range(core.TRIES)):
             try:
                 answer = step(argument)

@@ -8,12 +8,13 @@ from importlib import resources
 from typing import Any, Final
 
 from voicecode_client import message, rules
-from voicecode_client.answers import Duplicate, Refused, Sent, Status
+from voicecode_client.answers import Duplicate, Fate, Refused, Sent, Status
 
 SCRIPT: Final = resources.files("voicecode_client").joinpath("send.lua").read_text("utf-8")
 SHA: Final = hashlib.sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()
 SENT_PREFIX: Final = "{voice_codes}:sent:"
 RECORD_PREFIX: Final = "{voice_codes}:code:"
+FATES: Final = "{voice_codes}:fates"
 STATUS_FIELDS: Final = ("state", "reason", "reply_code", "voice_id", "expires_at", "accepted_at", "cancel")
 TRIES: Final = 3
 """One, one more after a lost connection, and one with Redis' time."""
@@ -111,3 +112,29 @@ def status(key: str, values: list[str | None], marked: int) -> Status:
         expires_at=float(expires_at) if expires_at else None,
         accepted_at=float(accepted_at) if accepted_at else None,
     )
+
+
+def fates_command(after: str, wait_seconds: float) -> list[Any]:
+    """Return the command that reads fates behind a position."""
+    block = ["BLOCK", max(1, int(wait_seconds * 1000))] if wait_seconds > 0 else []
+    return ["XREAD", "COUNT", 100, *block, "STREAMS", FATES, after.partition("/")[0] or "0"]
+
+
+def fates(answer: Any, after: str) -> list[Fate]:
+    """Return the fates of an answer. Each has a number, so a gap behind `after` is seen."""
+    last, found = int(after.partition("/")[2] or 0), []
+    for _, entries in answer or ():
+        for entry, named in entries:
+            number = int(named["n"])
+            found.append(
+                Fate(
+                    key=named["key"],
+                    state=named["state"],
+                    reason=named["reason"],
+                    row=named["row"],
+                    position=f"{entry}/{number}",
+                    missed=max(0, number - last - 1),
+                )
+            )
+            last = number
+    return found
