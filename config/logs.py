@@ -20,6 +20,7 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 from config.logs_output import FileHandler, Lines, handler_for
 from config.masking import REDACTED, mask_foreign_text, mask_id, mask_mobile, mask_text, spell_out_controls
+from config.names import Event
 from config.settings import Settings
 
 _MASKINGS: Final[Mapping[str, Callable[[str], str]]] = {
@@ -33,6 +34,7 @@ _MASKINGS: Final[Mapping[str, Callable[[str], str]]] = {
 }
 """How a field is masked that needs more, or less, than the others."""
 _SECRETS: Final[list[str]] = []
+_ENDS: Final = {Event.INCIDENT_ENDED, Event.SENDING_RESUMED}
 _JUDGES: Final[list[Processor]] = []
 """At most one: what makes a warning of a page whose incident is known."""
 _SMALLEST_MOBILE: Final = 13_000_000_000
@@ -91,12 +93,12 @@ def configure(settings: Settings, *, level: int | None = None, file: Path | str 
 
 
 def judge_pages(judge: Processor | None) -> None:
-    """Have every line of ours with `alert=page` judged first; None: let all of them page."""
+    """Have pages, and the ends of incidents, pass through `judge`; None: let all of them page."""
     _JUDGES[:] = [] if judge is None else [judge]
 
 
 def _judge(logger: WrappedLogger, method: str, event_dict: EventDict) -> EventDict:
-    if event_dict.get("alert") == "page":
+    if event_dict.get("alert") == "page" or event_dict.get("event") in _ENDS:
         for judge in _JUDGES:
             judge(logger, method, event_dict)
     return event_dict
@@ -203,6 +205,8 @@ def _secrets(settings: Settings) -> set[str]:
     found = set(re.findall(r"://[^/@]*:([^/@]+)@", settings.broker_url.get_secret_value()))
     if settings.apikey is not None:
         found.add(settings.apikey.get_secret_value())
+    if settings.alert_webhook is not None:
+        found |= {part.partition("+")[2] for part in settings.alert_webhook.get_secret_value().split()}
     # Forms and addresses quote a secret.
     return found | {spell(secret) for secret in found for spell in (quote_plus, unquote)}
 

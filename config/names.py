@@ -138,6 +138,7 @@ class Event:
     WORKER_FIT: Final = "worker.fit"
     BALANCE_LOW: Final = "balance.low"
     METRICS_FAILED: Final = "metrics.failed"
+    WEBHOOK_FAILED: Final = "webhook.failed"
     INCIDENT_BEGAN: Final = "incident.began"
     INCIDENT_LASTS: Final = "incident.lasts"
     INCIDENT_ENDED: Final = "incident.ended"

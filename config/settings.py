@@ -14,7 +14,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings import SettingsError as UnreadableError
 
-from config import health
+from config import health, webhooks
 from config.checks import PREFIX, problems
 from config.replies import Replies
 
@@ -257,6 +257,12 @@ class Settings(BaseSettings):
         900.0,
         description="An incident of log lines is over after this long without one; the next line pages.",
     )
+    alert_webhook: SecretStr | None = Field(
+        None,
+        description="Where pages and the ends of incidents go beside the log: "
+        "`form+https://host/path#secret`, several with spaces between. "
+        "Forms: `dingtalk`, `wecom`, `feishu`, `slack`, `json`. `voicecode alert test` tries them.",
+    )
     standby: bool = Field(
         default=False,
         description="A worker of a second account: it fetches only while no worker of the first can send.",
@@ -434,6 +440,12 @@ class Settings(BaseSettings):
     def _seal_keys_can_be_read(cls, value: SecretStr | None) -> SecretStr | None:
         if value:
             _seal_keys(value.get_secret_value())
+        return value
+
+    @field_validator("alert_webhook")
+    @classmethod
+    def _webhooks_can_be_read(cls, value: SecretStr | None) -> SecretStr | None:
+        webhooks.read(value.get_secret_value() if value else "")
         return value
 
     @field_validator("ca_bundle", "redis_ca_bundle")

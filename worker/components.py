@@ -7,7 +7,7 @@ import time
 from importlib.metadata import version
 from typing import Any, Final
 
-from config import health, logs
+from config import health, logs, webhooks
 from config.replies import Replies
 from config.settings import Settings
 from worker.delivery import Delivery
@@ -15,6 +15,7 @@ from worker.failure_queue import FailureQueue
 from worker.failure_queue.retention import INTERVAL_SECONDS as RETENTION_SECONDS
 from worker.failure_queue.retention import Retention, check_spill_dir
 from worker.gateway.client import Gateway
+from worker.incidents.alerts import Alerts
 from worker.incidents.pager import Pager
 from worker.ledger import Ledger
 from worker.ledger.outcome_writer import OutcomeWriter
@@ -88,7 +89,10 @@ class Components:
         )
         self.fleet.wake = self.upkeep.hurry
         self._pages_client = connect(settings, retries=0, socket_timeout=_PAGES_TIMEOUT_SECONDS)
-        self.pager = Pager(self._pages_client, settings.incident_quiet_seconds)
+        self.alerts = Alerts(
+            webhooks.read(settings.alert_webhook.get_secret_value()) if settings.alert_webhook else ()
+        )
+        self.pager = Pager(self._pages_client, settings.incident_quiet_seconds, then=self.alerts.note)
         self.live = Heartbeat(health.live_file(file), when=self._threads_turn)
 
     def _threads_turn(self) -> bool:
@@ -116,6 +120,7 @@ class Components:
     def start(self) -> None:
         """Start the threads."""
         logs.judge_pages(self.pager)
+        self.alerts.start()
         self.pager.thread.start()
         self.acks.start()
         self.upkeep.start()
@@ -140,6 +145,7 @@ class Components:
         self.acks.stop()
         self.pager.thread.stop(1)
         logs.judge_pages(None)
+        self.alerts.stop(2)
         self._pages_client.close()
         self.gateway.close()
         self.client.close()

@@ -8,6 +8,7 @@ It holds no logic: every command calls an API.
 import click
 
 from worker.cli.account import account
+from worker.cli.alert import alert
 from worker.cli.balance import balance
 from worker.cli.check import check
 from worker.cli.common import ErrorBoundary
@@ -38,7 +39,21 @@ def voicecode() -> None:
     """
 
 
-for command in (send, status, check, account, number, dead, erase, keys, balance, settings, worker, exporter):
+for command in (
+    send,
+    status,
+    check,
+    account,
+    number,
+    dead,
+    erase,
+    keys,
+    balance,
+    settings,
+    worker,
+    exporter,
+    alert,
+):
     voicecode.add_command(command)
 
 

@@ -17,6 +17,12 @@ _MOST_FREQUENT = 6
 
 def show_overview(overview: "Overview") -> None:
     """Print the fleet: one line a fact."""
+    for line in overview_lines(overview):
+        say(line)
+
+
+def overview_lines(overview: "Overview") -> list[str]:
+    """Return the fleet: one line a fact."""
     facts = {
         "sending": _sending(overview.sending),
         "queue": _queue(overview),
@@ -28,12 +34,14 @@ def show_overview(overview: "Overview") -> None:
         "redis": _redis(overview.redis),
         "workers": f"{len(overview.workers):,} seen within a day",
     }
-    for name, text in facts.items():
-        say(f"{name:<14} {spell_out_controls(text)}")
-    for worker in overview.workers[:_SHOWN_WORKERS]:
-        say(f"{'':<14} {spell_out_controls(worker.name)}, {worker.seen_seconds_ago:,.1f} s ago")
+    lines = [f"{name:<14} {spell_out_controls(text)}" for name, text in facts.items()]
+    lines += [
+        f"{'':<14} {spell_out_controls(worker.name)}, {worker.seen_seconds_ago:,.1f} s ago"
+        for worker in overview.workers[:_SHOWN_WORKERS]
+    ]
     if len(overview.workers) > _SHOWN_WORKERS:
-        say(f"{'':<14} and {len(overview.workers) - _SHOWN_WORKERS:,} more; --json has them all")
+        lines.append(f"{'':<14} and {len(overview.workers) - _SHOWN_WORKERS:,} more; --json has them all")
+    return lines
 
 
 def _sending(state: "Sending") -> str:

@@ -9,7 +9,8 @@ from worker.cli.terminal import say_json
 @click.command(short_help="Show what the fleet does, or what became of one code.")
 @click.argument("key", required=False)
 @json_option
-def status(key: str | None, *, as_json: bool) -> None:
+@click.option("--watch", "live", is_flag=True, help="Show the fleet live, until Ctrl-C.")
+def status(key: str | None, *, as_json: bool, live: bool) -> None:
     """Show the whole fleet on one screen; with a KEY, show what became of that code.
 
     The fleet: whether it sends; the queue, what workers hold, what is due and in call, and the
@@ -18,6 +19,11 @@ def status(key: str | None, *, as_json: bool) -> None:
 
     A code: its state (waiting, calling, accepted or dead) and every attempt.
     """
+    if live:
+        if key is not None or as_json:
+            message = "--watch shows the fleet, neither a KEY nor JSON"
+            raise click.UsageError(message)
+        _watch()
     if key is None:
         _show_fleet(as_json=as_json)
         end(DONE)
@@ -40,3 +46,14 @@ def _show_fleet(*, as_json: bool) -> None:
     queue = open_queue()
     overview = read_overview(queue.client, queue.settings)
     say_json(overview.as_dict()) if as_json else show_overview(overview)
+
+
+def _watch() -> None:
+    from worker.cli.watch import watch  # noqa: PLC0415 - `--help` does without it
+    from worker.metrics.snapshot import Source  # noqa: PLC0415 - the same
+
+    queue = open_queue()
+    try:
+        watch(Source(queue.client, queue.settings))
+    except KeyboardInterrupt:
+        end(DONE)

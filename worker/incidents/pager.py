@@ -11,6 +11,7 @@ rather once too often. The fleet's own lines page once by `sending/report.lua`.
 import dataclasses
 import threading
 import time
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import redis
@@ -48,11 +49,22 @@ class _Open:
 
 
 class Pager:
-    """`client`: of its own, and quick to give up: a line in the log waits for it."""
+    """`client`: of its own, and quick to give up: a line in the log waits for it.
 
-    def __init__(self, client: redis.Redis, quiet_seconds: float, *, clock_offset: float = 0.0) -> None:
+    `then`: called with each line that was judged. It must not wait.
+    """
+
+    def __init__(
+        self,
+        client: redis.Redis,
+        quiet_seconds: float,
+        *,
+        clock_offset: float = 0.0,
+        then: Callable[[Mapping[str, Any]], None] = lambda _: None,
+    ) -> None:
         self.clock_offset = clock_offset
         self._client = client
+        self._then = then
         self._script = Script(client, "incidents/note")
         self._quiet_seconds = quiet_seconds
         self._fresh_seconds = min(10.0, quiet_seconds / 2)
@@ -63,9 +75,14 @@ class Pager:
 
     def __call__(self, _logger: WrappedLogger, _method: str, line: EventDict) -> EventDict:
         """Let a line page, or make it a warning that names its incident. A structlog processor."""
+        self._judge(line)
+        self._then(line)
+        return line
+
+    def _judge(self, line: EventDict) -> None:
         event = str(line.get("event"))
         if line.get("alert") != "page" or event in _FLEETS_OWN or event in _OURS:
-            return line
+            return
         kind = str(line.get("row") or event)
         with self._lock:
             incident = self._open.get(kind)
@@ -80,7 +97,6 @@ class Pager:
         line["incident"] = name_of(kind, incident.began)
         if not pages:
             line["alert"] = "warn"
-        return line
 
     def look(self) -> None:
         """Tell Redis what was counted, and log what it asks for."""
