@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[2]
-LOCKS = ("build", "runtime", "dev")
+LOCKS = ("build", "runtime", "image", "dev")
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PINNED = re.compile(r"^([a-z0-9-]+)(?:\[[a-z,]+\])?==([^ ;]+)", re.MULTILINE)
 GENERATED = {"__pycache__", "build", "dist"}
@@ -68,7 +68,8 @@ def test_the_locks_hold_what_the_project_asks_for() -> None:
 
 
 def test_tests_run_on_the_versions_that_production_gets() -> None:
-    assert pins("runtime") | pins("build") <= pins("dev")
+    assert pins("runtime") | pins("build") | pins("image") <= pins("dev")
+    assert pins("runtime") <= pins("image")
 
 
 @pytest.mark.parametrize("command", ["run", ".ci/run"])

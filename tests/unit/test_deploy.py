@@ -1,0 +1,55 @@
+"""What stands in `deploy/` names settings, commands and runbooks that are there."""
+
+import json
+import re
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from config.settings import Settings
+
+ROOT: Final = Path(__file__).parents[2]
+FILES: Final = [path for path in sorted((ROOT / "deploy").rglob("*")) if path.is_file()]
+PAGE: Final = (ROOT / "docs" / "operating.md").read_text("utf-8")
+METRICS: Final = set(re.findall(r"`(voicecode_\w+)", (ROOT / "docs" / "monitoring.md").read_text("utf-8")))
+NO_METRICS: Final = {"voicecode_account", "voicecode_apikey"}
+
+
+@pytest.mark.parametrize("path", [*FILES, ROOT / "docker-compose.yml"], ids=lambda path: path.name)
+def test_it_sets_what_can_be_set(path: Path) -> None:
+    known = {f"VOICECODE_{name.upper()}" for name in Settings.model_fields} | {"VOICECODE_SECRETS_DIR"}
+    assert set(re.findall(r"VOICECODE_[A-Z_]*[A-Z]", path.read_text("utf-8"))) <= known
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_every_metric_that_is_asked_for_is_explained(path: Path) -> None:
+    text = path.read_text("utf-8")
+    named = {name.removesuffix("_bucket") for name in re.findall(r"\bvoicecode_[a-z_]+\b", text)}
+    assert named - NO_METRICS <= METRICS
+
+
+def test_every_alert_names_a_runbook_that_is_there() -> None:
+    rules = (ROOT / "deploy" / "prometheus" / "voicecode.rules.yml").read_text("utf-8")
+    named = re.findall(r"runbook_url: docs/operating\.md#(\S+)", rules)
+    assert len(named) == rules.count("- alert:")
+    assert [name for name in named if f"### {name}\n" not in PAGE] == []
+
+
+def test_a_worker_has_the_time_that_it_needs_to_stop() -> None:
+    """As in the compose file: an attempt, and an outcome that waits for Redis."""
+    unit = (ROOT / "deploy" / "systemd" / "voicecode-worker.service").read_text("utf-8")
+    pod = (ROOT / "deploy" / "kubernetes" / "worker.yaml").read_text("utf-8")
+    settings = Settings()
+    needed = settings.attempt_deadline_seconds + settings.shutdown_grace_seconds
+    for text, pattern in ((unit, r"TimeoutStopSec=(\d+)"), (pod, r"terminationGracePeriodSeconds: (\d+)")):
+        found = re.search(pattern, text)
+        assert found is not None
+        assert float(found[1]) > needed
+    assert "[voicecode-health, --live]" in pod
+    assert "[voicecode-health, --ready]" in pod
+
+
+def test_the_dashboard_has_a_query_in_every_panel() -> None:
+    board = json.loads((ROOT / "deploy" / "grafana" / "voicecode.json").read_text("utf-8"))
+    assert all(panel["targets"] for panel in board["panels"])
