@@ -116,8 +116,8 @@ def _idle(name: str, answer: Any) -> bool:
     return name == "sweep" and not any(map(int, answer[:2])) and len(answer) <= 2
 
 
-def _load(client: Any, path: str) -> Callable[..., Any]:
-    script, name = _real_load(client, path), path.rpartition("/")[2]
+def _load(client: Any, path: str, **options: Any) -> Callable[..., Any]:
+    script, name = _real_load(client, path, **options), path.rpartition("/")[2]
 
     def run(*, keys: list[str], args: list[Any]) -> Any:
         step = "resume" if name == "claim" and not args[_DIGEST] else name
