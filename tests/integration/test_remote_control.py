@@ -35,7 +35,7 @@ def test_a_worker_that_may_be_asked_answers_what_is_true(sandbox: Sandbox) -> No
     assert (stats["pid"], stats["pool"]["max-concurrency"]) == (worker.pid, 4)
     assert stats["total"] == {names.SEND_TASK: 1}
     assert asked(sandbox, "inspect", "active") == []
-    assert asked(sandbox, "inspect", "registered") == [names.RESUME_TASK, names.SEND_TASK]
+    assert asked(sandbox, "inspect", "registered") == [names.CANCEL_TASK, names.RESUME_TASK, names.SEND_TASK]
     (queue,) = list(asked(sandbox, "inspect", "active_queues"))  # type: ignore[call-overload]
     assert queue["name"] == names.QUEUE
     assert asked(sandbox, "control", "shutdown") == {"ok": "this worker ends its calls and then itself"}

@@ -1,6 +1,7 @@
 """Every row of the table, played by the simulator to a real worker, ends as the table says."""
 
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -57,6 +58,11 @@ REASONS: Final = {
     Kind.PERMANENT: "permanent",
 }
 LEVELS: Final = {Alert.NONE: "info", Alert.WARN: "warning", Alert.PAGE: "error"}
+ALERTS: Final[dict[Alert, set[str | None]]] = {
+    Alert.NONE: {None},
+    Alert.WARN: {"warn"},
+    Alert.PAGE: {"page", "warn"},  # the first line of a row pages
+}
 
 
 def check(record: Record, row: Row) -> None:
@@ -123,9 +129,18 @@ def test_a_scenario_ends_as_its_row_says(service: Service, shown: dict[str, str]
     for attempt in record.attempts:
         line = service.line("attempt.finished", key=key, attempt=attempt.number)
         assert (line["row"], line["kind"], line["level"]) == (row.name, row.kind.value, LEVELS[row.alert])
-        assert line.get("alert") == (None if row.alert is Alert.NONE else row.alert.value)
+        assert line.get("alert") in ALERTS[row.alert]
     letters = service.lines("dead_letter.written", key=key)
     assert [line["reason"] for line in letters] == ([] if row.kind is Kind.ACCEPTED else [REASONS[row.kind]])
+
+
+def test_each_row_that_pages_does_so_once(service: Service, shown: dict[str, str]) -> None:
+    ended = [service.ended(key) for name, key in shown.items() if name not in NOT_ENDING]
+    paging = {row.name for row in ROWS if row.alert is Alert.PAGE}
+    lines = service.lines("attempt.finished")
+    assert {line["row"] for line in lines} >= paging & {record.row for record in ended}
+    pages = Counter(line["row"] for line in lines if line.get("alert") == "page")
+    assert pages == {row: 1 for row in paging & {line["row"] for line in lines}}
 
 
 def test_every_row_is_shown_somewhere() -> None:

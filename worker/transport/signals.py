@@ -15,7 +15,7 @@ from typing import Any, Final
 from celery import signals, states
 
 from config import names
-from config.masking import REDACTED
+from config.masking import REDACTED, mask_id
 from worker.envelope import SKIPPED, Ending, Envelope
 
 _SIGNALS: Final = (
@@ -70,6 +70,7 @@ class Signals:
         """Tell that a thread begins a message. Returns None if nobody listens."""
         if not (self._events() or any(signal.receivers for signal in _SIGNALS)):
             return None
+        envelope = dataclasses.replace(envelope, task_id=mask_id(envelope.task_id))
         kwargs = {name: REDACTED for name in named if name in _NAMES}
         told = Told(envelope, (REDACTED,) * len(arguments), kwargs, time.monotonic())
         shown = {"args": repr(told.args), "kwargs": repr(kwargs)}
