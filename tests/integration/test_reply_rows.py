@@ -140,7 +140,7 @@ def test_each_row_that_pages_does_so_once(service: Service, shown: dict[str, str
     lines = service.lines("attempt.finished")
     assert {line["row"] for line in lines} >= paging & {record.row for record in ended}
     pages = Counter(line["row"] for line in lines if line.get("alert") == "page")
-    assert pages == {row: 1 for row in paging & {line["row"] for line in lines}}
+    assert pages == dict.fromkeys(paging & {line["row"] for line in lines}, 1)
 
 
 def test_every_row_is_shown_somewhere() -> None:

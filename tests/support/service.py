@@ -110,9 +110,8 @@ class Service:
             LIMIT_SECONDS,
             "a fit worker",
         )
-        for name in list(self.redis.scan_iter(f"{names.SENDING}*")):
-            if name != fleet:
-                self.redis.delete(name)
+        # In one command: a report in between would stop the fleet again.
+        self.redis.delete(*(name for name in self.redis.scan_iter(f"{names.SENDING}*") if name != fleet))
 
     def wait_idle(self, seconds: float = LIMIT_SECONDS) -> None:
         """Wait until nothing is left to do: neither on the queue, nor in `unacked`, nor due."""
