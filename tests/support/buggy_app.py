@@ -91,7 +91,7 @@ def _finish(_ledger: Ledger, outcome: Any) -> None:
     fail("finish", code.purpose, code.key, code.mobile, code.code)
 
 
-def _report(outcome: Any, _recorded: str) -> None:
+def _report(outcome: Any, *_: Any, **__: Any) -> None:
     code = outcome.claim.voice_code
     fail("report", code.purpose, code.key, code.mobile, code.code)
 

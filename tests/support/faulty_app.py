@@ -47,12 +47,13 @@ _STOP_TAKES_SECONDS: Final = 0.05
 """SIGSTOP reaches another thread, or process, a little after it was sent."""
 _DIGEST: Final = Parameters.of("ledger/claim").names.index("digest")
 """A hint's claim has none."""
-_FROM_UPKEEP: Final = ("upkeep", "sweep")
-_upkeep_script: Final = threading.Lock()
-"""Held by upkeep's thread until the script's `after` has passed.
+_WAKES: Final = ("upkeep", "sweep", "command", "report")
+"""Scripts that put codes on the queue, or let them be called."""
+_waking: Final = threading.Lock()
+"""Held by the thread of such a script until its `after` has passed.
 
-Until then this process claims nothing that the script has just put on the queue: it may be about to
-end, and would leave a call in hand.
+Until then this process claims nothing that the script has just let go: it may be about to end, and
+would leave a call in hand.
 """
 
 
@@ -122,9 +123,9 @@ def _load(client: Any, path: str, **options: Any) -> Callable[..., Any]:
     def run(*, keys: list[str], args: list[Any]) -> Any:
         step = "resume" if name == "claim" and not args[_DIGEST] else name
         with contextlib.ExitStack() as stack:
-            stack.enter_context(_upkeep_script)
+            stack.enter_context(_waking)
             faults.at(step, "before")
-            if step not in _FROM_UPKEEP:
+            if step not in _WAKES:
                 stack.close()
             answer = script(keys=keys, args=args)
             if not _idle(name, answer):

@@ -164,6 +164,8 @@ def _packed(command: Sequence[Any]) -> bytes | Exception:
     """
     try:
         packed: bytes = hiredis.pack_command(tuple(command))
+    except TypeError as error:
+        return redis.DataError(*error.args)  # as redis-py has it; the text names no value
     except Exception as error:  # noqa: BLE001 - handed to the caller
         return error
     return packed
