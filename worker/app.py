@@ -37,7 +37,7 @@ class DeliveryStep(bootsteps.StartStopStep):
     def __init__(self, parent: Any, **kwargs: Any) -> None:
         super().__init__(parent, **kwargs)
         app: VoiceCodeApp = parent.app
-        if sentence := refusals.refusal(_asked(parent)):
+        if sentence := refusals.refusal(_asked(parent, beat=bool(kwargs.get("beat")))):
             _refuse(sentence)
         # `-c` and `--concurrency` beat the setting.
         app.settings = app.settings.model_copy(update={"concurrency": parent.concurrency})
@@ -69,7 +69,7 @@ class DeliveryStep(bootsteps.StartStopStep):
         log.info(Event.WORKER_STARTED, worker=parent.hostname, queue=names.QUEUE, **facts)
 
 
-def _asked(parent: Any) -> refusals.Asked:
+def _asked(parent: Any, *, beat: bool) -> refusals.Asked:
     """Return what Celery's worker was asked for."""
     app: VoiceCodeApp = parent.app
     ledger_url = app.settings.broker_url.get_secret_value()
@@ -78,6 +78,8 @@ def _asked(parent: Any) -> refusals.Asked:
         pool=parent.pool_cls.__module__,
         queues=frozenset(app.amqp.queues.consume_from),
         autoscale=bool(parent.autoscale),
+        purge=bool(parent.purge),
+        beat=beat,
         tasks=frozenset(app.tasks),
         broker_urls=frozenset(broker_urls),
         ledger_url=ledger_url,

@@ -48,11 +48,13 @@ def ended(command: list[str], env: Mapping[str, str], path: Path, folder: Path =
         (("-Q", "foo"), "reads the queue voice_codes, not foo: leave out -Q and -X"),
         (
             ("-Q", "voice_codes,foo"),
-            "reads the queue voice_codes, not foo, voice_codes: leave out -Q and -X",
+            "reads the queue voice_codes, not foo: leave out -Q and -X",
         ),
         (("-X", "voice_codes"), "reads the queue voice_codes, not none"),
         (("--autoscale", "10,3"), "leave out --autoscale and set VOICECODE_CONCURRENCY"),
         (("-P", "solo"), "Only the threads pool places calls"),
+        (("--purge",), "would lose codes without a trace"),
+        (("--beat",), "Nothing here runs on a schedule"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )

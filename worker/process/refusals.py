@@ -9,6 +9,7 @@ import click
 from click.core import ParameterSource
 
 from config import names
+from worker.process import celery_commands
 
 _SECRETS: Final = re.compile(r"(?<=://)[^/@;]*@|\?[^;]*")
 _CELERYS_OWN: Final = "celery."
@@ -31,6 +32,8 @@ class Asked:
     """Name of the pool's module."""
     queues: frozenset[str]
     autoscale: bool
+    purge: bool
+    beat: bool
     tasks: frozenset[str]
     broker_urls: frozenset[str]
     """Where it reads and writes messages."""
@@ -67,9 +70,9 @@ def _pool(asked: Asked) -> str | None:
 def _queues(asked: Asked) -> str | None:
     if asked.queues == {names.QUEUE}:
         return None
-    wanted = ", ".join(sorted(asked.queues)) or "none"
+    others = ", ".join(sorted(asked.queues - {names.QUEUE})) or "none"
     return (
-        f"This worker is for voice codes only and reads the queue {names.QUEUE}, not {wanted}:"
+        f"This worker is for voice codes only and reads the queue {names.QUEUE}, not {others}:"
         " leave out -Q and -X."
     )
 
@@ -81,6 +84,16 @@ def _autoscale(asked: Asked) -> str | None:
         "The number of threads does not change while a worker runs:"
         " leave out --autoscale and set VOICECODE_CONCURRENCY."
     )
+
+
+def _purge(asked: Asked) -> str | None:
+    if not asked.purge:
+        return None
+    return f"{celery_commands.COMMANDS['purge']} Leave out --purge and --discard."
+
+
+def _beat(asked: Asked) -> str | None:
+    return f"{celery_commands.COMMANDS['beat']} Leave out -B and --beat." if asked.beat else None
 
 
 def _tasks(asked: Asked) -> str | None:
@@ -108,4 +121,12 @@ def _brokers(asked: Asked) -> str | None:
     )
 
 
-_LOOKS: Final[tuple[Callable[[Asked], str | None], ...]] = (_pool, _queues, _autoscale, _tasks, _brokers)
+_LOOKS: Final[tuple[Callable[[Asked], str | None], ...]] = (
+    _pool,
+    _queues,
+    _autoscale,
+    _purge,
+    _beat,
+    _tasks,
+    _brokers,
+)
