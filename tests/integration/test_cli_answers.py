@@ -166,3 +166,22 @@ def test_sendable_means_one_thing(env: dict[str, str], redis_client: redis.Redis
     assert listed == filtered
     assert plan["sendable"] == len(listed) == 3
     assert objects(run(env, "dead", "stats", "--json"))[0]["unexpired"] == 4
+
+
+@pytest.mark.usefixtures("letters")
+@pytest.mark.parametrize("words", [["list"], ["list", "--json"], ["stats"]], ids=" ".join)
+def test_a_pipe_that_has_read_enough_is_no_bug(env: dict[str, str], words: list[str]) -> None:
+    """`voicecode dead list | head` is a habit."""
+    reads, writes = os.pipe()
+    os.close(reads)
+    done = subprocess.run(
+        [*VOICECODE, "dead", *words],
+        env=env,
+        cwd=ROOT,
+        stdout=writes,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(writes)
+    assert (done.returncode, done.stderr) == (1, "")

@@ -52,6 +52,8 @@ class ErrorBoundary(click.Group):
             end(REFUSED, "Nothing was done.")
         except KeyboardInterrupt:
             end(INTERRUPTED, "Interrupted.")
+        except BrokenPipeError:
+            raise  # `| head` has read enough: click ends quietly
         except Exception as error:  # noqa: BLE001 - the outermost one
             _explain(error)
 

@@ -129,7 +129,8 @@ def _attempt(attempt: "Attempt") -> tuple[Any, ...]:
 
 def show_stats(stats: "Stats") -> None:
     """Print the queue at a glance."""
-    say(f"{stats.total:,} dead letters of {stats.distinct_numbers:,} numbers")
+    numbers = f"{stats.distinct_numbers:,} number{'s' * (stats.distinct_numbers != 1)}"
+    say(f"{stats.total:,} dead letter{'s' * (stats.total != 1)} of {numbers}")
     say(f"oldest {iso(stats.oldest) or '-'}   newest {iso(stats.newest) or '-'}")
     say(
         f"{stats.unexpired:,} not expired, {stats.expired:,} expired;"
