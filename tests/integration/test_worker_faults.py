@@ -93,7 +93,8 @@ def test_a_worker_that_woke_up_past_the_deadline_sends_nothing(buggy: Service) -
     key, mobile = new_key(), new_number()
     buggy.send(mobile, CODE, key=key, purpose="slow-submit")
     record = buggy.ended(key)
-    assert [line["row"] for line in buggy.lines("attempt.finished", key=key)] == ["not_sent", "2"]
+    lines = buggy.wait_lines("attempt.finished", 2, key=key)
+    assert [line["row"] for line in lines] == ["not_sent", "2"]
     assert (record.ambiguous, buggy.submissions(mobile)) == (0, 1)
 
 

@@ -152,6 +152,8 @@ class CrashRunner:
                     LIMIT_SECONDS,
                     f"the end of {crash}: {self._left(database)}",
                 )
+            if crash.pages:
+                wait_for(lambda: '"alert": "page"' in log.read_text(), LIMIT_SECONDS, "a page")
             return self._end(crash, database, key, log)
         except AssertionError as error:
             message = f"{error}\n{self._left(database)}\n{log.read_text()[-3000:] if log.exists() else ''}"

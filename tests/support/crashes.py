@@ -67,6 +67,11 @@ class Crash:
         """Whether the worker itself is frozen until another one has finished the code."""
         return self.fault.endswith("freeze")
 
+    @property
+    def pages(self) -> bool:
+        """Whether the fleet stops for a person, and says so: another worker may have to."""
+        return self.end == "permanent" and bool(dict(self.settings).get("stop_sending"))
+
     def __str__(self) -> str:
         words = [
             self.situation,
