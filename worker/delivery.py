@@ -196,7 +196,8 @@ class Delivery:
         )
         report.attempt(outcome, recorded, incident=self._fleet.incident)
         code = claim.voice_code
-        self._fleet.heard(row, code.mobile if code else "", transition)
+        if code is not None:  # else the form never left for want of a key, which is nobody's outage
+            self._fleet.heard(row, code.mobile, transition)
         if recorded is Recorded.GONE:
             facts = {"attempt": claim.attempt, "alert": "warn", "runbook": "record-missing"}
             log.error(Event.RECORD_MISSING, key=claim.key, **facts)

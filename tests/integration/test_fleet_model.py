@@ -15,7 +15,7 @@ ANSWERS = {
     *(f"claim {word}" for word in ("call", "parked", "refused", "elsewhere", "limited", "buried")),
     *(f"finish {word}" for word in ("", "widened", "blocked", "stopped", "sending")),
     *(f"report {word}" for word in ("", "stopped", "trial", "sending")),
-    *("hold held", "hold ", "resume trial", "resume ", "unblock "),
+    *("hold held", "hold ", "resume trial", "resume unblocked", "resume ", "unblock "),
 }
 BREAKS = {
     "F1: stopped fleets go on calling": (
@@ -48,16 +48,16 @@ BREAKS = {
         "if generation ~= number(s.generation) or s.state == 'held' then return nil end",
         "if s.state == 'held' then return nil end",
     ),
-    "F2: time brings no trial": ("sending/state", "if s.mends == 'time' and now >=", "if false and now >="),
+    "F2: time brings no trial": ("sending/state", "if s.mends == 'time' and age", "if false and age"),
     "F2: a fit worker brings no trial": (
         "sending/state",
-        "if s.row ~= 'spending_cap' and seen.able and now >= earliest then",
+        "if s.row ~= 'spending_cap' and seen.able and age(now, s.since) >= pause then",
         "if false then",
     ),
     "F2: a trial without candidates does not end": (
         "sending/state",
-        "if s.state == 'trial' and seen.able and now - number(s.active_at) > IDLE_TRIAL_SECONDS then",
-        "if false then",
+        "if is_idle then return",
+        "if false then return",
     ),
     "F2: a dead worker keeps its place": (
         "sending/state",

@@ -99,6 +99,17 @@ def test_a_lease_that_is_over_was_a_death_in_mid_call_and_counts_as_ambiguous(dr
     )
 
 
+def test_an_older_code_is_not_called_after_a_death_either_once_there_is_a_newer_one(
+    driver: LedgerDriver,
+) -> None:
+    driver.claim(code=driver.code("older", "1111", purpose="login"))
+    driver.accept(driver.claim(code=driver.code("newer", "2222", life=400, purpose="login")))
+    driver.later(15.1)
+    claim = driver.resume("older")
+    assert (claim.answer, claim.reason) == (Answer.BURIED, "superseded")
+    assert driver.record("older").ambiguous == 1
+
+
 @pytest.mark.parametrize("budget", [0, 1, 2])
 def test_after_an_ambiguous_attempt_so_many_follow_then_it_is_dead(server: Server, budget: int) -> None:
     driver = LedgerDriver(server.url, ambiguous_retries=budget)

@@ -202,3 +202,20 @@ def test_a_record_whose_key_is_gone_is_a_dead_letter_after_a_while(sandbox: Sand
     wait_for(lambda: sandbox.state("k") == "dead", LIMIT_SECONDS, "the dead letter")
     assert sandbox.record("k")["reason"] == "seal_key_gone"
     assert sandbox.gateway.submissions() == []
+
+
+def test_records_whose_key_is_gone_stop_nobody_else(sandbox: Sandbox) -> None:
+    """Nothing is wrong with the gateway, the account or the worker."""
+    driver = LedgerDriver(sandbox.url, digest_key=SECRET, seal_keys=OLD)
+    old = [f"old{number}" for number in range(5)]
+    for key in old:
+        driver.retry(driver.claim(key), 0)
+        driver.client.hset(keys.record(key), "streak", "nothing:16")
+    driver.close()
+    worker = sandbox.worker(**settings_of(NEW), stop_sending=True, unfit_after=3)
+
+    sandbox.wait_state(old, "dead")
+    key = sandbox.send()
+    sandbox.wait_state([key])
+    assert not sandbox.redis.exists(names.SENDING)
+    assert worker.lines("worker.unfit") == []

@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from config import names
 from config.replies import Row
-from tests.support.fleet_driver import FleetDriver, row_of
+from tests.support.fleet_driver import OTHER, FleetDriver, row_of
 from worker.embedded.server import Server
 from worker.sending import Fleet
 from worker.sending.verdict import Tell
@@ -43,14 +43,16 @@ def lines() -> Iterator[list[Any]]:
         yield lines
 
 
+def started(driver: FleetDriver, name: str) -> Fleet:
+    """Return a worker as it runs."""
+    availability = RedisAvailability(0, time.monotonic)
+    return Fleet(driver.client, driver.settings, availability, NoCredit(), instance=name, host=name, facts={})
+
+
 def fleet_of(driver: FleetDriver, *names_: str) -> list[Fleet]:
     """Return workers as they run, and let those of the driver be forgotten."""
     driver.client.delete(f"{names.SENDING}:fleet")
-    availability = RedisAvailability(0, time.monotonic)
-    fleets = [
-        Fleet(driver.client, driver.settings, availability, NoCredit(), instance=name, host=name, facts={})
-        for name in names_
-    ]
+    fleets = [started(driver, name) for name in names_]
     for fleet in fleets:
         fleet.report()
     return fleets
@@ -203,6 +205,37 @@ def test_a_persons_word_has_a_line_too(driver: FleetDriver, lines: list[Any]) ->
         ("sending.held", "ops"),
         ("sending.trial", None),
     ]
+
+
+def blocks(lines: list[Any]) -> list[tuple[str, str]]:
+    return [(line["row"], line["alert"]) for line in lines if line["event"] == "configuration.blocked"]
+
+
+def test_one_refused_account_of_two_pages_once_whoever_dies_meanwhile(
+    driver: FleetDriver, lines: list[Any]
+) -> None:
+    """The answer that told of the block may be lost; a worker that starts anew says so again."""
+    one, same = fleet_of(driver, "one", "two")
+    driver.workers["w1"].config, driver.workers["w2"].config = one.config, OTHER
+    driver.report("w2")
+    assert driver.meet("405", "w1") == "blocked"
+    for fleet in (same, one, same):
+        driver.report("w2")
+        fleet.report()
+    started(driver, "three").report()
+    assert blocks(lines) == [("405", "page"), ("405", "warn"), ("405", "warn")]
+
+
+def test_a_refused_account_pages_again_after_it_was_mended(driver: FleetDriver, lines: list[Any]) -> None:
+    (one,) = fleet_of(driver, "one")
+    driver.workers["w1"].config, driver.workers["w2"].config = one.config, OTHER
+    for _ in range(2):
+        driver.report("w2")
+        driver.meet("405", "w1")
+        one.report()
+        assert driver.command("resume") == "unblocked"
+        one.report()
+    assert blocks(lines) == [("405", "page")] * 2
 
 
 def test_what_a_reply_did_is_written_at_once_by_the_worker_that_met_it(

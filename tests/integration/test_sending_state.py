@@ -67,6 +67,23 @@ def test_it_stops_with_the_row_that_most_workers_have(driver: FleetDriver) -> No
     assert driver.sending.row == REFUSED
 
 
+def test_it_stops_for_time_where_time_can_mend_one_worker(driver: FleetDriver) -> None:
+    """Two pods have a wrong key; the third one will be back, so no code has to die."""
+    driver.workers["w2"].config = driver.workers["w3"].config = OTHER
+    driver.report_all()
+    driver.meet("405", "w3")
+    assert driver.becomes(REFUSED, "w1") == ["stopped"]
+    assert (driver.sending.row, driver.sending.mends) == (REFUSED, "time")
+
+
+def test_it_stops_for_a_person_where_the_account_of_all_is_refused_though_one_is_also_unfit(
+    driver: FleetDriver,
+) -> None:
+    driver.becomes(REFUSED, "w1", "w2")
+    assert driver.meet("4050", "w3") == "stopped"
+    assert (driver.sending.row, driver.sending.mends) == ("4050", "person")
+
+
 def test_a_worker_that_was_not_heard_of_for_six_seconds_keeps_nobody_sending(driver: FleetDriver) -> None:
     driver.becomes(REFUSED, "w1", "w2")
     driver.later(5.5)
@@ -234,6 +251,21 @@ def test_a_person_resumes_whatever_had_stopped_it(driver: FleetDriver, row: str 
     assert driver.ask().answer is Answer.CALL
 
 
+def test_a_person_lets_one_refused_account_try_again_while_another_sends(driver: FleetDriver) -> None:
+    """The provider has unfrozen the first account: no new key tells the fleet so."""
+    driver.workers["w3"].config, driver.workers["w3"].standby = OTHER, True
+    driver.report_all()
+    driver.meet("4050", "w1")
+    assert not driver.report("w1").fetch
+    assert driver.command("resume", token="once") == "unblocked"
+    assert driver.command("resume", token="once") == "unblocked"
+    assert driver.command("resume") == ""
+    assert driver.report("w1").fetch
+    assert not driver.report("w3").fetch
+    assert driver.audit == [("unblocked", "ops")]
+    assert (driver.sending.state, driver.sending.generation) == (State.SENDING, 0)
+
+
 def test_nothing_is_resumed_while_the_fleet_sends(driver: FleetDriver) -> None:
     assert driver.command("resume") == ""
     assert driver.audit == []
@@ -331,3 +363,43 @@ def test_a_late_acceptance_stands_and_does_not_widen_the_trial(driver: FleetDriv
     finished = driver.end(late, "2")
     assert (finished.recorded.value, finished.transition) == ("accepted", "")
     assert driver.answers(1, "w3") == ["parked"]
+
+
+# -- a fail-over to a server whose clock is behind
+
+
+@pytest.mark.parametrize("row", [REFUSED, "4051"])
+def test_a_stop_from_the_future_gets_its_trial_all_the_same(driver: FleetDriver, row: str) -> None:
+    stopped_by(driver, row)
+    driver.later(-7200)
+    assert driver.report_all() == ["trial"]
+
+
+def test_a_worker_that_was_last_heard_of_in_the_future_keeps_nobody_sending(driver: FleetDriver) -> None:
+    driver.later(-7200)
+    assert driver.becomes(REFUSED, "w1") == ["stopped"]
+
+
+def test_retries_do_not_wait_for_the_clock_to_catch_up(driver: FleetDriver) -> None:
+    driver.becomes(REFUSED)
+    driver.becomes(None)
+    for _ in range(11):
+        driver.meet("2")
+    driver.later(-7200)
+    driver.end(driver.call(), REFUSED)
+    driver.later(10)
+    assert driver.ledger.upkeep(token="t").hinted == 1
+
+
+# -- deaths
+
+
+def test_a_death_in_mid_call_counts_once_however_often_its_code_is_handed_on(driver: FleetDriver) -> None:
+    """A worker that cannot send looks at it first, and leaves it to another one."""
+    driver.call("w1", "k")
+    driver.later(16)
+    driver.report("w3")
+    driver.becomes(REFUSED, "w2")
+    assert [driver.ask("w2", "k").answer for _ in range(3)] == [Answer.ELSEWHERE] * 3
+    assert driver.record("k").ambiguous == 1
+    assert driver.ask("w3", "k").answer is Answer.CALL

@@ -90,6 +90,55 @@ def test_whatever_fails_in_a_trial_that_no_worker_asked_for_ends_it(driver: Flee
     assert (driver.sending.state, driver.sending.row) == (State.STOPPED, row)
 
 
+def test_an_acceptance_in_such_a_trial_counts_before_its_worker_has_said_that_it_is_fit(
+    driver: FleetDriver,
+) -> None:
+    on_trial(driver, "0", forced=True)
+    assert driver.meet("2", "w1") == "widened"
+    assert driver.report("w2").transition == ""
+    assert driver.becomes(None, "w1") == []
+    assert driver.becomes("0", "w1") == ["stopped"], "it is an ordinary trial from now on"
+
+
+def test_a_wrong_key_is_not_tried_in_a_trial_by_time_alone(driver: FleetDriver) -> None:
+    """The try would make a dead letter of a code that another worker may call soon."""
+    driver.workers["w3"].config = OTHER
+    driver.report_all()
+    driver.meet("405", "w3")
+    on_trial(driver, forced=True)
+    assert driver.ask("w3").answer is Answer.PARKED
+    assert driver.ask("w1").answer is Answer.CALL
+
+
+def test_a_trial_by_time_alone_stops_for_a_person_if_nobody_is_left_to_try(driver: FleetDriver) -> None:
+    driver.workers["w3"].config = OTHER
+    driver.report_all()
+    driver.meet("405", "w3")
+    driver.becomes(REFUSED, "w1", "w2")
+    driver.later(60)
+    assert driver.report("w3").transition == "trial"
+    assert driver.report("w3").transition == "stopped"
+    assert (driver.sending.row, driver.sending.mends) == ("405", "person")
+
+
+@pytest.mark.parametrize("row", ["4052", "tls_untrusted"])
+def test_one_refused_host_does_not_end_a_trial_that_a_person_began(driver: FleetDriver, row: str) -> None:
+    """Else every other code would die of it until the next trial."""
+    driver.command("hold")
+    driver.command("resume")
+    assert driver.meet(row, "w3") == ""
+    assert driver.becomes(row, "w3") == []
+    assert driver.meet("2", "w1") == "widened"
+
+
+def test_a_refused_host_ends_a_trial_that_a_person_began_if_no_other_is_able(driver: FleetDriver) -> None:
+    driver.becomes("4052")
+    driver.command("resume")
+    assert driver.meet("4052", "w3") == ""
+    assert driver.report("w3").transition == "stopped"
+    assert (driver.sending.row, driver.sending.failures) == ("4052", 1)
+
+
 def test_an_acceptance_in_such_a_trial_takes_back_the_block(driver: FleetDriver) -> None:
     on_trial(driver, "4051", forced=True)
     assert driver.meet("2") == "widened"
@@ -143,7 +192,28 @@ def test_one_whose_only_code_is_refused_for_itself_ends(driver: FleetDriver) -> 
 def test_one_whose_worker_died_in_mid_call_ends(driver: FleetDriver) -> None:
     on_trial(driver)
     driver.call()
-    assert later(driver, 6) == ["sending"]
+    assert later(driver, 16) == ["sending"]
+
+
+def test_a_try_that_takes_long_keeps_it_from_ending_though_nobody_else_asks(driver: FleetDriver) -> None:
+    """Else a gateway that answers the balance and hangs on forms would get all parked codes."""
+    on_trial(driver)
+    claim = driver.call()
+    assert later(driver, 8) == []
+    assert driver.end(claim, REFUSED).transition == "stopped"
+
+
+@pytest.mark.parametrize("forced", [False, True])
+def test_a_try_whose_lease_ran_out_does_not_keep_parked_codes_from_being_hinted(
+    driver: FleetDriver, *, forced: bool
+) -> None:
+    """In a quiet night no new code asks, so only a hint can bring the next try."""
+    on_trial(driver, forced=forced)
+    driver.call()
+    assert driver.ask().answer is Answer.PARKED
+    assert driver.ledger.upkeep(token="first").hinted == 0
+    driver.later(15.5)
+    assert driver.ledger.upkeep(token="second").hinted == 1
 
 
 def test_codes_that_wait_for_a_place_keep_it_from_ending(driver: FleetDriver) -> None:

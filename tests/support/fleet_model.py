@@ -8,7 +8,7 @@ import dataclasses
 import math
 from typing import Final
 
-from config.replies import Row
+from config.replies import Mends, Row
 from worker.sending.state import Effect, effect_of, why
 
 PROBE_SECONDS: Final = 15.0
@@ -61,9 +61,10 @@ class FleetModel:
 
     def resume(self) -> str:
         """Return the transition."""
-        if self.state == "sending":
-            return ""
+        unblocked = "unblocked" if self.blocked else ""
         self.blocked.clear()
+        if self.state == "sending":
+            return unblocked
         self.failures, self.forced = 0, True
         return self._move("trial")
 
@@ -83,7 +84,7 @@ class FleetModel:
         able = fit and config not in self.blocked
         if self.state == "sending" and not able:
             return "elsewhere"
-        if self.state == "trial" and not (able or self.forced):
+        if self.state == "trial" and not (able or (self.forced and self._open(config))):
             return "parked"
         others = (name for name, said in self._live() if name != worker and not self._why(said))
         if refused_on == worker and any(others):
@@ -91,12 +92,15 @@ class FleetModel:
         return "call" if self.state == "sending" or self._enter(token) else "parked"
 
     def _enter(self, token: str) -> bool:
-        self.trial = {one: at for one, at in self.trial.items() if not self.past(at, LEASE)}
+        self.trial = self._on_trial()
         self.active_at = self.now
         if len(self.trial) >= self.width:
             return False
         self.trial[token] = self.now
         return True
+
+    def _on_trial(self) -> dict[str, int]:
+        return {one: at for one, at in self.trial.items() if not self.past(at, LEASE)}
 
     def finish(self, token: str, config: str, row: Row, *, current: bool) -> str:
         """Return what it did. `current`: its claim still holds, and is of this generation."""
@@ -120,12 +124,14 @@ class FleetModel:
             self.blocked.pop(config, None)
             self.accepted += 1
             if self.accepted == 1:
-                self.width, self.forced = WIDE, False
+                self.width, self.forced = WIDE, self.forced and not self._able()
             if self.accepted > WIDE:
                 return self._move("sending")
             return "widened" if self.accepted == 1 else ""
         same = self.row is not None and row.name == self.row.name
-        if effect is Effect.FAILS and (same or self.forced):
+        if effect is Effect.FAILS and row.mends is Mends.PERSON:
+            self.forced = False
+        elif effect is Effect.FAILS and (same or self.forced):
             return self._stop([row])
         if effect is Effect.BLOCKS and config in self.blocked:
             if not self._able():
@@ -145,14 +151,19 @@ class FleetModel:
     def _live(self) -> list[tuple[str, Said]]:
         return [(name, said) for name, said in self.said.items() if not self.past(said.at, LIVE)]
 
+    def _open(self, config: str) -> bool:
+        return config not in self.blocked or self.blocked[config].mends is not Mends.PERSON
+
     def _why(self, said: Said) -> Row | None:
-        return said.unfit or self.blocked.get(said.config)
+        block = self.blocked.get(said.config)
+        return said.unfit if said.unfit and self._open(said.config) else block
 
     def _able(self) -> bool:
         return any(self._why(said) is None for _, said in self._live())
 
     def _majority(self) -> list[Row]:
         rows = [row for _, said in self._live() if (row := self._why(said))]
+        rows = [row for row in rows if row.mends is Mends.TIME] or rows
         names = [row.name for row in rows]
         most = max(map(names.count, names), default=0)
         return [row for row in rows if names.count(row.name) == most]
@@ -160,11 +171,14 @@ class FleetModel:
     def _review(self) -> str:
         if self.state == "held" or not self._live():
             return ""
-        able = self._able()
-        if not able and (self.state == "sending" or (self.state == "trial" and not self.forced)):
+        able, forced = self._able(), self.state == "trial" and self.forced
+        may_try = forced and any(self._open(said.config) for _, said in self._live())
+        if self.state in {"sending", "trial"} and not (able or may_try):
             return self._stop(self._majority())
-        if self.state == "trial" and able and self.past(self.active_at, IDLE):
-            return self._move("sending")
+        if self.state == "trial" and able:
+            self.forced = forced and not self.accepted
+            if self.past(self.active_at, IDLE) and not self._on_trial():
+                return self._move("sending")
         return self._leave_stop(able=able) if self.state == "stopped" else ""
 
     def _leave_stop(self, *, able: bool) -> str:

@@ -12,6 +12,11 @@ if TYPE_CHECKING:
     from worker.sending.account import Account
 
 
+_RESUMED = {
+    "trial": "On trial.",
+    "unblocked": "The fleet sends already. Accounts that were refused may try again.",
+    "": "The fleet sends already.",
+}
 _ENDED_BY = {"person": "a person must act", "time": "it ends by itself"}
 
 
@@ -88,7 +93,8 @@ def hold(note: str, *, yes: bool) -> None:
 def resume(note: str, *, yes: bool) -> None:
     """Let the fleet try again: one code, then ten, then all of them.
 
-    It forgets what blocked the configurations, and fills the purse again.
+    It forgets what blocked the configurations, and starts the counts of an empty purse again.
+    While the fleet sends, accounts that were refused may try again.
     """
     agree("Try one code, and go on sending if it is accepted?", yes=yes)
-    say("On trial." if open_account().resume(note) else "The fleet sends already.")
+    say(_RESUMED[open_account().resume(note)])

@@ -75,7 +75,7 @@ local r = is_new and { v = version } or read(record, 'v', 'state', 'digest', 'mo
   'refused_host', 'detail', 'erase', 'sealed', 'cancel')
 if tonumber(r.v) > tonumber(version) then return { 'newer' } end
 if r.state == 'cancelled' then return { 'cancelled' } end
-local waited = r.state == 'waiting'
+local waited, died = r.state == 'waiting', false
 
 if not r.state then
   r.digest, r.mobile, r.code, r.purpose, r.task_id = first_digest(digest), mobile, code, purpose, task_id
@@ -131,6 +131,7 @@ end
 if r.state == 'calling' then
   if r.token == token then return call('trial') end -- it may have been one
   if now < number(r.lease_until) + lenience_seconds then return { 'busy' } end
+  died = true
   count_death(record, r)
   if per_day > 0 then count_call(numbers, r.number) end
 elseif r.state == 'waiting' and now < number(r['until']) then
@@ -168,7 +169,7 @@ local function refuse(s, news)
 end
 
 local function superseded()
-  if not (latest_wins == '1' and waited and r.purpose and r.purpose ~= '' and not r.insisted) then
+  if not (latest_wins == '1' and (waited or died) and r.purpose and r.purpose ~= '' and not r.insisted) then
     return false
   end
   for _, name in ipairs(newest_names(dead, r)) do
@@ -196,6 +197,7 @@ if way == 'refuse' then return refuse(s) end
 if way == 'park' then return park(s) end
 if way == 'elsewhere' then
   if is_new then redis.call('HINCRBY', metrics, 'seen', 1) end
+  if died then wait(now) end -- else the next claim would count the death again
   return { 'elsewhere' }
 end
 

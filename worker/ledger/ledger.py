@@ -173,7 +173,7 @@ class Ledger:
 
         An acceptance is written down every ten seconds, and the first one after a refusal.
         """
-        effect = outcome.effect
+        effect = outcome.effect if outcome.claim.voice_code else Effect.NEUTRAL
         if effect is Effect.BLOCKS:
             self._note_at = 0.0
         if effect is Effect.GOOD and time.monotonic() >= self._note_at:

@@ -87,9 +87,9 @@ local RETURN_SECONDS = 12
 local function allowance(s)
   if s.state == 'held' or (s.state == 'stopped' and s.mends == 'time') then return 0 end
   if s.state == 'trial' then
-    return math.max(0, number(s.width) - redis.call('ZCARD', sending .. ':trial'))
+    return math.max(0, number(s.width) - tries_on_trial(sending, now))
   end
-  local seconds = now - number(s.since)
+  local seconds = age(now, s.since)
   if s.state == 'sending' and s.since and seconds < RETURN_SECONDS then
     return 20 * 2 ^ seconds - number(s.returned)
   end
@@ -120,7 +120,7 @@ for i, found in ipairs((come(due, room))) do
     hinted = hinted + 1
   end
 end
-if hinted > 0 and s.state == 'sending' and s.since and now - number(s.since) < RETURN_SECONDS then
+if hinted > 0 and s.state == 'sending' and s.since and age(now, s.since) < RETURN_SECONDS then
   redis.call('HINCRBY', sending, 'returned', hinted)
 end
 -- Idle workers wait for the queue alone; one hint there wakes them for the other hints.

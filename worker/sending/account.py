@@ -62,13 +62,17 @@ class Account:
 
     def hold(self, note: str = "") -> bool:
         """Stop sending until somebody resumes it. Return False if it was held already."""
-        return self._run("hold", note)
+        return bool(self._run("hold", note))
 
-    def resume(self, note: str = "") -> bool:
-        """Let the fleet try one code, then ten, then all. Return False if it sends already."""
+    def resume(self, note: str = "") -> str:
+        """Let the fleet try one code, then ten, then all.
+
+        Return `trial`; `unblocked` if it sends already, and accounts that were refused may try
+        again; or nothing.
+        """
         return self._run("resume", note)
 
-    def _run(self, command: str, note: str) -> bool:
+    def _run(self, command: str, note: str) -> str:
         transition, _ = self._command(
             [names.SENDING],
             clock_offset=0,
@@ -81,7 +85,7 @@ class Account:
             purse=names.PURSE_PREFIX,
             token=secrets.token_hex(8),
         )
-        return bool(scripts.text(transition))
+        return scripts.text(transition)
 
 
 def _worker(facts: dict[str, Any], blocked: dict[str, str]) -> WorkerSeen:

@@ -1,7 +1,8 @@
 -- @include sending/state
 -- command: a person holds or resumes sending, or a worker unblocks its configuration.
 -- KEYS  1 sending
--- Returns {transition or '', state}.
+-- Returns {transition or '', state}. The transition is 'unblocked' if the fleet sends already and a
+-- person's word lets refused configurations try again.
 local clock_offset = ARGV[1]
 local version = ARGV[2] -- of records
 local command = ARGV[3] -- 'hold', 'resume' or 'unblock'
@@ -23,13 +24,18 @@ local transition = ''
 if command == 'hold' then
   if s.state ~= 'held' then transition = move(sending, now, s, 'held', who, note) end
 elseif command == 'resume' then
-  if s.state ~= 'sending' then
-    for _, name in ipairs(redis.call('HKEYS', sending .. ':configs')) do
-      if not string.find(name, ':', 1, true) then redis.call('HDEL', sending .. ':configs', name) end
+  for _, name in ipairs(redis.call('HKEYS', sending .. ':configs')) do
+    if not string.find(name, ':', 1, true) then
+      redis.call('HDEL', sending .. ':configs', name)
+      transition = 'unblocked'
     end
-    redis.call('DEL', purse .. 'hour', purse .. 'day')
+  end
+  if s.state ~= 'sending' then
+    if s.row == 'spending_cap' then redis.call('DEL', purse .. 'hour', purse .. 'day') end
     s.failures, s.forced = 0, '1'
     transition = move(sending, now, s, 'trial', who, note)
+  elseif transition ~= '' then
+    write_audit(sending, s, transition, who, note)
   end
 elseif command == 'unblock' then
   local block = redis.call('HGET', sending .. ':configs', config)

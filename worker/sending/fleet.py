@@ -67,6 +67,7 @@ class Fleet:
         self._lock = threading.Lock()
         self._unfit_by = ""
         """The row that made this worker unfit last."""
+        self._said_blocked = False
         self._told = self._paged = 0.0
         """Epoch seconds of the latest moves that this worker has logged, and paged for."""
         self.verdict = Verdict()
@@ -90,9 +91,7 @@ class Fleet:
 
     def heard(self, row: Row, number: str, transition: str) -> None:
         """Take note of a reply, and of what recording it did to the fleet."""
-        if transition == news.BLOCKED:
-            news.blocked(row)
-        elif transition:
+        if transition:
             self.moved(transition)
         self.observe(row, number)
 
@@ -140,8 +139,18 @@ class Fleet:
             self._credit.unpause()
         else:
             self._credit.pause()
+        self._say_blocked(self.verdict)
         if self._tell(self.verdict):
             self.report()  # else another worker would write the line again
+
+    def _say_blocked(self, verdict: Verdict) -> None:
+        """Log once that this worker's account is refused while others send."""
+        with self._lock:
+            before, blocked = self._said_blocked, bool(verdict.blocked_by)
+            says = blocked and not before and verdict.state is State.SENDING
+            self._said_blocked = blocked and (before or says)
+        if says:
+            news.blocked(verdict)
 
     def _tell(self, verdict: Verdict) -> bool:
         """Write the line that the answer asks for. Return whether to report that it was written."""

@@ -13,7 +13,6 @@ from worker.sending.verdict import Verdict
 log = structlog.get_logger("voicecode.sending")
 
 WIDENED: Final = "widened"
-BLOCKED: Final = "blocked"
 _RUNBOOKS: Final = {row.name: row.runbook for row in ROWS} | {SPENDING_CAP: "spending-cap"}
 
 
@@ -33,9 +32,12 @@ def move(verdict: Verdict, *, page: bool) -> None:
         log.info(Event.SENDING_RESUMED, row=row, parked=verdict.parked, refused=verdict.refused)
 
 
-def blocked(row: Row) -> None:
-    """Log a configuration that was refused while others go on: a person has to mend it."""
-    log.error(Event.CONFIGURATION_BLOCKED, row=row.name, alert="page", runbook=row.runbook)
+def blocked(verdict: Verdict) -> None:
+    """Log that this worker's account was refused while others go on."""
+    row = verdict.blocked_by
+    alert = "page" if verdict.pages_block else "warn"
+    level = log.error if verdict.pages_block else log.warning
+    level(Event.CONFIGURATION_BLOCKED, row=row, alert=alert, runbook=_RUNBOOKS.get(row, "sending-stopped"))
 
 
 def minute(verdict: Verdict) -> None:

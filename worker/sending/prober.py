@@ -4,8 +4,9 @@ It has a thread of its own, so neither upkeep nor the report waits for the gatew
 
 1. An unfit worker asks after one second, after two more, then every three. An answer makes it fit.
 2. While others send, an unfit worker becomes fit after fifteen seconds, to try for itself.
-3. While the account is empty, one worker of the fleet asks every fifteen seconds.
-4. One worker of the fleet asks every five minutes, to warn of a low balance.
+3. While an account is empty, one of its workers asks every fifteen seconds.
+4. One worker of those that fetch asks every five minutes, to warn of a low balance: a standby's
+   account is another one.
 """
 
 import contextlib
@@ -78,9 +79,11 @@ class Prober(Periodic):
             self._look_unfit(time.monotonic())
             return
         self._asked, self._unfit_since = 0, 0.0
-        if self._fleet.verdict.blocked_by == EMPTY and self._mine("probe", self._seconds):
+        if self._fleet.verdict.blocked_by == EMPTY and self._mine(
+            f"probe:{self._fleet.config}", self._seconds
+        ):
             self._ask_for_top_up()
-        elif self._warn_below and self._mine("balance", _BALANCE_SECONDS):
+        elif self._warn_below and self._fleet.verdict.fetch and self._mine("balance", _BALANCE_SECONDS):
             self._note(self._gateway.balance())
 
     def _look_unfit(self, now: float) -> None:

@@ -4,7 +4,8 @@
 -- KEYS  1 sending
 -- Returns {fetch '1' or '0', state, row, mends, since, generation, by, transition or '',
 --          what this worker is to log ('', 'minute', 'move' or 'page'), parked, refused,
---          '1' if this worker's configuration is blocked, the row that blocks it,
+--          the row that blocks this worker's configuration or '',
+--          '1' if this worker is the one to page for that,
 --          when the incident that lasts began, or 0}.
 local clock_offset = ARGV[1]
 local version = ARGV[2] -- of records
@@ -21,11 +22,17 @@ redis.call('HSET', sending .. ':fleet', instance, cjson.encode(worker))
 local s = sending_state(sending)
 local seen = survey(sending, now)
 local transition = review(sending, now, s, seen)
-local why = why_not(sending, worker)
-local block = redis.call('HGET', sending .. ':configs', worker.config)
+local block = block_of(sending, worker.config)
 
-local fetch = '1'
-if s.state == 'sending' and (why or (worker.standby and seen.primary)) then fetch = '0' end
+local fetch, pages = '1', '0'
+if s.state == 'sending' then
+  if block or worker.unfit or (worker.standby and seen.primary) then fetch = '0' end
+  local configs, field = sending .. ':configs', worker.config .. ':paged'
+  if block and (redis.call('HSETNX', configs, field, instance) == 1
+    or redis.call('HGET', configs, field) == instance) then
+    pages = '1'
+  end
+end
 
 -- Each move has one line. The first worker to report afterwards logs it, and says so in its next
 -- report. Where that does not come within ten seconds, another one logs it.
@@ -51,5 +58,5 @@ elseif s.state ~= 'sending' and redis.call('SET', sending .. ':told', instance, 
 end
 return { fetch, s.state, r.row or '', s.mends or '', s.since or '', number(s.generation), r.by or '',
   transition or '', tell, number(r.parked), number(r.refused),
-  block and '1' or '0', block and cjson.decode(block).row or '',
+  block and block.row or '', pages,
   s.state == 'sending' and '0' or stamp(number(s.incident)) }

@@ -37,6 +37,8 @@ class Verdict:
     refused: int = 0
     blocked_by: str = ""
     """The row that blocks this worker's configuration; empty if none does."""
+    pages_block: bool = False
+    """Whether this worker is the one of its configuration that pages for the block."""
     incident: str = ""
     """The name of the incident that lasts; empty if the fleet sends."""
 
@@ -55,8 +57,8 @@ def read_verdict(answer: list[Any]) -> Verdict:
         tell,
         parked,
         refused,
-        blocked,
         blocked_by,
+        pages_block,
         incident,
     ) = map(scripts.text, answer)
     return Verdict(
@@ -71,6 +73,7 @@ def read_verdict(answer: list[Any]) -> Verdict:
         tell=Tell(tell),
         parked=int(parked),
         refused=int(refused),
-        blocked_by=blocked_by if blocked == "1" else "",
+        blocked_by=blocked_by,
+        pages_block=pages_block == "1",
         incident=f"sending-{float(incident):.0f}" if float(incident) else "",
     )
