@@ -1,5 +1,6 @@
 """The Redis users of docs/security.md: each may do what its role needs, and nothing beside."""
 
+import base64
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -12,20 +13,27 @@ from click.testing import CliRunner
 from kombu.exceptions import OperationalError
 
 from config import names
-from config.settings import Settings
-from tests.support.redis_versions import VARIABLE, VERSIONS, program_of
+from config.settings import Settings, load
+from tests.integration.test_digests import dumped
+from tests.support.redis_versions import EACH_VERSION, program_of
 from tests.support.sandbox import CODE, MOBILE, Sandbox
 from tests.support.workers import LIMIT_SECONDS, wait_for
 from worker.cli import voicecode
 from worker.embedded.server import Server, start_server
 from worker.metrics.snapshot import Source
+from worker.sealing import seals_of
 from worker.simulator.process import RunningSimulator
+from worker.store.digests import Digests
 
 PAGE: Final = (Path(__file__).parents[2] / "docs" / "security.md").read_text("utf-8")
 PRODUCING: Final = (Path(__file__).parents[2] / "docs" / "producing.md").read_text("utf-8")
 LINES: Final = {
     line.split()[2]: line for line in re.findall(r"^```redis\n(ACL SETUSER .*)\n```$", PAGE, re.MULTILINE)
 }
+SECRET: Final = "a key of the digests in these tests"
+SEAL_KEYS: Final = ",".join(
+    f"{name}:{base64.urlsafe_b64encode(name.encode() * 5)[:43].decode()}" for name in ("2026-11", "2025-11")
+)
 EVERYBODY_IS_REFUSED: Final = [
     ("FLUSHALL",),
     ("CONFIG", "GET", "requirepass"),
@@ -68,14 +76,11 @@ REFUSED: Final[dict[str, list[tuple[str, ...]]]] = {
 }
 
 
-@pytest.fixture(scope="module", params=VERSIONS)
+@pytest.fixture(scope="module", params=EACH_VERSION)
 def server(request: pytest.FixtureRequest) -> Iterator[Server]:
     """Start a server with all users of the page."""
-    program = program_of(request.param)
-    if program is None:
-        pytest.skip(f"no server program of {request.param} here: name one in {VARIABLE}")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("REDIS_SERVER", program)
+        patch.setenv("REDIS_SERVER", program_of(request.param))
         with start_server() as server:
             with server.client() as client:
                 for line in LINES.values():
@@ -144,9 +149,19 @@ def test_the_producer_sends_and_reads_states_and_cannot_forget_the_queue(sandbox
 
 
 def test_the_worker_does_all_of_its_work(sandbox: Sandbox) -> None:
-    """It calls, retries, buries, refuses, takes what nobody can read, sweeps, and stops."""
+    """It calls, retries, buries, refuses, takes what nobody can read, sweeps, and stops.
+
+    It cancels, seals, tells fates, and may stop the whole fleet.
+    """
     server = sandbox.server
-    worker = sandbox.worker(broker_url=url_of(server, "worker"), calls_per_day=100, number_per_day=50)
+    given: dict[str, Any] = {
+        "fates": 1000,
+        "seal_keys": SEAL_KEYS,
+        "digest_key": SECRET,
+        "stop_sending": True,
+    }
+    url = url_of(server, "worker")
+    worker = sandbox.worker(broker_url=url, calls_per_day=100, number_per_day=50, **given)
     numbers = {"accepted": "13800000001", "retried": "13800000002", "dead": "13800000003"}
     sandbox.gateway.script(numbers["retried"], ["0"])
     sandbox.gateway.script(numbers["dead"], ["4030"])
@@ -158,11 +173,20 @@ def test_the_worker_does_all_of_its_work(sandbox: Sandbox) -> None:
     sandbox.push(sandbox_message("by-priority"), f"{names.QUEUE}\x06\x163")
     sandbox.wait_state("by-priority")
     wait_for(lambda: sandbox.redis.zcard(names.DEAD) == 3, LIMIT_SECONDS, "three dead letters")
+    sandbox.producer().send_task(names.CANCEL_TASK, args=["cancelled"], queue=names.QUEUE)
+    sandbox.wait_state("cancelled", "cancelled")
+    for key, mobile in (("refused1", "13800000004"), ("refused2", "13800000005")):
+        sandbox.gateway.script(mobile, ["4050"])
+        sandbox.send(mobile, key=key)
+        sandbox.wait_state(key, "dead")
+    wait_for(lambda: sandbox.redis.hget(names.SENDING, "state") == "stopped", LIMIT_SECONDS, "the stop")
     time.sleep(5.5)  # a round of retention, and several of the sweep
     assert worker.stop() == 0
 
     assert denied(server) == []
     assert sandbox.states(list(keys.values())) == ["accepted", "accepted", "dead"]
+    for name in (names.FATES, names.METRICS, names.WORKERS):
+        assert sandbox.redis.exists(name), name
 
 
 def sandbox_message(key: str) -> str:
@@ -178,6 +202,8 @@ def run(server: Server, user: str, *arguments: str) -> Any:
             "VOICECODE_GATEWAY_URL": "https://127.0.0.1:9",
             "VOICECODE_ACCOUNT": "a",
             "VOICECODE_APIKEY": "b",
+            "VOICECODE_DIGEST_KEY": SECRET,
+            "VOICECODE_SEAL_KEYS": SEAL_KEYS,
         }
     ).invoke(voicecode, arguments)
 
@@ -187,8 +213,15 @@ READS: Final = [
     (("status", "k"), {0}),
     (("dead", "list"), {0}),
     (("dead", "stats"), {0}),
+    (("dead", "list", "--reason", "permanent", "--sendable"), {0, 3}),
     (("dead", "show", "k"), {0}),
     (("dead", "audit"), {0, 3}),
+    (("dead", "audit", "--key", "k"), {0, 3}),
+    (("dead", "runs"), {0, 3}),
+    (("dead", "run", "show", "run"), {3}),
+    (("dead", "replay", "k", "--dry-run"), {0, 3}),
+    (("dead", "discard", "k", "--dry-run"), {0}),
+    (("keys", "list"), {0}),
     (("number", "show", MOBILE), {0}),
     (("check",), {0, 1}),
     (("account", "status"), {0, 1, 3}),
@@ -219,10 +252,16 @@ def dead_letter(sandbox: Sandbox) -> Callable[[], None]:
 
 
 ACTS: Final = [
+    ("send", MOBILE, CODE),
     ("dead", "replay", "k", "--yes"),
     ("dead", "discard", "k", "--yes"),
     ("dead", "undo", "k"),
     ("dead", "show", "k", "--unmasked"),
+    ("dead", "export", "--to", "FOLDER/export", "--unmasked"),
+    ("dead", "import", "FOLDER/made", "--yes"),
+    ("dead", "purge", "--older-than", "2d", "--yes"),
+    ("dead", "run", "cancel", "known", "--yes"),
+    ("keys", "reseal"),
     ("number", "unblock", MOBILE),
     ("account", "hold", "--note", "test", "--yes"),
     ("account", "resume", "--yes"),
@@ -230,20 +269,57 @@ ACTS: Final = [
 ]
 
 
+def prepare(sandbox: Sandbox, arguments: tuple[str, ...]) -> None:
+    """Leave something for an act to do."""
+    before: dict[tuple[str, ...], tuple[str, ...]] = {
+        ("dead", "undo"): ("dead", "discard", "k", "--yes"),
+        ("dead", "import"): ("dead", "export", "--to", arguments[-2], "--unmasked"),
+        ("account", "resume"): ("account", "hold", "--yes"),
+    }
+    if first := before.get(arguments[:2]):
+        assert run(sandbox.server, "operator", *first).exit_code == 0
+    if arguments[:2] == ("dead", "import"):
+        sandbox.redis.flushdb()
+    if arguments[:2] == ("dead", "run"):
+        facts = {"action": "replay", "operator": "ops", "asked": "keys", "began_at": 1}
+        sandbox.redis.hset(f"{names.RUN_PREFIX}known", mapping=facts)
+    if arguments[:2] == ("dead", "purge"):
+        sandbox.redis.zadd(names.DEAD, {"k": 1})
+    if arguments[0] == "number":
+        name = Digests(sandbox.redis, Settings(digest_key=SECRET)).number(MOBILE)
+        sandbox.redis.zadd(names.NUMBER_PREFIX + name, {"block:4085": 4e9})
+    if arguments[0] == "keys":
+        old = seals_of(load(_env_file=None, seal_keys=SEAL_KEYS.split(",")[1]))
+        assert old is not None
+        record = {"v": names.RECORD_VERSION, "state": "dead", "sealed": old.seal(MOBILE, CODE, key="s")}
+        sandbox.redis.hset(f"{names.RECORD_PREFIX}s", mapping=record)
+
+
 @pytest.mark.parametrize("arguments", ACTS, ids=" ".join)
 def test_an_operator_who_acts_may_and_one_who_reads_may_not(
-    sandbox: Sandbox, dead_letter: Callable[[], None], arguments: tuple[str, ...]
+    sandbox: Sandbox, dead_letter: Callable[[], None], tmp_path: Path, arguments: tuple[str, ...]
 ) -> None:
     dead_letter()
-    if arguments[:2] == ("dead", "undo"):
-        run(sandbox.server, "operator", "dead", "discard", "k", "--yes")
-    if arguments[:2] == ("number", "unblock"):
-        sandbox.redis.set("x", 1)
+    arguments = tuple(argument.replace("FOLDER", str(tmp_path)) for argument in arguments)
+    prepare(sandbox, arguments)
+    before = sorted(dumped(sandbox.redis).splitlines())
     refused = run(sandbox.server, "reader", *arguments)
     assert refused.exit_code == 4, refused.output
+    assert sorted(dumped(sandbox.redis).splitlines()) == before
+    assert not list(tmp_path.glob("export*"))
     done = run(sandbox.server, "operator", *arguments)
-    assert done.exit_code in {0, 3}, done.output
+    assert done.exit_code == 0, done.output
     assert "operator" not in dict(denied(sandbox.server))
+
+
+@pytest.mark.parametrize("user", ["reader", "web"])
+def test_a_script_of_theirs_writes_nothing_either(sandbox: Sandbox, user: str) -> None:
+    """A script may do what its user may: a user that only reads may run those that only read."""
+    loaded = sandbox.redis.script_load("redis.call('SET', KEYS[1], '1')")
+    refused = pytest.raises(redis.exceptions.ResponseError, match=r"(?i)permission|can't run this command")
+    with sandbox.server.client(username=user, password="CHANGE-ME") as client, refused:
+        client.evalsha(loaded, 1, names.SENDING)
+    assert not sandbox.redis.exists(names.SENDING)
 
 
 def test_metrics_count(sandbox: Sandbox, dead_letter: Callable[[], None]) -> None:

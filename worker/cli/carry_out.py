@@ -97,4 +97,4 @@ def _bar(*columns: Any, quiet: bool, transient: bool = False) -> "Progress":
 
 
 def _lost(error: Exception) -> str:
-    return f"Redis cannot be reached: {str(error).partition(chr(10))[0]}"
+    return f"Redis cannot be reached, or refused the command: {str(error).partition(chr(10))[0]}"

@@ -139,5 +139,8 @@ def replay(  # noqa: PLR0913 - one argument per option
             for status, count in progress.statuses.items()
             if status is not ReplayStatus.REPLAYED
         )
-        end(code if progress.replayed else NOTHING, f"Left as they were: {left:,}. {why or 'interrupted'}")
+        end(
+            code if progress.replayed or code == NO_REDIS else NOTHING,
+            f"Left as they were: {left:,}. {why or 'interrupted'}",
+        )
     end(PARTIAL if plan.counts[ReplayStatus.MISSING] else DONE)
