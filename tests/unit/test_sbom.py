@@ -13,7 +13,7 @@ def test_the_list_has_every_pinned_package_with_all_of_its_hashes() -> None:
     shown = subprocess.run(
         [sys.executable, str(ROOT / ".ci" / "sbom.py")], capture_output=True, text=True, check=True
     ).stdout
-    document, lock = json.loads(shown), (ROOT / "requirements" / "runtime.txt").read_text("utf-8")
+    document, lock = json.loads(shown), (ROOT / "requirements" / "image.txt").read_text("utf-8")
     pins = re.findall(r"^([A-Za-z0-9._-]+)(?:\[\S*\])?==([^\s;]+)", lock, re.MULTILINE)
     components = document["components"]
 
@@ -24,3 +24,5 @@ def test_the_list_has_every_pinned_package_with_all_of_its_hashes() -> None:
         h["content"] for part in components for ref in part["externalReferences"] for h in ref["hashes"]
     ]
     assert hashes == re.findall(r"--hash=sha256:([0-9a-f]{64})", lock)
+    scopes = {part["name"]: part["scope"] for part in components}
+    assert (scopes["celery"], scopes["cryptography"]) == ("required", "optional")
