@@ -1,4 +1,4 @@
-"""Write a CycloneDX list of what a worker installs, from requirements/runtime.txt, to stdout."""  # noqa: INP001 - a program
+"""Write a CycloneDX list of what a worker installs, from requirements/image.txt, to stdout."""  # noqa: INP001 - a program
 
 import json
 import re
@@ -12,8 +12,12 @@ _PIN: Final = re.compile(r"^([A-Za-z0-9._-]+)(?:\[[^\]]*\])?==([^\s;\\]+)(?:\s*;
 _HASH: Final = re.compile(r"--hash=sha256:([0-9a-f]{64})")
 
 
-def components(lock: str) -> list[dict[str, Any]]:
-    """Return a component for each pinned package, with the hash of each of its files."""
+def components(lock: str, required: str) -> list[dict[str, Any]]:
+    """Return a component for each package that `lock` pins, with the hash of each of its files.
+
+    What `required` does not pin is optional: it comes with an extra.
+    """
+    without_extras = {pin[1] for line in required.splitlines() if (pin := _PIN.match(line))}
     found: list[dict[str, Any]] = []
     for line in lock.splitlines():
         if pin := _PIN.match(line):
@@ -23,6 +27,7 @@ def components(lock: str) -> list[dict[str, Any]]:
                     "type": "library",
                     "name": name,
                     "version": version,
+                    "scope": "required" if name in without_extras else "optional",
                     "purl": f"pkg:pypi/{name.lower()}@{version}",
                     "bom-ref": f"{name}=={version}",
                     "externalReferences": [],
@@ -35,7 +40,7 @@ def components(lock: str) -> list[dict[str, Any]]:
             found[-1]["externalReferences"].append(
                 {
                     "type": "distribution",
-                    "url": f"https://pypi.org/project/{found[-1]['name']}/{found[-1]['version']}/#files",
+                    "url": found[-1]["purl"],
                     "hashes": [{"alg": "SHA-256", "content": digest[1]}],
                 }
             )
@@ -45,7 +50,10 @@ def components(lock: str) -> list[dict[str, Any]]:
 def document() -> dict[str, Any]:
     """Return the whole list. It has no time in it: the same lock gives the same bytes."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    listed = components((ROOT / "requirements" / "runtime.txt").read_text("utf-8"))
+    image, runtime = (
+        (ROOT / "requirements" / f"{name}.txt").read_text("utf-8") for name in ("image", "runtime")
+    )
+    listed = components(image, runtime)
     own = f"{project['name']}=={project['version']}"
     return {
         "bomFormat": "CycloneDX",
