@@ -55,8 +55,8 @@ class Seals:
         }
         self.newest: Final = next(iter(self._private))
         """Id of the key under which pairs are sealed."""
-        self._process = 0
-        self._sender: Any = None
+        self._sender: tuple[int, Context] | None = None
+        """The process that agreed on it, and the context. One assignment: threads seal at once."""
         # Each worker process has a context of its own; agreeing again costs 70 µs.
         self._recipient = functools.lru_cache(maxsize=_CONTEXTS)(self._agree)
 
@@ -72,9 +72,10 @@ class Seals:
     def seal(self, mobile: str, code: str, *, key: str) -> str:
         """Return the sealed pair for a code's key."""
         pair = json.dumps([mobile, code], separators=(",", ":")).encode().ljust(PAIR_BYTES)
-        if self._process != os.getpid():  # a fork would use the same numbers again
-            self._process, self._sender = os.getpid(), context.sender(_library(), self._public, _MANY)
-        sender = self._sender
+        process, own = os.getpid(), self._sender
+        if own is None or own[0] != process:  # a fork would use the same numbers again
+            own = self._sender = process, context.sender(_library(), self._public, _MANY)
+        sender = own[1]
         number, sealed = sender.seal(pair, key.encode())
         return f"{self.newest}.{number}.{_text(sender.encapsulated + sealed)}"
 
