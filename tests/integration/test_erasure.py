@@ -20,6 +20,7 @@ from worker.message import Refused, VoiceCode
 from worker.store import keys
 
 OTHER = "13911112222"
+SEAL_KEY = "2026-11:" + base64.urlsafe_b64encode(b"erase" * 6 + b"xx").decode().rstrip("=")
 
 
 @pytest.fixture
@@ -149,6 +150,50 @@ def test_spill_files_and_exports_lose_the_lines(driver: LedgerDriver, tmp_path: 
         assert json.loads(line)["key"] == "other"
         assert path.stat().st_mode & 0o777 == 0o600
     assert len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.fixture
+def later(server: Server, tmp_path: Path) -> Iterator[Any]:
+    """Return a driver after the digests' key has changed."""
+    made: list[LedgerDriver] = []
+
+    def open_(**values: Any) -> LedgerDriver:
+        made.append(
+            LedgerDriver(server.url, spill_dir=tmp_path, **{"digest_key": "a key of later tests", **values})
+        )
+        return made[-1]
+
+    yield open_
+    for one in made:
+        one.close()
+
+
+@pytest.mark.parametrize("state", ["dead", "waiting"])
+def test_a_sealed_record_is_found_though_its_digest_has_an_older_key(
+    driver: LedgerDriver, later: Any, tmp_path: Path, state: str
+) -> None:
+    before, after = (later(seal_keys=SEAL_KEY, digest_key=f"a key of digests: {number}") for number in (1, 2))
+    before.in_state(state)
+    FailureQueue(before.client, before.settings, operator="ops").export(
+        tmp_path / "full.jsonl", Filter(), unmasked=True
+    )
+
+    done = erasure(after).number(MOBILE)
+
+    assert (done.records, done.lines, done.unsure) == (1, int(state == "dead"), 0)
+    assert "sealed" not in fields(after)
+    assert "mobile" not in fields(after)
+    assert not (tmp_path / "full.jsonl").read_text("utf-8")
+
+
+def test_what_only_a_missing_key_could_tell_is_counted(driver: LedgerDriver, later: Any) -> None:
+    """An erase that said "nothing was found" would be believed."""
+    driver.in_state("accepted")
+
+    assert erasure(later(digest_key="quite another key")).number(MOBILE).unsure == 1
+    assert erasure(later(digest_key="quite another key")).number("13700137000").unsure == 0
+    both = later(digest_key="quite another key,a key of these tests")
+    assert (erasure(both).number(MOBILE).records, erasure(both).number(MOBILE).unsure) == (1, 0)
 
 
 def test_one_key_is_erased_by_its_key(driver: LedgerDriver) -> None:

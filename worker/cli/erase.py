@@ -43,7 +43,12 @@ def erase(mobile: str | None, key: str | None, *, yes: bool, as_json: bool) -> N
             say(f"{done.in_call:,} are being called: the end of the call erases them.")
         if done.newer:
             say(f"{done.newer:,} were written by a later version: run that version's command, too.")
-    if done.newer:
+        if done.unsure:
+            say(
+                f"{done.unsure:,} more have the same masked number, under keys that are not here:"
+                " run it with these, too."
+            )
+    if done.newer or done.unsure:
         end(FAILED)
     if not done.total:
         end(NOTHING, "" if as_json else "Nothing was found.")

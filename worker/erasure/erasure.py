@@ -8,9 +8,9 @@ from typing import Any, Final
 import redis
 
 from config import names
-from config.masking import holds_number
 from config.settings import Settings
 from worker.erasure import files, messages
+from worker.erasure.person import FIELDS, Person
 from worker.failure_queue import audit
 from worker.failure_queue.scan import batched
 from worker.sealing import seals_of
@@ -23,7 +23,6 @@ _READ: Final = 500
 _PASSES: Final = 3
 _PAUSE_SECONDS: Final = 0.5
 """Between two passes: a message that a worker had in its hands is a record by then."""
-_FIELDS: Final = ("number", "mobile", "raw")
 
 Matches = Callable[[str, dict[str, Any]], bool]
 """Takes a key and fields of its record."""
@@ -44,6 +43,8 @@ class Erased:
     """Lines of files in the spill directory."""
     newer: int
     """Records of a later version of this program, which were left alone."""
+    unsure: int = 0
+    """Records and lines with the same masked number: the key that could tell is not here."""
 
     @property
     def total(self) -> int:
@@ -77,19 +78,13 @@ class Erasure:
 
     def number(self, mobile: str) -> Erased:
         """Erase whatever belongs to a number of 11 digits."""
-        digests = set(self._digests.number(mobile).split())
-
-        def matches(key: str, fields: dict[str, Any]) -> bool:
-            if digests & set(str(fields.get("number") or "").split()):
-                return True
-            texts = (str(fields.get("mobile") or ""), str(fields.get("raw") or ""), key)
-            return any(holds_number(part, mobile) for part in texts)
-
-        concerns = messages.of_number(mobile, seals_of(self._settings))
-        found = self._everything(lambda: self._records(matches), concerns, matches)
-        prefixes = [names.NUMBER_PREFIX + digest for digest in digests]
+        seals = seals_of(self._settings)
+        person = Person(mobile, self._digests, seals)
+        concerns = messages.of_number(mobile, seals)
+        found = self._everything(lambda: self._records(person.owns), concerns, person.owns)
+        prefixes = [names.NUMBER_PREFIX + digest for digest in person.digests]
         self._client.delete(*(name + what for name in prefixes for what in ("", ":day")))
-        return found
+        return dataclasses.replace(found, unsure=len(person.unsure))
 
     def key(self, key: str) -> Erased:
         """Erase what belongs to one key."""
@@ -149,7 +144,7 @@ class Erasure:
         for batch in batched((name.removeprefix(names.RECORD_PREFIX) for name in scanned), _READ):
             pipe = self._client.pipeline(transaction=False)
             for key in batch:
-                pipe.hmget(keys.record(key), _FIELDS)
+                pipe.hmget(keys.record(key), FIELDS)
             for key, values in zip(batch, pipe.execute(), strict=True):
-                if matches(key, dict(zip(_FIELDS, values, strict=True))):
+                if matches(key, dict(zip(FIELDS, values, strict=True))):
                     yield key
