@@ -170,7 +170,7 @@ def later(server: Server, tmp_path: Path) -> Iterator[Any]:
 
 @pytest.mark.parametrize("state", ["dead", "waiting"])
 def test_a_sealed_record_is_found_though_its_digest_has_an_older_key(
-    driver: LedgerDriver, later: Any, tmp_path: Path, state: str
+    later: Any, tmp_path: Path, state: str
 ) -> None:
     before, after = (later(seal_keys=SEAL_KEY, digest_key=f"a key of digests: {number}") for number in (1, 2))
     before.in_state(state)
