@@ -25,7 +25,7 @@ from config.settings import Settings
 
 _MASKINGS: Final[Mapping[str, Callable[[str], str]]] = {
     # Checked where they are made. Their digits must stay readable.
-    **dict.fromkeys(("worker", "voice_id", "timestamp", "level", "logger"), str),
+    **dict.fromkeys(("worker", "voice_id", "trace_id", "timestamp", "level", "logger"), str),
     # People look for a code by them. Only a mobile number in them is masked.
     **dict.fromkeys(("key", "task_id", "incident"), mask_id),
     "mobile": mask_mobile,

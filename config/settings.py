@@ -263,6 +263,11 @@ class Settings(BaseSettings):
         "`form+https://host/path#secret`, several with spaces between. "
         "Forms: `dingtalk`, `wecom`, `feishu`, `slack`, `json`. `voicecode alert test` tries them.",
     )
+    traces: Literal["off", "link", "child"] = Field(
+        "off",
+        description="Send spans to OpenTelemetry: each try is a trace that links to the producer's span, or "
+        "a child of that span. Needs the extra `otel`; its `OTEL_*` variables say where to.",
+    )
     standby: bool = Field(
         default=False,
         description="A worker of a second account: it fetches only while no worker of the first can send.",

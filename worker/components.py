@@ -10,14 +10,11 @@ from typing import Any, Final
 from config import health, logs, webhooks
 from config.replies import Replies
 from config.settings import Settings
-from worker.delivery import Delivery
 from worker.failure_queue import FailureQueue
 from worker.failure_queue.retention import INTERVAL_SECONDS as RETENTION_SECONDS
 from worker.failure_queue.retention import Retention, check_spill_dir
-from worker.gateway.client import Gateway
 from worker.incidents.alerts import Alerts
 from worker.incidents.pager import Pager
-from worker.ledger import Ledger
 from worker.ledger.outcome_writer import OutcomeWriter
 from worker.process.affinity import CpuAffinity
 from worker.process.heartbeat import Heartbeat
@@ -28,6 +25,7 @@ from worker.sending.prober import Prober
 from worker.sending.state import Sender
 from worker.store.availability import RedisAvailability
 from worker.store.client import connect
+from worker.tracing.parts import parts_of
 from worker.transport import Acks, Credit, Running, Unacked, Unreadable
 from worker.upkeep import Upkeep
 
@@ -40,14 +38,15 @@ class Components:
 
     def __init__(self, settings: Settings, *, worker: str) -> None:
         self.settings = settings
-        self.gateway = Gateway(settings)
+        self.instance = f"{socket.gethostname()}.{os.getpid()}.{secrets.token_hex(4)}"
+        self._parts = parts_of(settings, instance=self.instance)
+        self.gateway = self._parts.gateway(settings)
         self.availability = RedisAvailability(settings.reconnect_grace_seconds, time.monotonic)
         self.client = connect(settings)
         self.availability.reconnect = lambda: self.client.connection_pool.disconnect(inuse_connections=False)
         self.outcome_writer = OutcomeWriter(settings.shutdown_grace_seconds)
         self.credit = Credit()
         self.running = Running()
-        self.instance = f"{socket.gethostname()}.{os.getpid()}.{secrets.token_hex(4)}"
         self.fleet = Fleet(
             self.client,
             settings,
@@ -59,7 +58,7 @@ class Components:
             in_flight=lambda: len(self.running.tasks()),
         )
         sender = self.fleet.sender if settings.stop_sending else Sender
-        self.ledger = Ledger(self.client, settings, self.availability, sender=sender)
+        self.ledger = self._parts.ledger(self.client, settings, self.availability, sender=sender)
         report_seconds = min(1.0, settings.upkeep_interval_seconds)
         self.reporter = Periodic("reporter", self.fleet.report_or_wait, report_seconds)
         self.prober = Prober(self.fleet, self.gateway, self.client, settings, self.availability)
@@ -70,7 +69,7 @@ class Components:
         self.affinity = CpuAffinity()
         file = own_file(settings.heartbeat_file, worker)
         self.heartbeat = Heartbeat(file, when=lambda: not self.availability.away)
-        self.delivery = Delivery(
+        self.delivery = self._parts.delivery(
             settings=settings,
             ledger=self.ledger,
             gateway=self.gateway,
@@ -148,4 +147,5 @@ class Components:
         self.alerts.stop(2)
         self._pages_client.close()
         self.gateway.close()
+        self._parts.close()
         self.client.close()

@@ -104,7 +104,7 @@ class Delivery:
         token = secrets.token_hex(8)
         claim = reach(
             lambda: self._ledger.claim(
-                code, token=token, worker=self._worker, task_id=own_id, tag=envelope.tag
+                code, token=token, worker=self._worker, task_id=own_id, tag=envelope.tag, trace=envelope.trace
             )
         )
         if claim.answer is Answer.CONFLICT:

@@ -1,12 +1,14 @@
 """Envelope: what a Celery message says beside its arguments."""
 
 import dataclasses
-from collections.abc import Mapping
-from typing import Final, NamedTuple
+import re
+from typing import Any, Final, NamedTuple
 
 from worker.message import BadInput
 
 SKIPPED: Final = "skipped"
+_TRACE: Final = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+"""W3C Trace Context's `traceparent`: version, trace, span, flags."""
 
 
 class Ending(NamedTuple):
@@ -33,8 +35,8 @@ class Envelope:
     """Epoch seconds: no call before this."""
     expires: float | None = None
     """Epoch seconds; used if the arguments have no `expires_at`."""
-    trace: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    """`traceparent` and `tracestate`, if the producer sent them."""
+    trace: str = ""
+    """The producer's span, as `traceparent` names it; empty if it sent none."""
     extras: tuple[str, ...] = ()
     """What else the message asks for (callbacks, chain ...): it is refused for these."""
 
@@ -43,3 +45,13 @@ class Envelope:
         if self.extras:
             message = f"the message asks for {', '.join(self.extras)}: a voice code has no result to pass on"
             raise BadInput(message)
+
+
+def trace_of(traceparent: Any) -> str:
+    """Return a `traceparent` as it is, and an empty text in place of anything else."""
+    return traceparent if isinstance(traceparent, str) and _TRACE.fullmatch(traceparent) else ""
+
+
+def trace_id_of(trace: str) -> str | None:
+    """Return the 32 hex digits that name the trace; None if there is none."""
+    return trace[3:35] or None

@@ -7,6 +7,7 @@ import structlog
 from config.masking import mask_mobile
 from config.names import Event
 from config.replies import Alert, Row
+from worker.envelope import trace_id_of
 from worker.ledger.finish import Outcome, Recorded
 from worker.message import Refused
 from worker.retry import GiveUp, Reason, RetryIn
@@ -25,6 +26,7 @@ def attempt(outcome: Outcome, recorded: Recorded, *, incident: str = "") -> None
     facts = {
         **(claim.voice_code.log_context() if claim.voice_code else {"key": claim.key}),
         "task_id": claim.task_id,
+        "trace_id": trace_id_of(claim.trace),
         "attempt": claim.attempt,
         "outcome": outcome.word,
         "row": row.name,
@@ -63,6 +65,7 @@ def attempt(outcome: Outcome, recorded: Recorded, *, incident: str = "") -> None
             row,
             in_fleet=outcome.in_fleet,
             attempts=claim.attempt,
+            trace_id=trace_id_of(claim.trace),
             incident=incident if row.is_incident else None,
         )
 

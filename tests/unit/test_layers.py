@@ -22,7 +22,7 @@ FLOORS: Final[tuple[tuple[str, ...], ...]] = (
     ("erasure",),
     ("delivery",),
     ("transport",),
-    ("upkeep",),
+    ("tracing", "upkeep"),
     ("components",),
     ("app",),
     ("diagnosis", "producer"),

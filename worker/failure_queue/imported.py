@@ -46,6 +46,7 @@ FORMS: Final = {
         "a sealed pair",
     ),
     "number": (re.compile(r"(?:[0-9a-f.]{1,64} ?){0,2}"), "a digest of a number"),
+    "trace": (re.compile(r"(?:[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2})?"), "a traceparent"),
     **dict.fromkeys(
         ("first_seen", "expires_at", "died_at", "discarded_at", "accepted_at", "until", "retired_at"), _TIME
     ),

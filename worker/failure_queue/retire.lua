@@ -16,7 +16,7 @@ local now, codes, numbers = clock(clock_offset), 0, 0
 
 local function retire(record, key, r)
   if r.code or r.raw or r.sealed then
-    redis.call('HDEL', record, 'code', 'raw', 'sealed')
+    redis.call('HDEL', record, 'code', 'raw', 'sealed', 'trace')
     redis.call('HSET', record, 'retired_at', stamp(now))
     if number(r.expires_at) > now then redis.call('ZADD', expires, 'XX', 0, key) end
     codes = codes + 1

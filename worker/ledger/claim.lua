@@ -6,7 +6,8 @@
 -- Returns {'call', attempt, submissions of this life with this one, tries that may have rung,
 --          tries that were turned away, the latest tries in a row as `kind:count`,
 --          seconds left to live, seconds since first seen, mobile, code, purpose, task id,
---          rows spent, replays, 'trial' or '', number and code if they are sealed},
+--          rows spent, replays, 'trial' or '', number and code if they are sealed,
+--          the producer's span or ''},
 --      or {'buried', reason, mobile, task id}, {'early'}, {'busy'}, {'accepted'}, {'dead'},
 --         {'cancelled'}, {'conflict'}, {'missing'}, {'newer'}, {'too_far', 'expires_at' or 'eta'},
 --         {'parked'}, {'elsewhere'}, {'limited', epoch seconds},
@@ -46,6 +47,7 @@ local config = ARGV[29] -- of the worker; '' outside a fleet
 local fit = ARGV[30] -- '1' or '0': the worker
 local host = ARGV[31] -- whose address the gateway sees; '' outside of a fleet
 local sealed = ARGV[32] -- number and code, of which `mobile` is then masked and `code` empty; or ''
+local trace = ARGV[33] -- the producer's span, or ''
 
 local record, due, expiry, dead, fetched, sending = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local prefix = string.sub(sending, 1, -#'sending' - 1)
@@ -72,7 +74,7 @@ if tag ~= '' then redis.call('HDEL', fetched, tag) end
 local r = is_new and { v = version } or read(record, 'v', 'state', 'digest', 'mobile', 'code', 'purpose',
   'task_id', 'first_seen', 'expires_at', 'token', 'attempt', 'life', 'ambiguous', 'ambiguous_from',
   'turned_away', 'streak', 'lease_until', 'until', 'spent', 'replays', 'reason', 'number', 'insisted',
-  'refused_host', 'detail', 'erase', 'sealed', 'cancel')
+  'refused_host', 'detail', 'erase', 'sealed', 'cancel', 'trace')
 if tonumber(r.v) > tonumber(version) then return { 'newer' } end
 if r.state == 'cancelled' then return { 'cancelled' } end
 local waited, died = r.state == 'waiting', false
@@ -85,6 +87,10 @@ if not r.state then
   if sealed ~= '' then
     r.sealed = sealed
     redis.call('HSET', record, 'sealed', sealed)
+  end
+  if trace ~= '' then
+    r.trace = trace
+    redis.call('HSET', record, 'trace', trace)
   end
   redis.call('HSET', record, 'state', 'waiting', 'digest', r.digest, 'number', number_digest,
     'mobile', mobile, 'code', code, 'purpose', purpose, 'task_id', task_id,
@@ -114,7 +120,8 @@ local function call(way)
   local left, age = stamp(number(r.expires_at) - now), stamp(now - number(r.first_seen))
   return { 'call', number(r.attempt), number(r.attempt) - number(r.life), number(r.ambiguous),
     number(r.turned_away), r.streak or '', left, age, r.mobile, r.code, r.purpose or '', r.task_id or '',
-    r.spent or '', number(r.replays), way == 'trial' and way or '', r.sealed or '' }
+    r.spent or '', number(r.replays), way == 'trial' and way or '', r.sealed or '',
+    r.trace or '' }
 end
 
 if r.state == 'accepted' then return { 'accepted' } end

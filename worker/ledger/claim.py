@@ -2,11 +2,22 @@
 
 import dataclasses
 import enum
+from typing import Final
 
 from config.replies import Row, Spends
+from worker.envelope import trace_of
 from worker.message import BadInput, VoiceCode, check_code, normalise_mobile
 from worker.retry import Tries
 from worker.sealing import Seals, Unsealable
+
+HINT: Final = dict.fromkeys(
+    (
+        *("digest", "mobile", "code", "purpose", "task_id", "expires_at", "not_before"),
+        *("number_digest", "sealed", "trace"),
+    ),
+    "",
+)
+"""A message carries these, a hint does not."""
 
 
 class Answer(enum.Enum):
@@ -74,6 +85,8 @@ class Claim:
     """Whether the fleet may be on trial, so that it learns from any result."""
     sealed: str = dataclasses.field(default="", repr=False)
     """With CALL: the record's number and code, if they are sealed."""
+    trace: str = ""
+    """With CALL: the span of the producer that asked for the code, as `traceparent` names it."""
     reason: str = ""
     """With BURIED: why. With TOO_FAR: `expires_at` or `eta`."""
     mobile: str = dataclasses.field(default="", repr=False)
@@ -151,6 +164,7 @@ def read(answer: list[str], *, key: str, token: str) -> Claim:
         replays,
         trial,
         sealed,
+        trace,
     ) = answer[1:]
     spends, _, in_a_row = streak.partition(":")
     return Claim(
@@ -170,4 +184,5 @@ def read(answer: list[str], *, key: str, token: str) -> Claim:
         replays=int(replays),
         trial=bool(trial),
         sealed=sealed,
+        trace=trace_of(trace),
     )

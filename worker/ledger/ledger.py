@@ -27,11 +27,6 @@ from worker.store.digests import Digests
 from worker.store.pipeline import Pipeline
 from worker.store.scripts import Script
 
-_HINT: Final = dict.fromkeys(
-    ("digest", "mobile", "code", "purpose", "task_id", "expires_at", "not_before", "number_digest", "sealed"),
-    "",
-)
-"""A message carries these, a hint does not."""
 _NOTE_SECONDS: Final = 10.0
 
 
@@ -67,10 +62,12 @@ class Ledger:
         self._cancel = Script(together, "ledger/cancel", fates=settings.fates)
         self._upkeep = Script(client, "ledger/upkeep", fates=settings.fates)
 
-    def claim(self, code: VoiceCode, *, token: str, worker: str, task_id: str, tag: str = "") -> Claim:
+    def claim(  # noqa: PLR0913 - what a message says
+        self, code: VoiceCode, *, token: str, worker: str, task_id: str, tag: str = "", trace: str = ""
+    ) -> Claim:
         """Ask whether a message's code may be called now; the first claim creates the record.
 
-        `tag`: the message's delivery tag. Raises RedisUnavailable.
+        `tag`: the message's delivery tag. `trace`: its producer's span. Raises RedisUnavailable.
         """
         sealed = self.seals.held(code) if self.seals else ""
         claim = self._ask(
@@ -87,14 +84,15 @@ class Ledger:
             expires_at="" if code.expires_at is None else f"{code.expires_at:.3f}",
             not_before="" if code.not_before is None else f"{code.not_before:.3f}",
             number_digest=self._keyed().number(code.mobile),
+            trace="" if code.mobile in trace else trace,
         )
         return opened(claim, self.seals, code if claim.sealed == sealed else None)
 
     def resume(self, key: str, *, token: str, worker: str, tag: str = "") -> Claim:
         """Ask the same for a hint, which carries only the key. Raises RedisUnavailable."""
-        claim = self._ask(key, token, worker, tag, **_HINT)
+        claim = self._ask(key, token, worker, tag, **claims.HINT)
         if claim.answer is Answer.UNNAMED:
-            named = {**_HINT, "number_digest": self._keyed().number(claim.mobile)}
+            named = {**claims.HINT, "number_digest": self._keyed().number(claim.mobile)}
             claim = self._ask(key, token, worker, tag, **named)
         return opened(claim, self.seals)
 

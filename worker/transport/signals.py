@@ -132,7 +132,7 @@ class Signals:
             hostname=self._consumer.hostname,
             delivery_info={"exchange": "", "routing_key": self._task.app.conf.task_default_queue},
             called_directly=False,
-            **envelope.trace,
+            **({"traceparent": envelope.trace} if envelope.trace else {}),
         )
 
     def _events(self) -> Any:

@@ -17,7 +17,7 @@ from celery import Task
 
 from config.names import Event
 from worker.delivery import Delivery
-from worker.envelope import Ending, Envelope
+from worker.envelope import Ending, Envelope, trace_of
 from worker.message import is_key
 from worker.reach import Unfinished
 from worker.transport.qos import QoS
@@ -32,7 +32,6 @@ _EXTRAS: Final = ("callbacks", "errbacks", "chain", "chord")
 _PARTS_OF_A_BODY: Final = 3
 
 Handler = Callable[[Any, Any, Callable[..., None], Any, Any], None]
-_TRACE: Final = ("traceparent", "tracestate")
 Step = Callable[[Delivery, Envelope, list[Any], dict[str, Any]], Ending]
 
 
@@ -149,7 +148,7 @@ def unpack(message: Any, payload: Any = None) -> tuple[list[Any], dict[str, Any]
         tag=str(message.delivery_tag),
         eta=_epoch("eta", headers.get("eta")),
         expires=_epoch("expires", headers.get("expires")),
-        trace={name: headers[name] for name in _TRACE if isinstance(headers.get(name), str)},
+        trace=trace_of(headers.get("traceparent")),
         extras=tuple(name for name in _EXTRAS if (embed or {}).get(name)),
     )
     return arguments, named, envelope
