@@ -8,7 +8,7 @@ from typing import Any, Final
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from voicecode_client import core, message, rules
+from voicecode_client import Client, core, message, rules
 
 from config import masking, names
 from config.settings import Settings
@@ -18,6 +18,7 @@ from worker.transport.unreadable import Malformed
 CLIENT: Final = Path(__file__).parents[2] / "clients" / "python"
 SETTINGS: Final = Settings(account="a", apikey="b")
 NOW: Final = 1_764_000_000.0
+CHECKING: Final = Client("redis://127.0.0.1:1", max_life_seconds=SETTINGS.max_ttl_seconds)
 PATTERNS: Final = {
     "KEY": ours._KEY,
     "CODE": ours._CODE,
@@ -65,9 +66,7 @@ def by_worker(mobile: Any, code: Any, key: Any, life: Any, purpose: Any) -> Any:
 
 
 def by_client(mobile: Any, code: Any, key: Any, life: Any, purpose: Any) -> Any:
-    found = core.Core(max_life_seconds=SETTINGS.max_ttl_seconds, seal=None).check(
-        mobile, code, key, life, purpose
-    )
+    found = CHECKING._check(mobile, code, key, life, purpose)
     return (
         found.detail
         if not isinstance(found, core.Job)
@@ -118,3 +117,19 @@ def test_the_client_needs_nothing_but_redis() -> None:
                 assert node.level == 0
                 imported.add(str(node.module).split(".")[0])
     assert not imported & {"config", "worker", "tasks", "celery", "kombu", "tests"}
+
+
+FRAMEWORKS: Final = {"django.py", "fastapi.py"}
+"""Modules that a web framework loads; `testing` is a package of its own."""
+
+
+def statements(path: Path) -> int:
+    """Count a module's statements. Docstrings are none; a line break within one makes no second."""
+    nodes = [node for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.stmt)]
+    return sum(not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)) for node in nodes)
+
+
+def test_the_core_of_the_client_can_be_read_in_one_sitting() -> None:
+    modules = [path for path in (CLIENT / "voicecode_client").glob("*.py") if path.name not in FRAMEWORKS]
+    assert sum(statements(path) for path in modules) <= 300
+    assert sum(bool(line.strip()) for line in (core.SCRIPT).splitlines()) <= 50

@@ -9,11 +9,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import pytest
 import redis
-from voicecode_client import AsyncClient, Client, Duplicate, Refused, Sent, Unavailable, message
+from voicecode_client import AsyncClient, Client, Duplicate, Refused, Sent, Unavailable, core, message
 
 GOLDEN: Final = Path(__file__).with_name("message.json")
 QUEUE: Final = "voice_codes"
@@ -198,11 +198,8 @@ def test_one_code_is_one_round_trip(client: Any, db: Any) -> None:
 
 def test_a_reply_that_is_lost_does_not_double_the_code(client: Any, db: Any) -> None:
     """The second execution finds the mark of the first one, with its own token."""
-    arguments = client._core.arguments if isinstance(client, Client) else client._client._core.arguments
-    check = inspect.getattr_static(client if isinstance(client, Client) else client._client, "_core").check
-    from voicecode_client import core  # noqa: PLC0415 - the script itself
-
-    once = arguments(check(MOBILE, "0042", "k", 60, None))
+    one = client if isinstance(client, Client) else client._client
+    once = one._arguments(cast("core.Job", one._check(MOBILE, "0042", "k", 60, None)))
     assert db.eval(core.SCRIPT, *once) == db.eval(core.SCRIPT, *once)
     assert db.llen(QUEUE) == 1
 
@@ -319,6 +316,6 @@ def test_both_clients_have_the_same_methods() -> None:
 
 
 def test_the_representation_of_a_job_hides_number_and_code(client: Any) -> None:
-    core = client._core if isinstance(client, Client) else client._client._core
-    assert MOBILE not in repr(core.check(MOBILE, "0042", "k", 60, None))
+    one = client if isinstance(client, Client) else client._client
+    assert MOBILE not in repr(one._check(MOBILE, "0042", "k", 60, None))
     assert issubclass(redis.exceptions.TimeoutError, redis.RedisError)

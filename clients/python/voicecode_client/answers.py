@@ -93,3 +93,6 @@ class Unavailable(Exception):  # noqa: N818 - a state of Redis, not a mistake
 
     Send it again with the same key: at most one call follows. Or offer another way.
     """
+
+
+Answer = Sent | Duplicate | Refused

@@ -1,57 +1,38 @@
 """AsyncClient: the same for asyncio. It never holds up the event loop."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Any, Self, TypeVar
+from typing import Any, Self, cast
 
 import redis
 import redis.asyncio
 
-from voicecode_client import core, message
-from voicecode_client.answers import Duplicate, Fate, Refused, Sent, Status, Unavailable
-
-A = TypeVar("A")
-R = TypeVar("R")
-Answer = Sent | Duplicate | Refused
+from voicecode_client import core
+from voicecode_client.answers import Answer, Fate, Status, Unavailable
 
 
-class AsyncClient:
+class AsyncClient(core.Core):
     """As Client, with methods to be awaited. Belongs to one event loop."""
 
-    def __init__(
-        self,
-        url: str,
-        *,
-        timeout_seconds: float = 2.0,
-        max_life_seconds: float = 3600.0,
-        seal: message.Seal | None = None,
-    ) -> None:
-        self._core = core.Core(max_life_seconds=max_life_seconds, seal=seal)
-        self._timeout_seconds = timeout_seconds
-        self._redis: Any = redis.asyncio.Redis.from_url(url, retry=None, protocol=2, decode_responses=True)
+    def _connect(self, url: str, timeout_seconds: float) -> Any:  # noqa: ARG002 - `_run` bounds it
+        return redis.asyncio.Redis.from_url(url, retry=None, protocol=2, decode_responses=True)
 
     async def send(
         self, mobile: str, code: str, *, key: str, expires_in: float = 300, purpose: str | None = None
     ) -> Answer:
         """Have a code read out to a number: as `Client.send`."""
-        job = self._core.check(mobile, code, key, expires_in, purpose)
-        if isinstance(job, Refused):
-            return job
-        return await self._bounded(self._send, job)
+        return await self._run(self._steps(self._check(mobile, code, key, expires_in, purpose)))
 
     async def status(self, key: str) -> Status:
         """Return what became of a code. Raises Unavailable."""
-        return await self._bounded(self._status, key)
+        return await self._run(core.status(key))
 
     async def cancel(self, key: str) -> None:
         """Withdraw a code: as `Client.cancel`."""
-        await self._bounded(self._push, core.cancel_message(key))
+        await self._run(core.cancel(key))
 
     async def fates(self, after: str = "", *, wait_seconds: float = 0) -> list[Fate]:
         """Return ends of codes behind a position: as `Client.fates`."""
-        command = core.fates_command(after, wait_seconds)
-        answer = await self._bounded(self._ask, command, longer=wait_seconds)
-        return core.fates(answer, after)
+        return await self._run(core.fates(after, wait_seconds), longer=wait_seconds)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -63,40 +44,29 @@ class AsyncClient:
     async def __aexit__(self, *exception: object) -> None:
         await self.close()
 
-    async def _send(self, job: core.Job) -> Answer | None:
-        arguments = self._core.arguments(job)
-        try:
-            answer = await self._redis.execute_command("EVALSHA", core.SHA, *arguments)
-        except redis.exceptions.NoScriptError:
-            answer = await self._redis.execute_command("EVAL", core.SCRIPT, *arguments)
-        return self._core.read(answer, job)
-
-    async def _push(self, written: str) -> int:
-        return int(await self._redis.lpush(message.QUEUE, written))
-
-    async def _ask(self, command: list[Any]) -> Any:
-        return await self._redis.execute_command(*command) or []
-
-    async def _status(self, key: str) -> Status:
-        async with self._redis.pipeline(transaction=False) as pipe:
-            pipe.hmget(core.RECORD_PREFIX + key, core.STATUS_FIELDS)
-            pipe.exists(core.SENT_PREFIX + key)
-            return core.status(key, *await pipe.execute())
-
-    async def _bounded(
-        self, step: Callable[[A], Awaitable[R | None]], argument: A, *, longer: float = 0
-    ) -> R:
+    async def _run(self, steps: core.Steps[core.R], *, longer: float = 0) -> core.R:
         try:
             async with asyncio.timeout(self._timeout_seconds + longer):
-                for left in reversed(range(core.TRIES)):
+                commands = next(steps)
+                while True:
                     try:
-                        answer = await step(argument)
-                    except redis.exceptions.ConnectionError as error:
-                        if not left:
-                            raise Unavailable(str(error)) from error
+                        answers = await self._ask(commands)
+                    except redis.exceptions.NoScriptError as error:
+                        commands = steps.throw(error)
                     else:
-                        if answer is not None:
-                            return answer
+                        commands = steps.send(answers)
+        except StopIteration as end:
+            return cast("core.R", end.value)
         except (TimeoutError, redis.RedisError) as error:
             raise Unavailable(str(error) or "no answer in time") from error
-        raise Unavailable(core.CLOCKS)
+
+    async def _ask(self, commands: list[list[Any]], *, again: bool = True) -> Any:
+        try:
+            async with self._redis.pipeline(transaction=False) as pipe:
+                for command in commands:
+                    pipe.execute_command(*command)
+                return await pipe.execute()
+        except redis.ConnectionError:
+            if again:
+                return await self._ask(commands, again=False)
+            raise

@@ -1,24 +1,32 @@
-"""Core: what both clients share. A code becomes a script's arguments, its answer a value."""
+"""Core: what both clients share. It talks to nobody.
+
+Each method yields the commands of one round trip, takes their answers, and returns a value.
+Client and AsyncClient carry the commands out; so does the testing kit, without any Redis.
+"""
 
 import dataclasses
 import hashlib
 import time
 import uuid
+from collections.abc import Generator
 from importlib import resources
-from typing import Any, Final
+from typing import Any, Final, TypeVar
+
+from redis.exceptions import NoScriptError
 
 from voicecode_client import message, rules
-from voicecode_client.answers import Duplicate, Fate, Refused, Sent, Status
+from voicecode_client.answers import Answer, Duplicate, Fate, Refused, Sent, Status, Unavailable
 
+R = TypeVar("R")
+Steps = Generator[list[list[Any]], Any, R]
 SCRIPT: Final = resources.files("voicecode_client").joinpath("send.lua").read_text("utf-8")
 SHA: Final = hashlib.sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()
 SENT_PREFIX: Final = "{voice_codes}:sent:"
 RECORD_PREFIX: Final = "{voice_codes}:code:"
 FATES: Final = "{voice_codes}:fates"
 STATUS_FIELDS: Final = ("state", "reason", "reply_code", "voice_id", "expires_at", "accepted_at", "cancel")
-TRIES: Final = 3
-"""One, one more after a lost connection, and one with Redis' time."""
-CLOCKS: Final = "Redis' clock jumps"
+
+_CLOCKS: Final = "Redis' clock jumps"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,74 +42,87 @@ class Job:
 
 
 class Core:
-    """Checks, writes and reads; it does not talk to anybody."""
+    """What a client is told when it is made, and what it learns of Redis' clock.
 
-    def __init__(self, *, max_life_seconds: float, seal: message.Seal | None) -> None:
-        self._max_life_seconds = max_life_seconds
-        self._seal = seal
-        self._clock_offset = 0.0
+    `url`: Redis, as `redis://`, `rediss://` or `unix://`. `timeout_seconds`: bounds each call.
+    `max_life_seconds`: the workers' VOICECODE_MAX_TTL_SECONDS. `seal`: hides number and code in the
+    message, for workers that can open it.
+    """
 
-    def check(
-        self, mobile: str, code: str, key: str, expires_in: float, purpose: str | None
-    ) -> Job | Refused:
+    def __init__(
+        self,
+        url: str,
+        *,
+        timeout_seconds: float = 2.0,
+        max_life_seconds: float = 3600.0,
+        seal: message.Seal | None = None,
+    ) -> None:
+        self._redis, self._timeout_seconds = self._connect(url, timeout_seconds), timeout_seconds
+        self._max_life_seconds, self._seal, self._clock_offset = max_life_seconds, seal, 0.0
+
+    def _connect(self, url: str, timeout_seconds: float) -> Any:
+        raise NotImplementedError
+
+    def _check(self, mobile: Any, code: Any, key: Any, expires_in: Any, purpose: Any) -> Job | Refused:
         """Return what may be sent, or why a worker would refuse it."""
         try:
             digits = rules.mobile(mobile)
-            return Job(
-                mobile=digits,
-                key=rules.key(key, digits),
-                code=rules.code(code),
-                life_seconds=rules.life(expires_in, self._max_life_seconds),
-                purpose=rules.purpose(purpose),
-                task_id=str(uuid.uuid4()),
-            )
+            named = {"mobile": digits, "key": rules.key(key, digits), "code": rules.code(code)}
+            life, purpose = rules.life(expires_in, self._max_life_seconds), rules.purpose(purpose)
+            return Job(**named, life_seconds=life, purpose=purpose, task_id=str(uuid.uuid4()))
         except rules.BadInput as error:
             return Refused(key=key if isinstance(key, str) else "", reason="bad_input", detail=str(error))
 
-    def arguments(self, job: Job) -> list[Any]:
+    def _arguments(self, job: Job) -> list[Any]:
         """Return the number of keys, the keys and the arguments of the script."""
         expires_at = round(time.time() + self._clock_offset + job.life_seconds, 3)
-        named: dict[str, Any] = {"key": job.key, "expires_at": expires_at}
-        if job.purpose is not None:
-            named["purpose"] = job.purpose
-        pair = [job.mobile, job.code]
-        if self._seal is not None:
-            named["sealed"], pair = self._seal(job.mobile, job.code, job.key), []
-        written = message.write(message.SEND_TASK, pair, named, task_id=job.task_id)
-        values = [job.key, job.task_id, *(pair or ["", ""]), expires_at, job.life_seconds, written]
+        sealed = self._seal(job.mobile, job.code, job.key) if self._seal else None
+        pair = ["", ""] if sealed else [job.mobile, job.code]
+        given = {"key": job.key, "expires_at": expires_at, "purpose": job.purpose, "sealed": sealed}
+        named = {name: value for name, value in given.items() if value is not None}
+        written = message.write(message.SEND_TASK, [] if sealed else pair, named, task_id=job.task_id)
+        values = [job.key, job.task_id, *pair, expires_at, job.life_seconds, written]
         return [2, message.QUEUE, SENT_PREFIX + job.key, *values]
 
-    def read(self, answer: list[str], job: Job) -> Sent | Duplicate | Refused | None:
-        """Return the script's answer as a value; None: the clock was set, so send again."""
-        kind, *more = answer
-        if kind == "clock":
+    def _steps(self, job: Job | Refused) -> Steps[Answer]:
+        """Send what `_check` returned; once more with Redis' time if the own clock is off."""
+        for _ in range(2):
+            if isinstance(job, Refused):
+                return job
+            arguments = self._arguments(job)
+            try:
+                [[kind, *more]] = yield [["EVALSHA", SHA, *arguments]]
+            except NoScriptError:
+                [[kind, *more]] = yield [["EVAL", SCRIPT, *arguments]]
+            if kind != "clock":
+                return _answer(job, kind, *more)
             self._clock_offset = float(more[0]) - time.time()
-            return None
-        if kind == "known":
-            return Duplicate(key=job.key, state=more[0], reason=more[1])
-        if kind == "conflict":
-            return Refused(key=job.key, reason="key_conflict", detail=rules.CONFLICT)
-        if kind == "stopped":
-            return Refused(
-                key=job.key,
-                reason="sending_stopped",
-                detail="nobody can be called at the moment",
-                retry_after_seconds=float(more[1]) if more[1] else None,
-                offer="sms",
-                row=more[0],
-            )
-        return Sent(key=job.key, expires_at=float(more[0]), task_id=job.task_id)
+        raise Unavailable(_CLOCKS)
 
 
-def cancel_message(key: str) -> str:
-    """Return the message that withdraws a code. Raises BadInput."""
-    named = {"key": rules.key(key)}
-    return message.write(message.CANCEL_TASK, [], named, task_id=str(uuid.uuid4()))
+def _answer(job: Job, kind: str, what: str = "", more: str = "") -> Answer:
+    """Return the script's answer as a value."""
+    if kind == "known":
+        return Duplicate(key=job.key, state=what, reason=more)
+    if kind == "conflict":
+        return Refused(key=job.key, reason="key_conflict", detail=rules.CONFLICT)
+    if kind == "sent":
+        return Sent(key=job.key, expires_at=float(what), task_id=job.task_id)
+    named = {"reason": "sending_stopped", "detail": "nobody can be called at the moment", "row": what}
+    return Refused(key=job.key, **named, retry_after_seconds=float(more) if more else None, offer="sms")
 
 
-def status(key: str, values: list[str | None], marked: int) -> Status:
-    """Return a code's status from its record's fields, and whether it was sent lately."""
-    state, reason, reply_code, voice_id, expires_at, accepted_at, cancel = (value or "" for value in values)
+def cancel(key: str) -> Steps[None]:
+    """Withdraw a code. Raises BadInput."""
+    written = message.write(message.CANCEL_TASK, [], {"key": rules.key(key)}, task_id=str(uuid.uuid4()))
+    yield [["LPUSH", message.QUEUE, written]]
+
+
+def status(key: str) -> Steps[Status]:
+    """Look at a code's record, and whether it was sent lately."""
+    values, marked = yield [["HMGET", RECORD_PREFIX + key, *STATUS_FIELDS], ["EXISTS", SENT_PREFIX + key]]
+    state, reason, reply_code, voice_id, *times, cancel = (value or "" for value in values)
+    ends, accepted = (float(moment) if moment else None for moment in times)
     return Status(
         key=key,
         state=state or ("queued" if marked else "unknown"),
@@ -109,32 +130,19 @@ def status(key: str, values: list[str | None], marked: int) -> Status:
         reply_code=int(reply_code) if reply_code else None,
         voice_id=voice_id,
         cancelling=bool(cancel),
-        expires_at=float(expires_at) if expires_at else None,
-        accepted_at=float(accepted_at) if accepted_at else None,
+        expires_at=ends,
+        accepted_at=accepted,
     )
 
 
-def fates_command(after: str, wait_seconds: float) -> list[Any]:
-    """Return the command that reads fates behind a position."""
+def fates(after: str, wait_seconds: float) -> Steps[list[Fate]]:
+    """Read fates behind a position. Each has a number, so a gap behind `after` is seen."""
+    entry, _, number = after.partition("/")
+    last, found = int(number or 0), []
     block = ["BLOCK", max(1, int(wait_seconds * 1000))] if wait_seconds > 0 else []
-    return ["XREAD", "COUNT", 100, *block, "STREAMS", FATES, after.partition("/")[0] or "0"]
-
-
-def fates(answer: Any, after: str) -> list[Fate]:
-    """Return the fates of an answer. Each has a number, so a gap behind `after` is seen."""
-    last, found = int(after.partition("/")[2] or 0), []
-    for _, entries in answer or ():
-        for entry, named in entries:
-            number = int(named["n"])
-            found.append(
-                Fate(
-                    key=named["key"],
-                    state=named["state"],
-                    reason=named["reason"],
-                    row=named["row"],
-                    position=f"{entry}/{number}",
-                    missed=max(0, number - last - 1),
-                )
-            )
-            last = number
+    [streams] = yield [["XREAD", "COUNT", 100, *block, "STREAMS", FATES, entry or "0"]]
+    for entry, named in (one for _, entries in streams or () for one in entries):
+        n, told = int(named["n"]), {name: named[name] for name in ("key", "state", "reason", "row")}
+        found.append(Fate(**told, position=f"{entry}/{n}", missed=max(0, n - last - 1)))
+        last = n
     return found

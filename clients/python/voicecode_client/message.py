@@ -9,11 +9,18 @@ from typing import Any, Final
 QUEUE: Final = "voice_codes"
 SEND_TASK: Final = "send_voice_code"
 CANCEL_TASK: Final = "cancel_voice_code"
-
 Seal = Callable[[str, str, str], str]
 """Takes number, code and key, and returns the argument `sealed`, which replaces the first two."""
-
 _EMBED: Final = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
+_REDACTED: Final = {"argsrepr": "[redacted]", "kwargsrepr": "[redacted]"}
+_KIND: Final = {"content-encoding": "utf-8", "content-type": "application/json"}
+_DELIVERY: Final = {
+    "reply_to": "",
+    "delivery_mode": 2,
+    "delivery_info": {"exchange": "", "routing_key": QUEUE},
+    "priority": 0,
+    "body_encoding": "base64",
+}
 
 
 def write(
@@ -23,29 +30,8 @@ def write(
 
     `tag`: the delivery tag, new for each message; None makes one.
     """
-    body = json.dumps([args, kwargs, _EMBED], separators=(",", ":"))
-    message = {
-        "body": base64.b64encode(body.encode()).decode(),
-        "content-encoding": "utf-8",
-        "content-type": "application/json",
-        "headers": {
-            "lang": "py",
-            "task": task,
-            "id": task_id,
-            "root_id": task_id,
-            "parent_id": None,
-            "group": None,
-            "argsrepr": "[redacted]",
-            "kwargsrepr": "[redacted]",
-        },
-        "properties": {
-            "correlation_id": task_id,
-            "reply_to": "",
-            "delivery_mode": 2,
-            "delivery_info": {"exchange": "", "routing_key": QUEUE},
-            "priority": 0,
-            "body_encoding": "base64",
-            "delivery_tag": tag or str(uuid.uuid4()),
-        },
-    }
-    return json.dumps(message, separators=(",", ":"))
+    body = base64.b64encode(json.dumps([args, kwargs, _EMBED], separators=(",", ":")).encode()).decode()
+    about = {"lang": "py", "task": task, "id": task_id, "root_id": task_id, "parent_id": None, "group": None}
+    own = {"correlation_id": task_id, "delivery_tag": tag or str(uuid.uuid4())}
+    parts = {"body": body, "headers": {**about, **_REDACTED}, "properties": {**own, **_DELIVERY}}
+    return json.dumps({**_KIND, **parts}, separators=(",", ":"))
