@@ -4,7 +4,8 @@ Retry, dead letters, alerts, the simulator, `docs/replies.md` and the tests read
 change the fate of a reply, change its row here, or override it with `VOICECODE_REPLY_OVERRIDES`.
 
 Source of the reply codes: the provider's interface document. Rows marked `seen` come from the
-provider's sibling products and from public client code; nobody promises them.
+provider's sibling products and from public client code; nobody promises them, and their texts may
+be worded otherwise. Reply 1 has no row: only 2 is an acceptance.
 """
 
 import dataclasses
@@ -245,6 +246,14 @@ ROWS: Final[tuple[Row, ...]] = (
     _code(4074, "模板未审核", "a template code: another product's endpoint is configured", _P, _ACC, _PAGE, "wrong-url", **_SEEN),
     _code(4075, "模板已停用", "a template code: another product's endpoint is configured", _P, _ACC, _PAGE, "wrong-url", **_SEEN),
     _code(40722, "变量内容超过长度", "a template code: another product's endpoint is configured", _P, _ACC, _PAGE, "wrong-url", **_SEEN),
+    _code(4010, "", "the account is not accepted", _P, _ACC, _PAGE, "wrong-credentials", **_SEEN),
+    _code(4010, "每个号码1分钟内只能发1条", "the number's limit of one a minute was reached", _T, _NUM, _WARN, "number-too-often", blocks_seconds=60.0, action=Action.WAIT, delay_seconds=60.0, times=1, name="4010/limit", text="分钟|频率", **_SEEN),
+    _code(4011, "", "the account or its key is not accepted", _P, _ACC, _PAGE, "wrong-credentials", **_SEEN),
+    _code(4012, "", "the account or its key is not accepted", _P, _ACC, _PAGE, "wrong-credentials", **_SEEN),
+    _code(4013, "", "the account or its key is not accepted", _P, _ACC, _PAGE, "wrong-credentials", **_SEEN),
+    _code(40505, "没有签定合同", "the account has no valid contract for this product", _P, _ACC, _PAGE, "wrong-credentials", **_SEEN),
+    _code(4077, "", "the content was refused; nobody has told why", _P, _MSG, _PAGE, "unknown-reply", **_SEEN),
+    _code(4081, "同一手机号码一分钟之内只能提交一次", "more than one submission in a minute to this number", _T, _NUM, _WARN, "number-too-often", blocks_seconds=60.0, action=Action.WAIT, delay_seconds=60.0, times=1, **_SEEN),
     Row(name="unknown", meaning="a reply code that this table does not know; not retried, because repeated tries can freeze the account", kind=_P, scope=_MSG, action=Action.BURY, alert=_PAGE, runbook="unknown-reply"),
 
     _symptom(Symptom.DNS_FAILED, "the gateway's name could not be looked up", _T, _HOST, _WARN, "gateway-unreachable"),

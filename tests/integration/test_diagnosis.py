@@ -9,20 +9,23 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
+import trustme
 from click.testing import CliRunner, Result
 
 from config import names
+from config.settings import Settings
 from tests.support.command_line import at_terminal
 from tests.support.dead_letters import dead_letter, load
 from tests.support.ledger_driver import LedgerDriver
 from tests.support.simulator import start_simulator
 from tests.support.workers import enqueue, environment, stock_producer
 from worker.cli import voicecode
-from worker.diagnosis import Level, redis_checks
+from worker.diagnosis import Level, gateway_checks, redis_checks
 from worker.diagnosis.overview import RedisState
 from worker.embedded.server import Server
 from worker.simulator.process import RunningSimulator
@@ -213,6 +216,36 @@ def test_a_gateway_out_of_reach_is_told(env: dict[str, str]) -> None:
     away = findings({**env, "VOICECODE_GATEWAY_URL": "http://127.0.0.1:9/voice.php"})
     assert (away["gateway"]["level"], away["account"]["level"]) == ("fail", "fail")
     assert away["gateway"]["cure"].endswith("#gateway-unreachable")
+
+
+def test_a_gateway_without_tls_is_told_with_the_way_to_go_on(env: dict[str, str]) -> None:
+    plain = findings(env)["gateway"]
+    assert plain["level"] == "warn"
+    assert plain["cure"].startswith("https does not answer there (tls_failed), so keep to the signature")
+    secured = {**env, "VOICECODE_GATEWAY_URL": env["VOICECODE_GATEWAY_URL"].replace("http", "https")}
+    tried = findings(secured)["gateway"]
+    assert tried["level"] == "fail"
+    assert tried["cure"].endswith("docs/operating.md#a-gateway-without-tls")
+    assert plain["cure"].endswith("docs/operating.md#a-gateway-without-tls")
+
+
+def test_https_that_would_answer_is_told_to_those_who_use_http(
+    env: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority, files = trustme.CA(), {name: tmp_path / name for name in ("ca", "cert", "key")}
+    issued = authority.issue_cert("127.0.0.1")
+    authority.cert_pem.write_to_path(str(files["ca"]))
+    issued.cert_chain_pems[0].write_to_path(str(files["cert"]))
+    issued.private_key_pem.write_to_path(str(files["key"]))
+    options = ["--tls-cert", str(files["cert"]), "--tls-key", str(files["key"])]
+    with start_simulator(extra=options) as simulator:
+        address = simulator.url.partition("//")[2]
+        given = {**env, "VOICECODE_CA_BUNDLE": str(files["ca"]), "VOICECODE_GATEWAY_URL": f"http://{address}"}
+        for name, value in given.items():
+            monkeypatch.setenv(name, value)
+        settings = Settings()
+        told = gateway_checks._over_tls(settings)
+    assert told == f"https answers there as well: set VOICECODE_GATEWAY_URL=https://{address}"
 
 
 class Dated(http.server.BaseHTTPRequestHandler):

@@ -35,6 +35,13 @@ CONTRACT = {
     4074: (Kind.PERMANENT, Scope.ACCOUNT),
     4075: (Kind.PERMANENT, Scope.ACCOUNT),
     40722: (Kind.PERMANENT, Scope.ACCOUNT),
+    4010: (Kind.PERMANENT, Scope.ACCOUNT),
+    4011: (Kind.PERMANENT, Scope.ACCOUNT),
+    4012: (Kind.PERMANENT, Scope.ACCOUNT),
+    4013: (Kind.PERMANENT, Scope.ACCOUNT),
+    40505: (Kind.PERMANENT, Scope.ACCOUNT),
+    4077: (Kind.PERMANENT, Scope.MESSAGE),
+    4081: (Kind.TRANSIENT, Scope.NUMBER),
 }
 PROMISED = {2, 0, 400, 401, 402, 403, 4030, 404, 405, 4050, 4051, 4052, 406, 407, 4070, 408}
 
@@ -79,6 +86,19 @@ def test_the_table_has_every_code_of_the_contract_and_no_other() -> None:
 
 def test_a_code_that_the_document_promises_is_not_marked_as_only_seen() -> None:
     assert {row.code for row in ROWS if row.code is not None and not row.seen} == PROMISED
+
+
+def test_a_limit_of_one_number_stops_nobody_else() -> None:
+    """Sources disagree about 4010; where its text speaks of a limit, no account is at fault."""
+    row = Replies().of_code(4010, "通道限制：每个号码1分钟内只能发1条")
+    assert (row.name, row.scope, row.is_incident) == ("4010/limit", Scope.NUMBER, False)
+
+
+@pytest.mark.parametrize("code", [1, 3, 20, 200])
+def test_no_other_reply_than_2_is_an_acceptance(code: int) -> None:
+    """Some public clients take 1 for a success; a phone that never rings is the price."""
+    row = Replies().of_code(code, "提交成功")
+    assert (row.name, row.kind, row.action) == ("unknown", Kind.PERMANENT, Action.BURY)
 
 
 @pytest.mark.parametrize(("symptom", "kind"), SYMPTOMS.items())

@@ -14,6 +14,7 @@ from worker.gateway.client import Gateway
 
 _CLOCK_SECONDS: Final = 10.0
 _LOW_BALANCE: Final = 100
+_NO_TLS: Final = "see docs/operating.md#a-gateway-without-tls"
 
 
 def gateway_checks(settings: Settings) -> Iterator[Finding]:
@@ -34,11 +35,15 @@ def _reached(settings: Settings) -> Finding:
                 allow_redirects=False,
                 verify=str(settings.ca_bundle) if settings.ca_bundle else True,
             )
-    except requests.exceptions.SSLError:
+    except requests.exceptions.SSLError as error:
+        if "CERTIFICATE_VERIFY_FAILED" not in str(error):
+            return fail("gateway", "it does not speak TLS on this port", _NO_TLS)
         cure = "see docs/operating.md#certificate; behind a proxy of your own, set VOICECODE_CA_BUNDLE"
         return fail("gateway", "its certificate is not trusted: nothing is sent", cure)
     except requests.RequestException as error:
         cure = "look at DNS, firewall and proxy; see docs/operating.md#gateway-unreachable"
+        if tls:
+            cure += f"; if http:// gets through, {_NO_TLS}"
         return fail("gateway", f"cannot be reached ({type(error).__name__})", cure)
     ahead = _ahead_seconds(response.headers.get("Date"))
     if ahead is not None and abs(ahead) > _CLOCK_SECONDS:
@@ -47,9 +52,23 @@ def _reached(settings: Settings) -> Finding:
         cure = "let this machine keep time by NTP: the dynamic password contains the time"
         return (fail if settings.dynamic_password else warn)("gateway", text, cure)
     if not tls:
-        cure = "use https:// if the gateway offers it"
-        return warn("gateway", "http://: numbers and codes travel in clear", cure)
+        return warn("gateway", "http://: numbers and codes travel in clear", _over_tls(settings))
     return ok("gateway", "reached over TLS" + ("" if ahead is None else ", clocks agree"))
+
+
+def _over_tls(settings: Settings) -> str:
+    """Ask for the balance over TLS on the same host; return what that means for the address."""
+    secure = "https://" + settings.gateway_url.removeprefix("http://")
+    try:
+        gateway = Gateway(settings.model_copy(update={"gateway_url": secure}))
+    except SettingsError:
+        return "use https:// if the gateway offers it"
+    reply = gateway.balance()
+    gateway.close()
+    if reply.code is not None:
+        return f"https answers there as well: set VOICECODE_GATEWAY_URL={secure}"
+    row = reply.row(Replies(settings.reply_overrides))
+    return f"https does not answer there ({row.name}), so keep to the signature; {_NO_TLS}"
 
 
 def _ahead_seconds(date: str | None) -> float | None:

@@ -25,6 +25,7 @@ What each reply code and each network symptom means, and what follows.
 
 A code marked * is undocumented: it was seen on the provider's other products.
 Reply codes are not HTTP statuses: reply 404 and HTTP 404 differ.
+Only 2 is an acceptance. Reply 1, which some programs take for one, is `unknown`.
 """
 
 SYMPTOMS: Final = """\
