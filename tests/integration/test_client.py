@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import pytest
 import redis
-from voicecode_client import Client, Duplicate, Sent
+from voicecode_client import Client, Duplicate, Refused, Sent
 
 from config import names
 from tests.support.redis_versions import EACH_VERSION, program_of
@@ -73,3 +73,64 @@ def user(guarded: Server) -> Iterator[Any]:
     guarded.flush()
     with guarded.client(username="webapp", password="CHANGE-ME") as client:
         yield client
+
+
+def as_webapp(guarded: Server) -> Client:
+    return Client(guarded.url.replace("//", "//webapp:CHANGE-ME@"))
+
+
+def test_the_user_of_the_page_does_all_that_the_client_does(guarded: Server, user: Any) -> None:
+    """Send, send again, ask, cancel: with the line as it stands in the page."""
+    assert user.ping()
+    with as_webapp(guarded) as client:
+        assert isinstance(client.send(MOBILE, "0042", key="k"), Sent)
+        assert client.send(MOBILE, "0042", key="k") == Duplicate(key="k", state="queued")
+        assert client.status("k").state == "queued"
+        client.cancel("k")
+        with guarded.client(decode_responses=True) as all_mighty:
+            assert all_mighty.llen(names.QUEUE) == 2
+            record = {"v": "2", "state": "dead", "mobile": MOBILE, "code": "0042", "reason": "permanent"}
+            all_mighty.hset(f"{names.RECORD_PREFIX}k", mapping=record)
+            all_mighty.hset(names.SENDING, mapping={"offer": "sms", "row": "4051"})
+        assert client.status("k").reason == "permanent"
+        assert isinstance(client.send(MOBILE, "0042", key="other"), Refused)
+
+
+REFUSED: Final = [
+    ("RPOP", names.QUEUE),
+    ("LRANGE", names.QUEUE, "0", "-1"),
+    ("LPUSH", "celery", "x"),
+    ("KEYS", "*"),
+    ("HGETALL", f"{names.RECORD_PREFIX}k"),
+    ("DEL", f"{names.SENT_PREFIX}k"),
+    ("EVAL", "return redis.call('DEL', KEYS[1])", "1", names.QUEUE),
+    ("EVAL", "return redis.call('SET', KEYS[1], '1')", "1", "of-another-app"),
+    ("HMGET", names.UNACKED, "x"),
+    ("GET", names.DIGEST_KEY),
+    ("XREAD", "STREAMS", "{voice_codes}:fates", "0"),
+]
+
+
+@pytest.mark.parametrize("command", REFUSED, ids=lambda command: " ".join(command[:2]))
+def test_and_nothing_beside(user: Any, command: tuple[str, ...]) -> None:
+    with pytest.raises(redis.exceptions.ResponseError, match=r"(?i)permission|NOPERM|can't (access|run)|ACL"):
+        user.execute_command(*command)
+
+
+def test_the_line_with_fates_reads_them(guarded: Server, user: Any) -> None:
+    """`+xread` and the stream's key, as the page says."""
+    del user
+    extra = re.search(r"`(\+xread %R~\{voice_codes\}:fates)`", PAGE)
+    assert extra is not None
+    version = guarded_version(guarded)
+    rule = extra[1].replace("%R~", "~") if version.startswith("6.") else extra[1]
+    with guarded.client(decode_responses=True) as all_mighty, as_webapp(guarded) as client:
+        all_mighty.execute_command("ACL", "SETUSER", "webapp", *rule.split())
+        all_mighty.xadd("{voice_codes}:fates", {"n": 1, "key": "k", "state": "dead", "reason": "", "row": ""})
+        assert [fate.key for fate in client.fates()] == ["k"]
+        all_mighty.execute_command("ACL", "SETUSER", "webapp", "-xread")
+
+
+def guarded_version(guarded: Server) -> str:
+    with guarded.client(decode_responses=True) as all_mighty:
+        return str(all_mighty.info("server")["redis_version"])

@@ -9,8 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from voicecode_client import Client, core, message, rules
+from voicecode_client.testing.rows import ROWS as ENDS
+from voicecode_client.testing.rows import End
 
 from config import masking, names
+from config.replies import ROWS, Action, Kind, Mends, Row, Spends
 from config.settings import Settings
 from worker import message as ours
 from worker.transport.unreadable import Malformed
@@ -117,6 +120,26 @@ def test_the_client_needs_nothing_but_redis() -> None:
                 assert node.level == 0
                 imported.add(str(node.module).split(".")[0])
     assert not imported & {"config", "worker", "tasks", "celery", "kombu", "tests"}
+
+
+def end_of(row: Row) -> End:
+    """Return what a worker makes of a code that meets a row at each try."""
+    if row.kind is Kind.ACCEPTED:
+        return End.ACCEPTED
+    if row.action is Action.PARK:
+        return End.PARKED
+    if row.mends is Mends.PERSON:
+        return End.STOPS
+    if row.kind is Kind.PERMANENT:
+        return End.PERMANENT
+    if row.kind is Kind.AMBIGUOUS:
+        return End.AMBIGUOUS
+    return End.EXPIRED if row.spends is Spends.NOTHING else End.EXHAUSTED
+
+
+def test_the_testing_kit_has_every_row_with_its_end() -> None:
+    """`tests/integration/test_testing_kit.py` plays them to a worker."""
+    assert {row.name: end_of(row) for row in ROWS} == ENDS
 
 
 FRAMEWORKS: Final = {"django.py", "fastapi.py"}
