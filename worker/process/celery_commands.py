@@ -4,6 +4,8 @@ from typing import Final
 
 import click
 
+from config import names
+
 _EVENTS: Final = "Workers that were started with -E send task events; read them with the address alone:"
 _NO_EVENTS: Final = (
     "A worker sends task events if it was started with -E, and `voicecode exporter` needs none."
@@ -24,7 +26,7 @@ COMMANDS: Final = {
 _THREADS: Final = "The number of threads does not change while a worker runs: set VOICECODE_CONCURRENCY."
 _QUEUES: Final = "A voice worker reads one queue. `voicecode account hold` stops sending."
 _REVOKE: Final = (
-    "A code is not revoked by task id: it is called until it is accepted, expires or a newer one replaces it."
+    f"A code is withdrawn by its key, not by task id: send the task {names.CANCEL_TASK} with that key."
     " `voicecode account hold` stops all sending."
 )
 _MEMORY: Final = "Voice workers do not dump their memory: it holds numbers and codes."
