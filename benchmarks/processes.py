@@ -49,7 +49,7 @@ class Tree:
         line = [sys.executable, "-I", "-S", str(die_with_parent.__file__), *command]
         self.started_at: Final = time.time()
         with log.open("ab") as file:
-            self._leash = subprocess.Popen(
+            self._guard = subprocess.Popen(
                 line,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -59,13 +59,13 @@ class Tree:
                 start_new_session=True,
             )
         self.log: Final = log
-        with cast("IO[bytes]", self._leash.stdout) as words:
+        with cast("IO[bytes]", self._guard.stdout) as words:
             self.pid: Final = int(words.readline() or 0)
 
     @property
     def running(self) -> bool:
         """Whether the program is there."""
-        return self._leash.poll() is None
+        return self._guard.poll() is None
 
     def pids(self) -> list[int]:
         """Return the program and everything that it has started."""
@@ -73,7 +73,7 @@ class Tree:
         return [
             pid
             for pid in everybody
-            if pid != self._leash.pid and _stat(pid)[_SESSION : _SESSION + 1] == [str(self._leash.pid)]
+            if pid != self._guard.pid and _stat(pid)[_SESSION : _SESSION + 1] == [str(self._guard.pid)]
         ]
 
     def cpu_seconds(self) -> float:
@@ -93,8 +93,8 @@ class Tree:
         for pid in self.pids():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        with cast("IO[bytes]", self._leash.stdin):
-            self._leash.wait()
+        with cast("IO[bytes]", self._guard.stdin):
+            self._guard.wait()
 
     def __enter__(self) -> Self:
         return self

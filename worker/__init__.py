@@ -12,7 +12,7 @@ def __getattr__(name: str) -> Any:
     if name == "celery":
         from worker.process.shadowed import sentence  # noqa: PLC0415 - before the first import of ours
 
-        if found := sentence():
+        if found := sentence(by_celery=True):
             sys.exit(found)
         from worker.app import app  # noqa: PLC0415 - built when Celery asks for it, see above
 

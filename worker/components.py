@@ -19,7 +19,7 @@ from worker.ledger.outcome_writer import OutcomeWriter
 from worker.process.affinity import CpuAffinity
 from worker.process.heartbeat import Heartbeat
 from worker.process.heartbeat_file import own_file
-from worker.process.periodic import Periodic
+from worker.process.periodic import Periodic, turns
 from worker.sending.fleet import Fleet
 from worker.sending.prober import Prober
 from worker.sending.state import Sender
@@ -96,9 +96,7 @@ class Components:
 
     def _threads_turn(self) -> bool:
         """Return whether the threads that a worker cannot do without still do their rounds."""
-        limit = health.STALLED_SECONDS
-        threads_live = self.upkeep.is_alive() and self.acks.is_alive()
-        return threads_live and max(self.upkeep.busy_seconds(), self.acks.busy_seconds()) < limit
+        return all(turns(thread, health.STALLED_SECONDS) for thread in (self.upkeep, self.acks))
 
     def transport_options(self) -> dict[str, Any]:
         """Return the `broker_transport_options` for `worker/transport/channel.py`."""

@@ -185,3 +185,9 @@ def test_a_pipe_that_has_read_enough_is_no_bug(env: dict[str, str], words: list[
     )
     os.close(writes)
     assert (done.returncode, done.stderr) == (1, "")
+
+
+def test_a_key_that_somebody_pasted_does_not_act_on_the_terminal(env: dict[str, str]) -> None:
+    result = run(env, "dead", "show", "k\x1b[2J")
+    assert result.exit_code == exit_codes.NOTHING
+    assert result.stderr.startswith("k\\x1b[2J is not in the failure queue")

@@ -156,7 +156,7 @@ def test_pages_join_without_gap_or_repetition(
 
 
 def test_a_list_goes_on_though_its_last_entry_has_left(queue: FailureQueue, client: redis.Redis) -> None:
-    """An operator replays what he sees and asks for the next page."""
+    """An operator replays what they see and ask for the next page."""
     load(client, assorted(400, now=queue.now()))
     keys = list(queue.keys(Filter()))
     page = queue.page(Filter(), limit=100)

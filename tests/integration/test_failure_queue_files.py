@@ -47,7 +47,7 @@ def queue(client: redis.Redis, bounded: Settings) -> FailureQueue:
 
 @pytest.fixture
 def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Collect what the chores log at error."""
+    """Collect what retention logs at error."""
     lines: list[str] = []
 
     class Log:
@@ -379,7 +379,7 @@ def test_nothing_leaves_redis_before_it_is_on_the_disk(
     assert queue.stats().total == 25
 
 
-def test_one_worker_at_a_time_does_the_chores(queue: FailureQueue, tmp_path: Path) -> None:
+def test_one_worker_at_a_time_does_retention(queue: FailureQueue, tmp_path: Path) -> None:
     old_ones(queue, 25)
     queue.client.set(names.RETENTION_LOCK, "another worker", px=60_000)
     look(queue)

@@ -163,3 +163,24 @@ def test_the_command_says_so_even_where_the_package_worker_is_shadowed(tmp_path:
     assert said.startswith(
         f"voicecode needs its own package worker, and Python finds {tmp_path / 'worker'}.py"
     )
+
+
+def test_the_command_works_in_a_folder_with_packages_of_those_names(sandbox: Sandbox, tmp_path: Path) -> None:
+    """A web app's own folder often has a `config` or `tasks`."""
+    for name in ("config", "tasks"):
+        (tmp_path / f"{name}.py").write_text("raise RuntimeError('somebody else')")
+    env = environment(broker_url=sandbox.url, gateway_url=sandbox.simulator.url)
+    env.pop("PYTHONPATH")
+    voicecode = Path(sys.executable).with_name("voicecode")
+    with subprocess.Popen(
+        [voicecode, "worker", "--processes", "1"],
+        cwd=tmp_path,
+        env=env | {"VOICECODE_HEARTBEAT_FILE": str(tmp_path / "beat")},
+        stderr=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+    ) as process:
+        try:
+            sandbox.wait_state(sandbox.send())
+        finally:
+            process.terminate()
+    assert process.returncode == 0

@@ -124,9 +124,9 @@ def test_a_spill_directory_that_hangs_stops_no_retry_and_is_reported_once(
     monkeypatch.setattr(retention, "spill", spill)
     monkeypatch.setattr(upkeep_module, "_SPILL_SECONDS", 0.05)
     queue = FailureQueue(driver.client, driver.settings, operator="upkeep")
-    chores = Periodic("retention", Retention(queue, interval_seconds=0.01).look, 0.01)
-    upkeep = Upkeep(driver.ledger, unacked_of(driver), 0.02, retention=chores)
-    chores.start()
+    thread = Periodic("retention", Retention(queue, interval_seconds=0.01).look, 0.01)
+    upkeep = Upkeep(driver.ledger, unacked_of(driver), 0.02, retention=thread)
+    thread.start()
     upkeep.start()
     try:
         assert hangs.wait(LIMIT_SECONDS)
@@ -138,7 +138,7 @@ def test_a_spill_directory_that_hangs_stops_no_retry_and_is_reported_once(
     finally:
         goes_on.set()
         upkeep.stop(5)
-        chores.stop(5)
+        thread.stop(5)
         driver.close()
     assert sum(line["event"] == "spill.failed" for line in lines) == 1
 

@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 
 from config.health import live_file
 from worker.process import health
+from worker.process.periodic import Periodic, turns
 
 ROOT = Path(__file__).parents[2]
 
@@ -75,3 +77,21 @@ def test_life_is_a_file_of_its_own_and_may_be_four_times_as_old(tmp_path: Path) 
 def test_what_health_does_not_know_is_refused(tmp_path: Path) -> None:
     assert check(tmp_path / "heartbeat", "--alive") == (2, health.USAGE + "\n")
     assert check(tmp_path / "heartbeat", "--help")[0] == 0
+
+
+def test_a_thread_that_hangs_or_has_ended_does_not_turn() -> None:
+    go_on, entered = threading.Event(), threading.Event()
+
+    def hang() -> None:
+        entered.set()
+        go_on.wait()
+
+    thread = Periodic("test", hang, 0.001)
+    assert not turns(thread, 60)
+    thread.start()
+    entered.wait()
+    assert turns(thread, 60)
+    assert not turns(thread, 0)
+    go_on.set()
+    thread.stop(60)
+    assert not turns(thread, 60)

@@ -1,4 +1,4 @@
-"""What a producer may send, and what he hears of what he may not."""
+"""What a producer may send, and what it hears of what it may not."""
 
 import json
 import re

@@ -4,11 +4,14 @@ The pipe is the supervisor's and closes when the supervisor is gone, even by SIG
 This process then shuts down warmly: no worker runs without a supervisor.
 """
 
+import importlib
 import os
 import signal
 import sys
 import threading
 from typing import Final
+
+from worker.process.shadowed import PACKAGES
 
 GRACEFULLY: Final = signal.SIGTERM
 
@@ -25,6 +28,8 @@ def main() -> int:
     from celery.bin.celery import celery  # noqa: PLC0415 - the pipe is watched first
 
     threading.Thread(target=end_with_supervisor, name="voicecode-supervisor", daemon=True).start()
+    for package in PACKAGES:
+        importlib.import_module(package)  # before Celery looks for them in the current folder
     return int(
         celery.main(["-A", "worker", "worker", *sys.argv[1:]], prog_name="celery", standalone_mode=False) or 0
     )

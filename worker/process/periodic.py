@@ -4,7 +4,7 @@ import random
 import threading
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 import structlog
 
@@ -66,3 +66,18 @@ class Periodic(threading.Thread):
 
     def _pause(self) -> float:
         return self._interval * random.uniform(1 - _JITTER, 1 + _JITTER)
+
+
+class Turning(Protocol):
+    """A thread that tells how long its current step has lasted."""
+
+    def is_alive(self) -> bool:
+        """Return whether it runs."""
+
+    def busy_seconds(self) -> float:
+        """Return how long the current step has lasted; 0 between two steps."""
+
+
+def turns(thread: Turning, limit_seconds: float) -> bool:
+    """Return whether a thread runs, and its current step has lasted for less than the limit."""
+    return thread.is_alive() and thread.busy_seconds() < limit_seconds

@@ -12,17 +12,19 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 PACKAGES: Final = ("worker", "config", "tasks")
 
 
-def sentence() -> str | None:
+def sentence(*, by_celery: bool = False) -> str | None:
     """Return what shadows which of our packages and what to do, or None.
 
-    Celery looks for modules in the current folder first, so this does, too.
+    `by_celery`: look in the current folder first, as Celery does. Our own commands do not.
     """
     here = str(Path.cwd())
-    sys.path.insert(0, here)
+    if by_celery:
+        sys.path.insert(0, here)
     try:
         return next((found for name in PACKAGES if (found := _shadow(name))), None)
     finally:
-        sys.path.remove(here)
+        if by_celery:
+            sys.path.remove(here)
 
 
 def _shadow(name: str) -> str | None:

@@ -28,7 +28,8 @@ from worker.process.heartbeat_file import own_file
 log = structlog.get_logger("voicecode.supervisor")
 
 NAME: Final = "worker"
-COMMAND: Final = (sys.executable, "-m", "worker.process.child")
+COMMAND: Final = (sys.executable, "-P", "-m", "worker.process.child")
+"""`-P`: a folder `config` or `tasks` where somebody stands is not ours."""
 FIRST_PAUSE_SECONDS: Final = 1.0
 LONGEST_PAUSE_SECONDS: Final = 30.0
 STEADY_SECONDS: Final = 60.0
