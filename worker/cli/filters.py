@@ -40,6 +40,16 @@ _OPTIONS = (
     click.option(
         "--ambiguous/--no-ambiguous", default=None, help="The phone may have rung already, or it cannot have."
     ),
+    click.option(
+        "--purpose",
+        metavar="PURPOSE",
+        help="What the code was for. Looks into the newest 10,000 of the rest.",
+    ),
+    click.option(
+        "--text",
+        metavar="TEXT",
+        help="A part of the last reply's text, or of the detail. Looks like --purpose.",
+    ),
     click.option("--sendable", is_flag=True, help="A replay would call it now."),
 )
 
@@ -58,24 +68,29 @@ def filter_options(command: Callable[..., Any]) -> Callable[..., Any]:
         mobile_ends: str | None,
         some_keys: tuple[str, ...],
         ambiguous: bool | None,
+        purpose: str | None,
+        text: str | None,
         sendable: bool,
         **more: Any,
     ) -> Any:
-        from worker.failure_queue.filters import Filter  # noqa: PLC0415 - `--help` does without it
-        from worker.failure_queue.timestamps import interval, moment  # noqa: PLC0415 - the same
+        from worker.failure_queue.asked import read_filter  # noqa: PLC0415 - `--help` does without it
+        from worker.failure_queue.timestamps import interval  # noqa: PLC0415 - the same
 
         now = time.time()
         as_json = more.get("as_json")
         try:
-            wanted = Filter(
+            wanted = read_filter(
+                now=now,
                 keys=(*some_keys, *more.pop("keys", ())),
                 reason=reason,
                 codes=codes,
                 scope=scope,
-                since=None if since is None else moment(since, now=now),
-                until=None if until is None else moment(until, now=now),
+                since=since,
+                until=until,
                 mobile_ends=mobile_ends,
                 ambiguous=ambiguous,
+                purpose=purpose,
+                text=text,
                 sendable=sendable,
             )
         except ValueError as error:

@@ -96,7 +96,7 @@ def cancel(name: str, *, yes: bool, as_json: bool) -> None:
     if found is None:
         end(NOTHING, f"There is no run {name}, or it is older than a week. `voicecode dead runs` lists them.")
         return
-    if found.action == "discard" and found.ended_at:
+    if found.needs_undo:
         end(USAGE, f"It has ended. To bring its dead letters back: voicecode dead undo --run {name}")
     agree(f"Cancel {found.action} {name}?", yes=yes)
     own = queue.new_run()

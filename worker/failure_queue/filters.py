@@ -3,6 +3,7 @@
 import dataclasses
 import re
 
+from config.masking import mask_text
 from worker.failure_queue.timestamps import interval, iso
 
 
@@ -25,6 +26,10 @@ class Filter:
     """The last four digits of the number."""
     ambiguous: bool | None = None
     """True: the phone may have rung; False: it cannot have."""
+    purpose: str | None = None
+    """What the code was for. Only the newest `LOOKED_INTO` matches of the rest are looked into."""
+    text: str | None = None
+    """A part of the last reply's text or of the detail, in any case. Looked for like `purpose`."""
     sendable: bool = False
     """A replay without any further option would call it. A plan asks by its own options."""
 
@@ -56,6 +61,11 @@ class Filter:
         return tuple(groups)
 
     @property
+    def looks_inside(self) -> bool:
+        """It asks for what only the records know."""
+        return self.purpose is not None or self.text is not None
+
+    @property
     def empty(self) -> bool:
         """It selects every dead letter."""
         return self == Filter()
@@ -69,6 +79,10 @@ class Filter:
             parts.append(f"since={iso(self.since)}")
         if self.until is not None:
             parts.append(f"until={iso(self.until)}")
+        if self.purpose is not None:
+            parts.append(f"purpose={mask_text(self.purpose)}")
+        if self.text is not None:
+            parts.append(f"text={mask_text(self.text)!r}")
         if self.sendable:
             parts.append("sendable")
         return " ".join(parts) or "all"

@@ -18,6 +18,7 @@ from config.settings import Settings
 from worker.failure_queue import audit, known, pages, stats
 from worker.failure_queue.audit import AuditLine
 from worker.failure_queue.drain import Drain, estimate
+from worker.failure_queue.facets import Facets, read_facets
 from worker.failure_queue.files import Files
 from worker.failure_queue.filters import Filter
 from worker.failure_queue.pages import Page
@@ -98,6 +99,11 @@ class FailureQueue:
     def stats(self) -> Stats:
         """Count the queue by reason, code and scope."""
         return stats.read_stats(self.client, now=self.now())
+
+    def facets(self, wanted: Filter) -> Facets:
+        """Count what a filter selects, and of which kinds it is, within a bounded time."""
+        positions = self._selection.positions(wanted, now=self.now())
+        return read_facets(self.client, wanted, positions, self.stats())
 
     def plan(
         self, wanted: Filter, choice: Choice, *, looked_at: Callable[[int], None] = lambda _: None
@@ -181,7 +187,9 @@ class FailureQueue:
 
     def count_older(self, than_seconds: float) -> int:
         """Return how many dead letters a purge would delete. Raises ValueError like `purge`."""
-        return int(self._any.zcount(names.DEAD, "-inf", f"({self._before(than_seconds)!r}"))
+        return int(
+            self._any.zcount(names.DEAD, "-inf", f"({self.removal.before(than_seconds, now=self.now())!r}")
+        )
 
     def purge(self, *, older_than_seconds: float, name: str | None = None) -> Iterator[int]:
         """Delete dead letters for good, oldest first; yields the number of each batch.
@@ -191,19 +199,19 @@ class FailureQueue:
         Raises ValueError for an age at which a late duplicate of the message could still come, and
         would be called as a new code.
         """
-        run, before = name or self.new_run(), self._before(older_than_seconds)
+        run, before = name or self.new_run(), self.removal.before(older_than_seconds, now=self.now())
         batches = self.removal.purge(before=before, run=run, operator=self.operator)
         steps = (collections.Counter({RemoveStatus.REMOVED: count}) for count in batches)
         recorded = self.runs.recorded(run, "purge", f"older than {older_than_seconds:g} s", steps)
         return (counts[RemoveStatus.REMOVED] for counts in recorded)
 
-    def export(self, path: Path, wanted: Filter, *, unmasked: bool = False) -> int:
+    def export(self, path: Path, wanted: Filter, *, unmasked: bool = False, name: str | None = None) -> int:
         """Write dead letters to a new file of JSON lines, newest first, mode 0600.
 
-        Return how many. Raises OSError.
+        Return how many. `name`: of this run. Raises OSError.
         """
-        positions = self._selection.positions(wanted, now=self.now())
-        return self._files.export(path, positions, str(wanted), run=self.new_run(), unmasked=unmasked)
+        positions, run = self._selection.positions(wanted, now=self.now()), name or self.new_run()
+        return self._files.export(path, positions, str(wanted), run=run, unmasked=unmasked)
 
     def import_(self, path: Path, *, name: str | None = None) -> Iterator[collections.Counter[RestoreStatus]]:
         """Bring back dead letters from an unmasked export or a spill file.
@@ -215,19 +223,11 @@ class FailureQueue:
         steps = self._files.import_(path, now=self.now(), **self._for_run(run))
         return self.runs.recorded(run, "import", path.name, steps)
 
-    def audit(self, *, key: str | None = None, run: str | None = None) -> Iterator[AuditLine]:
-        """Return the audit trail, newest first."""
-        return audit.read_trail(self.client, key=key, run=run)
-
-    def _before(self, older_than_seconds: float) -> float:
-        least = self.settings.dedup_horizon_seconds
-        if older_than_seconds < least:
-            message = (
-                f"nothing younger than {least:g} s can be purged: "
-                "a late duplicate of its message would be called as a new code"
-            )
-            raise ValueError(message)
-        return self.now() - older_than_seconds
+    def audit(
+        self, *, key: str | None = None, run: str | None = None, before: str | None = None
+    ) -> Iterator[AuditLine]:
+        """Return the audit trail, newest first. `before`: only what is older than that line."""
+        return audit.read_trail(self.client, key=key, run=run, before=before)
 
     def _note(self, action: str, run: str, detail: str, *, key: str = "") -> None:
         line = {"action": action, "operator": self.operator, "run": run, "detail": detail, "key": key}

@@ -56,6 +56,10 @@ class Removal:
         """Return the keys that a run of discard took out."""
         yield from (scripts.text(key) for key in self._client.sscan_iter(_discarded(run), count=BATCH))
 
+    def count_discarded(self, run: str) -> int:
+        """Return how many keys a run of discard took out."""
+        return int(self._client.scard(_discarded(run)))
+
     def cancel(self, run: str, *, by: str, operator: str) -> Iterator[collections.Counter[CancelStatus]]:
         """Take back what a run replayed and nobody has called; yields the counts of each batch."""
         replayed = replayed_by(run)
@@ -82,6 +86,17 @@ class Removal:
             [names.DEAD, names.AUDIT], **self._common(run, operator), action=action, seen=seen
         )
         return read_statuses(RemoveStatus, answers)
+
+    def before(self, older_than_seconds: float, *, now: float) -> float:
+        """Return the death before which a purge deletes. Raises ValueError for too young an age."""
+        least = self._settings.dedup_horizon_seconds
+        if older_than_seconds < least:
+            message = (
+                f"nothing younger than {least:g} s can be purged: "
+                "a late duplicate of its message would be called as a new code"
+            )
+            raise ValueError(message)
+        return now - older_than_seconds
 
     def purge(self, *, before: float, run: str, operator: str, limit: int | None = None) -> Iterator[int]:
         """Delete what died before a time (epoch seconds), oldest first.

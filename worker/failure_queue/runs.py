@@ -42,6 +42,11 @@ class Run:
     stopped: str
     """Why it ended early."""
 
+    @property
+    def needs_undo(self) -> bool:
+        """It is a discard that has ended: it cannot be cancelled any more, but undone."""
+        return self.action == "discard" and self.ended_at is not None
+
 
 class Runs:
     """`client` decodes answers. `audit_entries`: how many lines the trail keeps."""

@@ -6,6 +6,7 @@ from typing import Final
 import redis
 
 from config import names
+from worker.failure_queue import contents
 from worker.failure_queue.filters import Filter
 from worker.failure_queue.plan import SENDABLE, Choice
 from worker.failure_queue.scan import Position, Scan, batched
@@ -21,6 +22,7 @@ class Selection:
 
     def __init__(self, client: redis.Redis, *, clock_offset: float = 0.0) -> None:
         self._head = {"clock_offset": clock_offset, "version": names.RECORD_VERSION}
+        self._client = client
         self._scan = Scan(client)
         self._inspect = Script(client, "failure_queue/inspect")
 
@@ -38,7 +40,10 @@ class Selection:
 
     def candidates(self, wanted: Filter, *, now: float, after: Position | None = None) -> Iterator[Position]:
         """Return the same, where `sendable` only leaves out what has expired: indexes tell that."""
-        return self._scan.positions(wanted, now=now, after=after)
+        if not wanted.looks_inside:
+            return self._scan.positions(wanted, now=now, after=after)
+        positions = self._scan.positions(wanted, now=now)
+        return contents.matching(self._client, positions, wanted, after=after)
 
     def inspect(self, keys: Sequence[str], choice: Choice = SENDABLE) -> list[ReplayStatus]:
         """Return what a replay of each of these keys would meet now."""
