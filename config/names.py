@@ -84,6 +84,10 @@ PRIORITY_SEPARATORS: Final = ("\x06\x16", ":")
 """What stands between the queue's name and a priority: each priority has a list of its own.
 kombu's separator, and the one that producers set most often."""
 
+CONSOLE_PREFIX: Final = "voicecode_console:"
+"""The console's own: users, sessions, tries to log in, what it is about to do, samples of the hour.
+Outside of `voice_codes*` and the tag: Redis users of producers, workers and readers see none."""
+
 RECORD_VERSION: Final = 2
 """`v` of records and hints. A worker reads its own and the previous version, never a newer one.
 2: digests are keyed. A worker of version 0.1.0 would take a duplicate for a conflict; it leaves
@@ -142,3 +146,8 @@ class Event:
     INCIDENT_BEGAN: Final = "incident.began"
     INCIDENT_LASTS: Final = "incident.lasts"
     INCIDENT_ENDED: Final = "incident.ended"
+    CONSOLE_STARTED: Final = "console.started"
+    CONSOLE_LOGIN: Final = "console.login"
+    CONSOLE_REFUSED: Final = "console.refused"
+    CONSOLE_ACTED: Final = "console.acted"
+    CONSOLE_FAILED: Final = "console.failed"

@@ -24,6 +24,9 @@ _LEAST_SECRET: Final = 16
 _SEAL_KEY_BYTES: Final = 32
 _MOST_DIGEST_KEYS: Final = 2
 
+LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
+"""Names of this host."""
+
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 Level = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 
@@ -351,6 +354,19 @@ class Settings(BaseSettings):
     audit_entries: int = Field(
         1_000_000, ge=1_000, description="The audit trail in Redis keeps about this many lines."
     )
+    console_url: str | None = Field(
+        None,
+        description="Address under which people open the console. Alerts link to it. Needed to serve other "
+        "hosts than this one; `https://`, unless it names this host.",
+    )
+    console_proxy_secret: SecretStr | None = Field(
+        None,
+        description="Secret of at least 16 characters by which a reverse proxy proves itself to the console, "
+        "in `X-Voicecode-Secret`. It then says who asks. Unset: no such header counts.",
+    )
+    console_session_seconds: Seconds = Field(
+        43_200.0, description="How long a login to the console lasts; an hour without a page ends it sooner."
+    )
     operator: str | None = Field(
         None,
         min_length=1,
@@ -426,6 +442,29 @@ class Settings(BaseSettings):
             raise ValueError(message)
         if parts.username or parts.password or parts.query or parts.fragment:
             message = "must not hold user, password, query or fragment; the worker adds `method=`"
+            raise ValueError(message)
+        return value
+
+    @field_validator("console_url")
+    @classmethod
+    def _console_is_safe(cls, value: str | None) -> str | None:
+        parts = urlsplit(value or "https://console")
+        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username or parts.password:
+            message = "must be an http:// or https:// address without user and password"
+            raise ValueError(message)
+        if parts.path.strip("/") or parts.query or parts.fragment:
+            message = "must not hold a path: the console has a host name of its own"
+            raise ValueError(message)
+        if parts.scheme == "http" and parts.hostname not in LOOPBACK:
+            message = "must be https:// for other hosts: passwords and sessions would pass in clear"
+            raise ValueError(message)
+        return value and value.rstrip("/")
+
+    @field_validator("console_proxy_secret")
+    @classmethod
+    def _proxy_secret_is_long(cls, value: SecretStr | None) -> SecretStr | None:
+        if value and len(value.get_secret_value()) < _LEAST_SECRET:
+            message = f"must have {_LEAST_SECRET} characters or more"
             raise ValueError(message)
         return value
 

@@ -27,6 +27,7 @@ FLOORS: Final[tuple[tuple[str, ...], ...]] = (
     ("app",),
     ("diagnosis", "producer"),
     ("metrics",),
+    ("console",),
     ("cli", "demo"),
 )
 """Rooms of `worker/`, from the ground up.
@@ -37,8 +38,12 @@ APART: Final = ("embedded", "process", "simulator")
 """Rooms that know no other room, and that every room above the ground floor may use."""
 LAZY: Final = "worker/__init__.py"
 """Builds the app when Celery asks for it."""
-TABLES = {ROOT / "config" / "replies.py", ROOT / "config" / "settings.py"}
-"""One row a reply, one field a setting, however many there are."""
+TABLES = {
+    ROOT / "config" / "replies.py",
+    ROOT / "config" / "settings.py",
+    ROOT / "worker" / "console" / "telling" / "texts.py",
+}
+"""One row a reply, one field a setting, one row a text, however many there are."""
 
 
 def imported(path: Path) -> Iterator[str]:

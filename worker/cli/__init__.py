@@ -12,6 +12,7 @@ from worker.cli.alert import alert
 from worker.cli.balance import balance
 from worker.cli.check import check
 from worker.cli.common import ErrorBoundary
+from worker.cli.console import console
 from worker.cli.dead import dead
 from worker.cli.erase import erase
 from worker.cli.exporter import exporter
@@ -52,6 +53,7 @@ for command in (
     settings,
     worker,
     exporter,
+    console,
     alert,
 ):
     voicecode.add_command(command)

@@ -1,0 +1,1 @@
+"""One request of a browser: whether it is forged, who asks, what he asked for, and the answer."""
