@@ -22,11 +22,16 @@ REFUSED = "connect_refused"
 class NoCredit:
     """What a worker would pause."""
 
+    most: int | None = None
+
     def pause(self) -> None:
         """Do nothing."""
 
     def unpause(self) -> None:
         """Do nothing."""
+
+    def at_most(self, slots: int | None) -> None:
+        self.most = slots
 
 
 @pytest.fixture
@@ -191,6 +196,33 @@ def test_a_refused_host_pages_again_after_it_was_well(driver: FleetDriver, lines
         fails(one, row_of("2"), 20)
     alerts = [line["alert"] for line in lines if line["event"] == "worker.unfit"]
     assert alerts == ["page", "page"]
+
+
+def test_a_worker_tries_one_code_at_a_time_for_itself_while_others_send(driver: FleetDriver) -> None:
+    """All its slots at once would hang in a gateway that only its own host cannot reach."""
+    one, _ = fleet_of(driver, "one", "two")
+    credit = one._credit
+    assert isinstance(credit, NoCredit)
+    fails(one, row_of("read_timeout"))
+    one.recover()
+    assert credit.most == 1
+    fails(one, row_of("read_timeout"), 4)
+    one.report()
+    assert credit.most == 1
+    one.observe(row_of("2"), "13800138000")
+    assert credit.most is None
+    one.report()
+    assert credit.most is None
+
+
+def test_a_worker_that_returns_with_the_fleet_has_all_its_slots(driver: FleetDriver) -> None:
+    """The trial says how many are called."""
+    (one,) = fleet_of(driver, "one")
+    credit = one._credit
+    assert isinstance(credit, NoCredit)
+    fails(one, row_of(REFUSED))
+    one.recover()
+    assert (driver.sending.state.value, credit.most) == ("trial", None)
 
 
 def test_a_persons_word_has_a_line_too(driver: FleetDriver, lines: list[Any]) -> None:

@@ -4,7 +4,8 @@
 2. Twenty tries in a row without a readable reply make it unfit, or twenty replies 0 in a row to at
    least five numbers. So does the first reply that refuses this host.
 3. It becomes fit again when the gateway answers a balance query, except after replies 0: an
-   answered query says nothing about those. It also does after fifteen seconds, to try for itself.
+   answered query says nothing about those. It also does after fifteen seconds, to try for itself:
+   one code at a time, until one is answered.
 4. After that, five failures in a row instead of twenty make it unfit again, until twenty tries in a
    row were answered.
 """
@@ -35,6 +36,11 @@ class Fitness:
     answered: int = 0
     """Tries in a row with a readable reply other than 0."""
     on_probation: bool = False
+
+    @property
+    def is_proving(self) -> bool:
+        """Whether it tries for itself, and its latest try was not answered."""
+        return self.unfit is None and self.on_probation and self.answered == 0
 
 
 def observe(before: Fitness, row: Row, number: str, unfit_after: int = FAILURES) -> Fitness:

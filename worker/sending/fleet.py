@@ -30,6 +30,9 @@ class Pausable(Protocol):
     def unpause(self) -> None:
         """Fetch again."""
 
+    def at_most(self, slots: int | None) -> None:
+        """Hold no more than so many messages; None: as many as there are slots."""
+
 
 class Fleet:
     """Shared by all threads of a worker. `credit` is paused while others send and this one cannot.
@@ -103,6 +106,9 @@ class Fleet:
             after = self._fitness.unfit
             again = before.on_probation and after is not None and after.name == self._unfit_by
             self._unfit_by = after.name if after is not None else self._unfit_by
+            proven = before.is_proving and self._fitness.answered > 0
+        if proven:
+            self._credit.at_most(None)
         if before.unfit is not after:
             self.report_or_wait()
             news.fitness(after, self.verdict, before.unfit, again=again)
@@ -135,6 +141,8 @@ class Fleet:
                 paged=self._paged,
             )
         self.verdict = read_verdict(answer)
+        tries_alone = self._fitness.is_proving and self.verdict.state is State.SENDING
+        self._credit.at_most(1 if tries_alone else None)
         if self.verdict.fetch:
             self._credit.unpause()
         else:

@@ -3,7 +3,7 @@
 It has a thread of its own, so neither upkeep nor the report waits for the gateway.
 
 1. An unfit worker asks after one second, after two more, then every three. An answer makes it fit.
-2. While others send, an unfit worker becomes fit after fifteen seconds, to try for itself.
+2. While others send, an unfit worker becomes fit after fifteen seconds, to try one code at a time.
 3. While an account is empty, one of its workers asks every fifteen seconds.
 4. One worker of those that fetch asks every five minutes, to warn of a low balance: a standby's
    account is another one.

@@ -14,6 +14,7 @@ class Credit:
         self._begun: set[str] = set()
         self._starved = False
         self._paused = False
+        self._most: int | None = None
         self.give_back: Callable[[list[str]], None] = lambda _tags: None
         """Called with the tags of messages that nobody has begun with, when fetching is paused."""
         self.wake: Callable[[], None] = lambda: None
@@ -23,6 +24,7 @@ class Credit:
         """Return how many of `limit` slots are free. If none is, the next one wakes the loop."""
         # Set before counting: a slot freed in between wakes the loop in vain, but is not missed.
         self._starved = True
+        limit = limit if self._most is None else min(limit, self._most)
         free = 0 if self._paused else limit - len(self._taken)
         if free > 0:
             self._starved = False
@@ -43,6 +45,12 @@ class Credit:
         """Fetch again."""
         if self._paused:
             self._paused = False
+            self.wake()
+
+    def at_most(self, slots: int | None) -> None:
+        """Use no more than so many slots; None: all of them."""
+        if self._most != slots:
+            self._most = slots
             self.wake()
 
     def take(self, tag: str) -> None:
