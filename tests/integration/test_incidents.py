@@ -62,6 +62,11 @@ def test_the_fleets_own_lines_are_left_alone(pager: Callable[[], Pager]) -> None
     assert [(found["alert"], "incident" in found) for found in said] == [("page", False)] * 2
 
 
+def test_hosts_that_are_refused_one_after_the_other_page_once(pager: Callable[[], Pager]) -> None:
+    said = [line(pager(), Event.WORKER_UNFIT, row="4052") for _ in range(3)]
+    assert [found["alert"] for found in said] == ["page", "warn", "warn"]
+
+
 def test_one_worker_counts_it_once_a_minute_and_one_tells_its_end(pager: Callable[[], Pager]) -> None:
     workers = [pager(), pager(), pager()]
     began = line(workers[0])["incident"]

@@ -53,7 +53,7 @@ def show(mobile: str, *, as_json: bool) -> None:
 @number.command()
 @click.argument("mobile")
 def unblock(mobile: str) -> None:
-    """Forget what keeps MOBILE from being called."""
+    """Forget what keeps MOBILE from being called, but for what was submitted in the last minute."""
     if not open_numbers().unblock(_normalised(mobile)):
         end(NOTHING, "Nothing kept it from being called.")
     say("It may be called again.")

@@ -5,7 +5,7 @@
 3. Once a minute one worker logs the count, and one line at the end.
 
 A kind is the row of a reply, or else the event. If Redis does not answer, the line pages:
-rather once too often. The fleet's own lines page once by `sending/report.lua`.
+rather once too often. The fleet's own two lines page once by `sending/report.lua`.
 """
 
 import dataclasses
@@ -29,7 +29,7 @@ log = structlog.get_logger("voicecode.incidents")
 LOOK_SECONDS: Final = 1.0
 _IDLE_SECONDS: Final = 10.0
 """Between two looks of a worker that has nothing to count: to end what others began."""
-_FLEETS_OWN: Final = {Event.SENDING_STOPPED, Event.CONFIGURATION_BLOCKED, Event.WORKER_UNFIT}
+_FLEETS_OWN: Final = {Event.SENDING_STOPPED, Event.CONFIGURATION_BLOCKED}
 _OURS: Final = {Event.INCIDENT_BEGAN, Event.INCIDENT_LASTS, Event.INCIDENT_ENDED}
 
 

@@ -32,6 +32,7 @@ class Numbers:
     def __init__(self, client: Any, settings: Settings) -> None:
         self._client = client
         self._digests = Digests(client, settings)
+        self._window = 60 + settings.attempt_deadline_seconds
 
     def show(self, mobile: str) -> NumberSeen:
         """Return what counts against a number."""
@@ -47,18 +48,29 @@ class Numbers:
         blocks = {
             name: until for found in entries for name, until in found.items() if name.startswith(_BLOCK)
         }
+        since = now - self._window
+        claims = [
+            sum(since < moment <= now + 1 for name, moment in found.items() if name not in blocks)
+            for found in entries
+        ]
         last = max(blocks, key=blocks.__getitem__, default="")
         blocked_seconds = max(0.0, blocks.get(last, 0.0) - now)
         return NumberSeen(
             digest=digests,
-            submissions=max(sum(not name.startswith(_BLOCK) for name in found) for found in entries),
+            submissions=max(claims),
             blocked_by=last.removeprefix(_BLOCK) if blocked_seconds else "",
             blocked_seconds=blocked_seconds,
             calls_today=max(int(count or 0) for count in calls),
         )
 
     def unblock(self, mobile: str) -> bool:
-        """Forget what keeps it from being called. Return False if nothing did."""
-        digests = self._digests.number(mobile).split()
-        found = [names.NUMBER_PREFIX + digest for digest in digests]
-        return bool(self._client.delete(*(name + what for name in found for what in ("", ":day"))))
+        """Forget what keeps it from being called. Return False if nothing did.
+
+        The submissions of the last minute stay: more of them would freeze the account.
+        """
+        found = [names.NUMBER_PREFIX + digest for digest in self._digests.number(mobile).split()]
+        forgotten = int(self._client.delete(*(f"{name}:day" for name in found)))
+        for name in found:
+            blocks = [member for member in self._client.zrange(name, 0, -1) if member.startswith(_BLOCK)]
+            forgotten += int(self._client.zrem(name, *blocks)) if blocks else 0
+        return bool(forgotten)
