@@ -67,4 +67,18 @@ def _checks(s: "Settings") -> tuple[tuple[bool, str], ...]:
                 " otherwise a late duplicate would be called again"
             ),
         ),
+        (
+            s.standby and not s.stop_sending,
+            (
+                f"{PREFIX}STANDBY needs {PREFIX}STOP_SENDING=true:"
+                " otherwise this worker cannot learn when to begin, and always calls"
+            ),
+        ),
+        (
+            bool(s.calls_per_hour or s.calls_per_day) and not s.stop_sending,
+            (
+                f"{PREFIX}CALLS_PER_HOUR and _PER_DAY need {PREFIX}STOP_SENDING=true:"
+                " otherwise nobody would be told that sending has stopped"
+            ),
+        ),
     )

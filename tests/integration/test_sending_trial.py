@@ -36,9 +36,10 @@ def on_trial(driver: FleetDriver, row: str = REFUSED, *, forced: bool = False) -
 
 def later(driver: FleetDriver, seconds: float) -> list[str]:
     """Let time pass; every worker reports twice a second. Return the transitions."""
-    made = []
+    made, moment = [], driver.now
     for _ in range(round(seconds * 2)):
-        driver.later(0.5)
+        moment += 0.5
+        driver.later(moment - driver.now)  # what the scripts took by themselves counts
         made += driver.report_all()
     return made
 

@@ -43,7 +43,7 @@ from worker.store.scripts import Parameters
 from worker.transport import channel as transport
 from worker.transport import unacked
 
-_STOP_TAKES_SECONDS: Final = 0.05
+_STOP_TAKES_SECONDS: Final = 0.5
 """SIGSTOP reaches another thread, or process, a little after it was sent."""
 _DIGEST: Final = Parameters.of("ledger/claim").names.index("digest")
 """A hint's claim has none."""

@@ -75,6 +75,8 @@ def test_every_wrong_value_is_listed_by_its_variable(monkeypatch: pytest.MonkeyP
             {"code_ttl_seconds": "3601"},
             "VOICECODE_CODE_TTL_SECONDS must not be above VOICECODE_MAX_TTL_SECONDS",
         ),
+        ({"standby": "true", "stop_sending": "false"}, "VOICECODE_STANDBY needs VOICECODE_STOP_SENDING"),
+        ({"calls_per_day": "9", "stop_sending": "false"}, "VOICECODE_CALLS_PER_HOUR and _PER_DAY need"),
         ({"accepted_ttl_seconds": "469"}, "VOICECODE_ACCEPTED_TTL_SECONDS must be at least"),
     ],
 )
