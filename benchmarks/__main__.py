@@ -4,6 +4,7 @@ All run on one machine, in one run, against one gateway.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import platform
@@ -92,6 +93,11 @@ def read_arguments() -> argparse.Namespace:
         metavar="NAME=VALUE",
         help="a setting of the other side of each pair, e.g. stop_sending=false",
     )
+    parser.add_argument(
+        "--sealed",
+        choices=("producer", "worker"),
+        help="only drains of ours, in pairs: sealed by one of these, and in clear",
+    )
     parser.add_argument("--pairs", type=int, default=10, help="how many pairs (%(default)s)")
     parser.add_argument(
         "--lock", action="store_true", help="measure nothing: write peers/*.txt afresh (needs uv)"
@@ -143,9 +149,14 @@ def _keep(results: Results, facts: dict[str, Any], file: Path | None) -> None:
 def _pairs(chosen: argparse.Namespace) -> int:
     bin_of("celery")
     console = Console(width=None if sys.stdout.isatty() else 100)
-    with pairs.other_side(chosen.before, dict(chosen.settings)) as other:
-        ratios = pairs.measure(other, chosen.pairs, plan_of(chosen).scale)
-        pairs.show(console, other, ratios)
+    with contextlib.ExitStack() as stack:
+        if chosen.sealed:
+            other, this = pairs.in_clear_and_sealed(by=chosen.sealed)
+        else:
+            this = pairs.this_side()
+            other = stack.enter_context(pairs.other_side(chosen.before, dict(chosen.settings)))
+        ratios = pairs.measure(this, other, chosen.pairs, plan_of(chosen).scale)
+        pairs.show(console, this, other, ratios)
     return int(chosen.check and not ratios.met)
 
 
@@ -153,7 +164,7 @@ def main() -> int:
     """Measure, show, write, judge."""
     chosen = read_arguments()
     try:
-        if chosen.before or chosen.settings:
+        if chosen.before or chosen.settings or chosen.sealed:
             return _pairs(chosen)
         if chosen.lock:
             write_locks()

@@ -7,16 +7,24 @@ import base64
 import json
 import time
 import uuid
+from collections.abc import Callable
 
 from benchmarks.field import OURS, Contestant
 
+Seal = Callable[[str, str, str], str]
+"""Takes number, code and key; returns the sealed pair."""
 
-def kombu_message(contestant: Contestant, number: int) -> str:
+
+def kombu_message(contestant: Contestant, number: int, seal: Seal | None = None) -> str:
     """Return a message as stock Celery writes it."""
     mobile, task_id = f"138{number:08d}", str(uuid.uuid4())
     ours = contestant.name == OURS
     args = [mobile, "123456"] if ours else [mobile]
-    kwargs = {"key": f"bench:{number:08d}", "expires_at": int(time.time()) + 3000} if ours else {}
+    kwargs: dict[str, str | int] = (
+        {"key": f"bench:{number:08d}", "expires_at": int(time.time()) + 3000} if ours else {}
+    )
+    if seal:
+        args, kwargs = [], {**kwargs, "sealed": seal(mobile, "123456", str(kwargs["key"]))}
     body = json.dumps([args, kwargs, {"callbacks": None, "errbacks": None, "chain": None, "chord": None}])
     headers = {
         "lang": "py",

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from benchmarks.field import OURS, Contestant
 from benchmarks.gateways import Arrival, Gateway
-from benchmarks.kombu_message import kombu_message
+from benchmarks.kombu_message import Seal, kombu_message
 from benchmarks.processes import Tree, cpu_seconds
 from benchmarks.venvs import PEERS, bin_of
 from config import names
@@ -65,6 +65,8 @@ class Setup:
     processes: int
     slots: int
     settings: dict[str, Any] = dataclasses.field(default_factory=dict)
+    seal: Seal | None = None
+    """What the producer does with number and code."""
 
     @property
     def environment(self) -> dict[str, str]:
@@ -102,9 +104,8 @@ class Setup:
         with self.server.client() as client:
             for start in range(first, first + count, 1000):
                 numbers = range(start, min(start + 1000, first + count))
-                client.lpush(
-                    self.contestant.queue, *(kombu_message(self.contestant, number) for number in numbers)
-                )
+                messages = (kombu_message(self.contestant, number, self.seal) for number in numbers)
+                client.lpush(self.contestant.queue, *messages)
 
     @contextlib.contextmanager
     def workers(self) -> Iterator[list[Tree]]:
