@@ -139,6 +139,33 @@ def test_through_a_rotation_every_record_stays_open(open_with: Callable[..., Led
     assert found.mobile == MOBILE
 
 
+@pytest.mark.parametrize("state", ["waiting", "dead", "calling"])
+def test_records_of_before_there_was_a_key_are_sealed_too(
+    open_with: Callable[..., LedgerDriver], state: str
+) -> None:
+    before, after = open_with(), open_with(NEW)
+    claim = before.claim(code=before.code(code=SEALED_CODE, purpose="login"))
+    if state == "waiting":
+        before.retry(claim)
+    if state == "dead":
+        before.bury(claim)
+    assert count_by_key(before.client) == {"in clear": 1}
+
+    assert list(reseal(after.client, seals(NEW))) == ["resealed"]
+
+    everything = dumped(after.client)
+    assert MOBILE not in everything
+    assert SEALED_CODE not in everything
+    assert list(reseal(after.client, seals(NEW))) == []
+    if state == "dead":
+        assert after.replay("k") == "replayed"
+    after.later(30)
+    found = after.resume().voice_code
+    assert found is not None
+    assert (found.mobile, found.code) == (MOBILE, SEALED_CODE)
+    assert after.claim(code=after.code(code="7777")).answer is Answer.CONFLICT
+
+
 def test_a_sealed_dead_letter_is_found_exported_and_retired(
     open_with: Callable[..., LedgerDriver], tmp_path: Any
 ) -> None:

@@ -51,18 +51,24 @@ def open_seals() -> "Seals":
 @keys.command("list")
 @json_option
 def list_(*, as_json: bool) -> None:
-    """List the keys, the newest first, with their public keys and the records under each."""
-    from worker.sealing.reseal import count_by_key  # noqa: PLC0415 - `--help` does without it
+    """List the keys, the newest first, with their public keys and the records under each.
+
+    The last line counts the records that hold a code in clear: `keys reseal` seals them.
+    """
+    from worker.sealing.reseal import IN_CLEAR, count_by_key  # noqa: PLC0415 - `--help` does without it
     from worker.store.client import connect  # noqa: PLC0415 - the same
 
     seals = open_seals()
     counts = count_by_key(connect(settings()))
-    for name in (*seals.ids, *sorted(counts.keys() - set(seals.ids))):
+    for name in (*seals.ids, *sorted(counts.keys() - {*seals.ids, IN_CLEAR}), IN_CLEAR):
         public = seals.public(name) if name in seals.ids else ""
+        if name == IN_CLEAR and not counts[name]:
+            break
         if as_json:
             say_json({"id": name, "public": public, "records": counts[name]})
         else:
-            say(f"{name:<32} {public or 'its key is not here':<43} {counts[name]:>9,} records")
+            shown = public or ("" if name == IN_CLEAR else "its key is not here")
+            say(f"{name:<32} {shown:<43} {counts[name]:>9,} records")
 
 
 @keys.command()
@@ -70,6 +76,7 @@ def list_(*, as_json: bool) -> None:
 def reseal(*, as_json: bool) -> None:
     """Seal every record under the newest key. Afterwards an older one may go.
 
+    Also those in clear, of the time before there was a key.
     It may run beside workers, and again.
     """
     from worker.sealing.reseal import reseal as seal_anew  # noqa: PLC0415 - `--help` does without it
