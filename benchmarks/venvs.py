@@ -1,4 +1,7 @@
-"""A virtual environment for each peer, made on first use under `.venv-bench/` from its lock."""
+"""A virtual environment for each peer, made on first use under `.venv-bench/` from its lock.
+
+Peers are what `./run bench` measures, and what `./run integrations` tries us with.
+"""
 
 import hashlib
 import importlib.util
@@ -10,6 +13,7 @@ from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 PEERS: Final = ROOT / "benchmarks" / "peers"
+_FOLDERS: Final = (PEERS, ROOT / "tests" / "integrations" / "peers")
 VENVS: Final = ROOT / ".venv-bench"
 
 
@@ -22,7 +26,8 @@ def bin_of(name: str) -> Path:
 
     Makes its environment if it is missing or of an older lock. Raises SetUpError.
     """
-    folder, lock = VENVS / name, PEERS / f"{name}.txt"
+    folder = VENVS / name
+    (lock,) = (found for peers in _FOLDERS if (found := peers / f"{name}.txt").is_file())
     stamp = folder / "voicecode-stamp"
     wanted = hashlib.sha256(f"{folder} {sys.version_info[:2]}".encode() + lock.read_bytes()).hexdigest()
     if not stamp.is_file() or stamp.read_text() != wanted:
@@ -63,7 +68,7 @@ def _steps(folder: Path, lock: Path) -> list[list[str]]:
 
 
 def write_locks() -> None:
-    """Resolve `peers/*.in` into hashed locks that name no host. Needs uv; raises SetUpError."""
+    """Resolve every `peers/*.in` into a hashed lock without a host. Needs uv; raises SetUpError."""
     uv = shutil.which("uv")
     if uv is None:
         message = "locking needs uv.\nCure: pip install uv"
@@ -83,7 +88,7 @@ def write_locks() -> None:
         "--custom-compile-command",
         "./run bench --lock",
     ]
-    for source in sorted(PEERS.glob("*.in")):
+    for source in sorted(file for peers in _FOLDERS for file in peers.glob("*.in")):
         _carry_out(
             [uv, "pip", "compile", *options, str(source), "--output-file", str(source.with_suffix(".txt"))]
         )

@@ -48,7 +48,11 @@ SHORT_TIMES: Final[Mapping[str, Any]] = {
 
 
 def environment(*, broker_url: str, gateway_url: str, **values: Any) -> dict[str, str]:
-    """Return a worker's environment; `values` are settings by their lower-case names."""
+    """Return a worker's environment; `values` are settings by their lower-case names.
+
+    `python_path` among them is no setting: where a worker finds its modules, the checkout included.
+    """
+    python_path = str(values.pop("python_path", ROOT))
     given = {
         "broker_url": broker_url,
         "gateway_url": gateway_url,
@@ -66,7 +70,7 @@ def environment(*, broker_url: str, gateway_url: str, **values: Any) -> dict[str
     # threads of ours get here.
     names = [name for name in list(os.environ) if not name.startswith(("VOICECODE_", "PYTEST_"))]
     theirs = {name: value for name in names if (value := os.environ.get(name)) is not None}
-    return {**theirs, **ours, "PYTHONPATH": str(ROOT)}
+    return {**theirs, **ours, "PYTHONPATH": python_path}
 
 
 class RunningWorker:
