@@ -3,11 +3,9 @@
 import base64
 import hashlib
 import hmac
-import http.server
 import json
-import threading
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -17,6 +15,7 @@ from pydantic import ValidationError
 from config import webhooks
 from config.names import Event
 from config.settings import Settings
+from tests.support.receiver import Receiver
 from tests.support.sandbox import CODE, Sandbox
 from tests.support.workers import wait_for
 from worker.cli import voicecode
@@ -34,41 +33,10 @@ LINE: Final = {
 }
 
 
-class Receiver(http.server.ThreadingHTTPServer):
-    """Keeps what is posted. `replies`: status codes, the first one first; then 200."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.posted: list[tuple[str, dict[str, str], bytes]] = []
-        self.replies: list[int] = []
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}/hook"
-
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    def do_POST(self) -> None:
-        receiver = self.server
-        assert isinstance(receiver, Receiver)
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        receiver.posted.append((self.path, dict(self.headers), body))
-        self.send_response(receiver.replies.pop(0) if receiver.replies else 200)
-        self.end_headers()
-        self.wfile.write(b'{"errcode": 0}')
-
-    def log_message(self, *_: Any) -> None:
-        """Say nothing."""
-
-
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
     with Receiver() as receiver:
-        thread = threading.Thread(target=receiver.serve_forever, daemon=True)
-        thread.start()
         yield receiver
-        receiver.shutdown()
-        thread.join()
 
 
 def made(text: str, now: float = 1_764_072_000.5) -> forms.Request:

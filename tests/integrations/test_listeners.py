@@ -5,13 +5,11 @@ Each is installed into an environment of its own, from its lock in `peers/`.
 
 import contextlib
 import gzip
-import http.server
 import json
 import re
 import socket
 import subprocess
 import sys
-import threading
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +18,7 @@ from typing import Any, Final
 import pytest
 
 from benchmarks.venvs import bin_of
+from tests.support.receiver import Receiver
 from tests.support.sandbox import CODE, MOBILE, Sandbox
 from tests.support.workers import ROOT, wait_for
 
@@ -127,56 +126,31 @@ def test_celery_exporter_counts_each_end(sandbox: Sandbox) -> None:
     assert not [secret for secret in SECRETS if secret in page]
 
 
-class Receiver(http.server.ThreadingHTTPServer):
-    """Keeps the envelopes that Sentry's SDK posts."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.posted: list[str] = []
-
-    def events(self) -> list[dict[str, Any]]:
-        items = [json.loads(line) for text in self.posted for line in text.splitlines() if line[:1] == "{"]
-        return [item for item in items if "exception" in item]
+def events(receiver: Receiver) -> list[dict[str, Any]]:
+    """Return the events in what Sentry's SDK posted."""
+    items = [json.loads(line) for line in posted(receiver).splitlines() if line[:1] == "{"]
+    return [item for item in items if "exception" in item]
 
 
-class Handler(http.server.BaseHTTPRequestHandler):
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        assert isinstance(self.server, Receiver)
-        self.server.posted.append(gzip.decompress(body).decode("utf-8", "replace"))
-        self.send_response(200)
-        self.end_headers()
-        self.wfile.write(b"{}")
-
-    def log_message(self, *_: Any) -> None:
-        """Say nothing."""
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    with Receiver() as receiver:
-        thread = threading.Thread(target=receiver.serve_forever, daemon=True)
-        thread.start()
-        yield receiver
-        receiver.shutdown()
-        thread.join()
+def posted(receiver: Receiver) -> str:
+    return "\n".join(gzip.decompress(body).decode("utf-8", "replace") for _, _, body in receiver.posted)
 
 
 def test_sentry_hears_of_dead_letters_as_the_page_connects_it(
-    sandbox: Sandbox, receiver: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     page = (ROOT / "docs" / "monitoring.md").read_text("utf-8")
     (snippet,) = re.findall(r'```python\n("""voice_app\.py:.*?)```', page, re.DOTALL)
     (tmp_path / "voice_app.py").write_text(snippet)
     (packages,) = bin_of("sentry").parent.glob("lib/*/site-packages")
-    monkeypatch.setenv("SENTRY_DSN", f"http://public@127.0.0.1:{receiver.server_port}/1")
-    path = f"{tmp_path}:{ROOT}:{packages}"
-    sandbox.worker(app="voice_app", python_path=path)
-    send_each_fate(sandbox)
-    wait_for(lambda: len(receiver.events()) == 2, 30, "two events")
+    with Receiver() as receiver:
+        monkeypatch.setenv("SENTRY_DSN", f"http://public@127.0.0.1:{receiver.server_port}/1")
+        sandbox.worker(app="voice_app", python_path=f"{tmp_path}:{ROOT}:{packages}")
+        send_each_fate(sandbox)
+        wait_for(lambda: len(events(receiver)) == 2, 30, "two events")
 
     told = {
-        (event["exception"]["values"][0]["value"], event["tags"]["task_id"]) for event in receiver.events()
+        (event["exception"]["values"][0]["value"], event["tags"]["task_id"]) for event in events(receiver)
     }
     assert told == {("permanent 4085", "task-refused"), ("bad_input", "task-wrong")}
-    assert not [secret for secret in SECRETS if secret in "".join(receiver.posted)]
+    assert not [secret for secret in SECRETS if secret in posted(receiver)]
