@@ -50,6 +50,22 @@ def test_a_worker_has_the_time_that_it_needs_to_stop() -> None:
     assert "[voicecode-health, --ready]" in pod
 
 
+def test_every_container_is_read_only_and_its_logs_are_bounded() -> None:
+    text = (ROOT / "docker-compose.yml").read_text("utf-8")
+    services, _, rest = text.partition("\nservices:\n")[2].partition("\nsecrets:\n")
+    found = re.split(r"^  (\w+):\n", services, flags=re.MULTILINE)
+    by_name = dict(zip(found[1::2], found[2::2], strict=True))
+    assert set(by_name) == {"redis", "worker", "exporter", "prometheus"}
+    for name, service in by_name.items():
+        for line in ("read_only: true", "no-new-privileges:true", "restart: unless-stopped", "*logging"):
+            assert line in service, (name, line)
+    assert "/tmp:mode=1777" in by_name["worker"]  # noqa: S108 - the container's own
+    assert "--maxmemory 1gb --maxmemory-policy noeviction" in by_name["redis"]
+    assert "max-size" in text
+    # A secret that came by the environment would be written into the container's file system.
+    assert set(re.findall(r"^    (\w+): \S+$", rest.partition("\nvolumes:")[0], re.MULTILINE)) == {"file"}
+
+
 def test_the_dashboard_has_a_query_in_every_panel() -> None:
     board = json.loads((ROOT / "deploy" / "grafana" / "voicecode.json").read_text("utf-8"))
     assert all(panel["targets"] for panel in board["panels"])
