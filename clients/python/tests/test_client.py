@@ -13,6 +13,7 @@ from typing import Any, Final, cast
 
 import pytest
 import redis
+from opentelemetry import trace
 from voicecode_client import AsyncClient, Client, Duplicate, Refused, Sent, Unavailable, core, message
 
 GOLDEN: Final = Path(__file__).with_name("message.json")
@@ -81,6 +82,13 @@ def test_the_message_is_the_golden_one() -> None:
         tag="a-new-one-each-time",
     )
     assert json.loads(written) == golden
+
+
+def test_the_message_names_the_span_in_which_it_was_written() -> None:
+    context = trace.SpanContext(0xA, 0xB, is_remote=False, trace_flags=trace.TraceFlags(1))
+    with trace.use_span(trace.NonRecordingSpan(context)):
+        written = message.write(message.SEND_TASK, [MOBILE, "0042"], {}, task_id="t")
+    assert json.loads(written)["headers"]["traceparent"] == f"00-{'a':0>32}-{'b':0>16}-01"
 
 
 def test_number_and_code_stand_in_the_body_alone(client: Any, db: Any) -> None:
