@@ -13,7 +13,7 @@ from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 PEERS: Final = ROOT / "benchmarks" / "peers"
-_FOLDERS: Final = (PEERS, ROOT / "tests" / "integrations" / "peers")
+_FOLDERS: Final = (PEERS, ROOT / "tests" / "integrations" / "environments")
 VENVS: Final = ROOT / ".venv-bench"
 
 
@@ -21,8 +21,8 @@ class SetUpError(Exception):
     """An environment could not be made; the text holds the command and what it said."""
 
 
-def bin_of(name: str) -> Path:
-    """Return the folder of a peer's programs.
+def bin_of(name: str, *, locks: Path = PEERS) -> Path:
+    """Return the folder of a peer's programs. `locks`: the folder of its lock.
 
     Makes its environment if it is missing or of an older lock. Raises SetUpError.
     """
@@ -68,7 +68,7 @@ def _steps(folder: Path, lock: Path) -> list[list[str]]:
 
 
 def write_locks() -> None:
-    """Resolve every `peers/*.in` into a hashed lock without a host. Needs uv; raises SetUpError."""
+    """Resolve every `*.in` into a hashed lock without a host. Needs uv; raises SetUpError."""
     uv = shutil.which("uv")
     if uv is None:
         message = "locking needs uv.\nCure: pip install uv"

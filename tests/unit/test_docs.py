@@ -18,7 +18,7 @@ from worker.retry import Reason
 
 ROOT = Path(__file__).parents[2]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md")), ROOT / "tests" / "README.md"]
-FOLDERS = "config|tasks|worker|tests|docs|benchmarks|requirements|[.]ci|[.]github"
+FOLDERS = "config|tasks|worker|tests|docs|benchmarks|clients|examples|requirements|[.]ci|[.]github"
 GENERATED = {"settings.md", "replies.md"}
 """Their prose is filled in, so it may be a little wider than its source."""
 MAX_COLUMNS = 100

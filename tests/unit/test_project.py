@@ -46,6 +46,17 @@ def test_a_lock_names_no_host_and_no_path(name: str) -> None:
     ] == []
 
 
+def test_the_locks_of_the_integrations_name_no_host_either() -> None:
+    folder = ROOT / "tests" / "integrations" / "environments"
+    assert (
+        {path.stem for path in folder.glob("*.in")} == {path.stem for path in folder.glob("*.txt")} != set()
+    )
+    for path in folder.glob("*.txt"):
+        text = path.read_text()
+        assert "://" not in text
+        assert text.count("--hash=sha256:") >= len(PINNED.findall(text)) > 0
+
+
 @pytest.mark.parametrize("name", LOCKS)
 def test_every_locked_package_has_its_hashes(name: str) -> None:
     blocks = re.split(r"\n(?=[a-z0-9])", re.sub(r"^#.*\n", "", lock_text(name), flags=re.MULTILINE))

@@ -1,0 +1,9 @@
+"""Django's own: `python manage.py check`, `migrate`, `test`, `runserver`."""
+
+import os
+import sys
+
+from django.core.management import execute_from_command_line
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "site_settings")
+execute_from_command_line(sys.argv)
