@@ -31,7 +31,7 @@ _OPTIONS = (
     click.option(
         "--until",
         metavar="TIME",
-        help="Died at this time or earlier. Without a zone it is in this machine's.",
+        help="Died at this time or earlier. Without a zone, this machine's zone counts.",
     ),
     click.option("--mobile-ends", metavar="DIGITS", help="The last four digits of the number."),
     click.option(

@@ -39,7 +39,7 @@ from worker.cli.terminal import say, say_json
     "--expires-in",
     type=Duration(),
     metavar="DURATION",
-    help="Give each code a new life of this many seconds, including expired ones.",
+    help="Give each code, expired or not, a new life of this length.",
 )
 @click.option("--rate", metavar="RATE", help="Replay at most this many: 20/s, 300/m, 5000/h.")
 @click.option(

@@ -10,10 +10,17 @@ from worker.cli.terminal import say, say_json
 
 
 @click.command()
-@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 1_000), metavar="N")
+@click.option(
+    "--limit",
+    default=20,
+    show_default=True,
+    type=click.IntRange(1, 1_000),
+    metavar="N",
+    help="Print at most this many.",
+)
 @json_option
 def runs(limit: int, *, as_json: bool) -> None:
-    """List the latest runs: every replay, discard, undo, purge, import and cancel of a week."""
+    """List what was done within a week: replay, discard, undo, purge, import, export, cancel."""
     found = open_queue().runs.latest(limit)
     if as_json:
         for one in found:

@@ -3,6 +3,7 @@
 import click
 
 from worker.cli.common import DONE, FAILED, end, json_option, settings
+from worker.cli.durations import Duration
 from worker.cli.terminal import say, say_json
 
 
@@ -12,9 +13,9 @@ from worker.cli.terminal import say, say_json
 @click.option("--key", metavar="KEY", help="Idempotency key. Default: a new one.")
 @click.option(
     "--expires-in",
-    type=click.FloatRange(min=0, min_open=True),
-    metavar="SECONDS",
-    help="Life of the code in seconds. Default: VOICECODE_CODE_TTL_SECONDS.",
+    type=Duration(),
+    metavar="DURATION",
+    help="Life of the code: 90s, 5m. Default: VOICECODE_CODE_TTL_SECONDS.",
 )
 @click.option("--purpose", metavar="PURPOSE", help="What the code is for, for example login.")
 @click.option(

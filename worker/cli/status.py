@@ -17,7 +17,7 @@ def status(key: str | None, *, as_json: bool, live: bool) -> None:
     oldest of each; the failure queue by reason; the workers seen; Redis' memory, policy and
     persistence.
 
-    A code: its state (waiting, calling, accepted or dead) and every attempt.
+    A code: its state (waiting, calling, accepted, dead or cancelled) and every attempt.
     """
     if live:
         if key is not None or as_json:
