@@ -53,6 +53,8 @@ A worker refuses to start unless these hold:
 - connect time-out < attempt deadline; read time-out <= attempt deadline;
 - attempt deadline < lease < visibility time-out: otherwise a worker counts as dead, or its message
   returns to the queue, while it still calls;
+- the greatest age of a heartbeat is at least 3 s above the attempt deadline: a healthy worker with
+  every slot taken fetches nothing for that long;
 - code life <= longest life;
 - the record of an accepted code lives for at least a code's life + 10 visibility time-outs:
   otherwise a late duplicate would be called again;

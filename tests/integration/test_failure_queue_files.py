@@ -287,6 +287,14 @@ def test_a_code_that_was_replayed_before_its_line_was_written_is_not_in_the_file
     assert imported(queue, spilled.path) == {"restored": 14}
 
 
+def test_records_that_are_broken_leave_no_empty_file(queue: FailureQueue, tmp_path: Path) -> None:
+    """There would be one more every five seconds."""
+    for key in old_ones(queue, 3):
+        queue.client.hset(names.RECORD_PREFIX + key, "state", "broken")
+    assert spill(queue, tmp_path, 3) is None
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_over_the_bound_the_oldest_that_cannot_be_sent_move_to_a_file(
     queue: FailureQueue, client: redis.Redis, tmp_path: Path
 ) -> None:

@@ -38,7 +38,7 @@ def spill(queue: FailureQueue, directory: Path, count: int) -> Spilled | None:
     3. Remove from Redis those that have not changed since.
     4. Append the keys that have changed, for instance by a replay: `import` leaves them out.
 
-    A disk that fills up leaves no file.
+    A full disk leaves no file. Broken records stay in Redis; if all are broken, no file is left.
     A crash in between leaves dead letters in both places, and `import` skips keys that Redis knows.
     Raises OSError and redis.RedisError.
     """
@@ -57,6 +57,9 @@ def spill(queue: FailureQueue, directory: Path, count: int) -> Spilled | None:
                     file.write(transfer.full_line(position[1], values))
                     written.append(position)
         transfer.settle(file, path)
+    if not written:
+        path.unlink()
+        return None
     for batch in batched(written, BATCH):
         statuses = queue.removal.remove(batch, run=run, operator=queue.operator, action="spill")
         removed += statuses.count(RemoveStatus.REMOVED)
