@@ -558,6 +558,8 @@ def _lines(error: ValidationError) -> list[str]:
     lines = []
     for problem in error.errors(include_input=False, include_url=False):
         text = problem["msg"].removeprefix("Value error, ")
+        if problem["type"] in {"too_short", "string_too_short"}:
+            text = "must not be empty"  # pydantic counts the "items" of a secret
         name = ".".join(str(part) for part in problem["loc"])
         lines.append(f"{PREFIX}{name.upper()}: {text}" if name else text)
     return lines

@@ -45,6 +45,10 @@ def test_a_worker_without_an_account_is_told_the_variables_name(
         load(monkeypatch, **{other: "x"}).require_gateway()
 
 
+def test_an_empty_secret_is_told_in_plain_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert problems(monkeypatch, apikey="") == ["VOICECODE_APIKEY: must not be empty"]
+
+
 def test_every_wrong_value_is_listed_by_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     lines = problems(
         monkeypatch,
