@@ -100,7 +100,7 @@ def test_arguments_that_cannot_be_sent_are_their_callers_own_problem(
             answers += [pool.submit(echo, keys=["k"], args=[value]) for value in ("good", object(), "fine")]
             wait_for(lambda: len(pipeline._waiting) == 3, LIMIT_SECONDS, "three to wait")
         assert [answers[number].result(5)[0] for number in (0, 1, 3)] == ["first", "good", "fine"]
-        with pytest.raises(redis.DataError):
+        with pytest.raises((redis.DataError, TypeError)):  # redis-py 6.4 lets hiredis' own error out
             answers[2].result(5)
 
 
