@@ -21,8 +21,8 @@ class SetUpError(Exception):
     """An environment could not be made; the text holds the command and what it said."""
 
 
-def bin_of(name: str, *, locks: Path = PEERS) -> Path:
-    """Return the folder of a peer's programs. `locks`: the folder of its lock.
+def bin_of(name: str) -> Path:
+    """Return the folder of a peer's programs.
 
     Makes its environment if it is missing or of an older lock. Raises SetUpError.
     """

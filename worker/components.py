@@ -89,7 +89,8 @@ class Components:
         self.fleet.wake = self.upkeep.hurry
         self._pages_client = connect(settings, retries=0, socket_timeout=_PAGES_TIMEOUT_SECONDS)
         self.alerts = Alerts(
-            webhooks.read(settings.alert_webhook.get_secret_value()) if settings.alert_webhook else ()
+            webhooks.read(settings.alert_webhook.get_secret_value()) if settings.alert_webhook else (),
+            console_url=settings.console_url,
         )
         self.pager = Pager(self._pages_client, settings.incident_quiet_seconds, then=self.alerts.note)
         self.live = Heartbeat(health.live_file(file), when=self._threads_turn)

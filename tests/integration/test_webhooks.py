@@ -135,3 +135,12 @@ def test_alert_test_says_who_takes_it(receiver: Receiver) -> None:
         "wecom     127.0.0.1  refused with HTTP 404",
     ]
     assert CliRunner(env={}).invoke(voicecode, ["alert", "test"]).exit_code == 3
+
+
+def test_a_message_links_to_the_page_of_its_incident(receiver: Receiver) -> None:
+    """Whoever is woken opens the console where it helps."""
+    alerts = Alerts(webhooks.read(f"json+{receiver.url}"), console_url="https://console.example.test")
+    assert [sent.cause for sent in alerts.send(forms.facts_of(LINE))] == [""]
+    said = json.loads(receiver.posted[0][2])
+    assert said["console"] == "https://console.example.test/incident/sending-1?row=4051"
+    assert f"console: {said['console']}" in said["text"].splitlines()

@@ -19,12 +19,14 @@ def test(*, as_json: bool) -> None:
     """Send a test message to each webhook. Exit code 1: one did not take it."""
     from worker.incidents.alerts import Alerts  # noqa: PLC0415 - `--help` does without it
 
-    configured = read_settings().alert_webhook
+    loaded = read_settings()
+    configured = loaded.alert_webhook
     receivers = webhooks.read(configured.get_secret_value()) if configured else ()
     if not receivers:
         end(NOTHING, "No webhook is configured: VOICECODE_ALERT_WEBHOOK")
     failed = False
-    for sent in Alerts(receivers).send({"event": "alert.test", "alert": "test", "incident": "none"}):
+    alerts = Alerts(receivers, console_url=loaded.console_url)
+    for sent in alerts.send({"event": "alert.test", "alert": "test", "incident": "none"}):
         failed |= bool(sent.cause)
         shown = {"form": sent.webhook.form.value, "host": sent.webhook.host, "taken": not sent.cause}
         if as_json:

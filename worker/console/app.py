@@ -31,7 +31,6 @@ def build(console: Console) -> Starlette:
         try:
             yield
         finally:
-            live.stopping.set()
             console.stop()
 
     async def missing(request: Request, error: Exception) -> Response:

@@ -34,17 +34,26 @@ def serve(settings: Settings, host: str, port: int, said: Callable[[str, bool], 
             " they log in as users: voicecode console user add NAME"
         )
         raise NotServedError(message)
-    with contextlib.closing(_bound(host, port)) as listening:
+    with contextlib.closing(bound(host, port)) as listening:
         console = Console.build(settings, host=host, port=listening.getsockname()[1])
-        server = uvicorn.Server(configuration(console))
+        server = server_of(console)
         said(*_invitation(console, host, listening.getsockname()[1]))
         log.info(Event.CONSOLE_STARTED, host=host, port=listening.getsockname()[1])
         server.run(sockets=[listening])
 
 
-def configuration(console: Console) -> uvicorn.Config:
-    """Return uvicorn's configuration: no log with addresses, and no headers about itself."""
-    return uvicorn.Config(
+class Server(uvicorn.Server):
+    """Ends the streams of those who look before it waits for their connections."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End."""
+        self.config.app.state.live.stopping.set()  # type: ignore[union-attr]
+        await super().shutdown(sockets)
+
+
+def server_of(console: Console) -> Server:
+    """Return a server that writes no log of addresses, and says nothing of itself."""
+    config = uvicorn.Config(
         build(console),
         access_log=False,
         log_config=None,
@@ -56,9 +65,11 @@ def configuration(console: Console) -> uvicorn.Config:
         limit_concurrency=_MOST_AT_ONCE,
         timeout_graceful_shutdown=_GRACE_SECONDS,
     )
+    return Server(config)
 
 
-def _bound(host: str, port: int) -> socket.socket:
+def bound(host: str, port: int) -> socket.socket:
+    """Return a socket that listens nowhere yet. Raises OSError."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.socket(family)
     try:

@@ -16,7 +16,7 @@ import structlog
 
 from config.names import Event
 from config.webhooks import Webhook
-from worker.incidents.forms import facts_of, request, taken
+from worker.incidents.forms import facts_of, link, request, taken
 
 log = structlog.get_logger("voicecode.alerts")
 
@@ -35,12 +35,19 @@ class Sent:
 
 
 class Alerts:
-    """`webhooks`: may be empty; then it does nothing."""
+    """`webhooks`: may be empty; then it does nothing. `console_url`: for links to the console."""
 
-    def __init__(self, webhooks: tuple[Webhook, ...], *, pauses: tuple[float, ...] = PAUSES_SECONDS) -> None:
+    def __init__(
+        self,
+        webhooks: tuple[Webhook, ...],
+        *,
+        console_url: str | None = None,
+        pauses: tuple[float, ...] = PAUSES_SECONDS,
+    ) -> None:
         self._webhooks = webhooks
+        self._console_url = console_url
         self._pauses = pauses
-        self._waiting: queue.Queue[dict[str, Any] | None] = queue.Queue(_MOST_WAITING)
+        self._waiting: queue.Queue[Mapping[str, Any] | None] = queue.Queue(_MOST_WAITING)
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="voicecode-alerts", daemon=True)
 
@@ -48,7 +55,7 @@ class Alerts:
         """Take a log line that is to be sent, and leave the others. Never waits."""
         if self._webhooks and (line.get("alert") == "page" or line.get("event") in _ENDS):
             try:
-                self._waiting.put_nowait(facts_of(line))
+                self._waiting.put_nowait(self._linked(facts_of(line)))
             except queue.Full:
                 return  # the log has it
 
@@ -70,7 +77,10 @@ class Alerts:
     def send(self, facts: Mapping[str, Any]) -> Iterator[Sent]:
         """Send to each receiver at once, without retries."""
         for webhook in self._webhooks:
-            yield Sent(webhook=webhook, cause=post(webhook, facts))
+            yield Sent(webhook=webhook, cause=post(webhook, self._linked(facts)))
+
+    def _linked(self, facts: Mapping[str, Any]) -> Mapping[str, Any]:
+        return {**facts, "console": link(self._console_url, facts)} if self._console_url else facts
 
     def _run(self) -> None:
         while (facts := self._waiting.get()) is not None:

@@ -11,12 +11,14 @@ import hmac
 import json
 from collections.abc import Callable, Mapping
 from typing import Any, Final
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 from config.replies import ROWS
 from config.webhooks import Form, Webhook
 
-SHOWN: Final = ("event", "alert", "incident", "row", "runbook", "count", "seconds", "parked", "refused")
+SHOWN: Final = (
+    *("event", "alert", "incident", "row", "runbook", "count", "seconds", "parked", "refused", "console"),
+)
 """What of a log line may leave: nothing that could hold a number, a code or a key."""
 _MEANINGS: Final = {row.name: row.meaning for row in ROWS}
 
@@ -33,6 +35,14 @@ class Request:
 def facts_of(line: Mapping[str, Any]) -> dict[str, Any]:
     """Return what of a log line may leave."""
     return {name: line[name] for name in SHOWN if line.get(name) not in (None, "")}
+
+
+def link(console_url: str, facts: Mapping[str, Any]) -> str:
+    """Return the address of the console's page about an incident."""
+    query = urlencode({"row": facts["row"]}) if facts.get("row") else ""
+    return f"{console_url}/incident/{quote(str(facts.get('incident') or 'none'), safe='')}?{query}".rstrip(
+        "?"
+    )
 
 
 def text_of(facts: Mapping[str, Any]) -> str:

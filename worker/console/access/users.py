@@ -18,7 +18,7 @@ from worker.console.access.roles import Role
 LEAST_PASSWORD: Final = 12
 _KEY: Final = names.CONSOLE_PREFIX + "users"
 _NAME: Final = re.compile(r"[\w.@-]{1,64}")
-_COST: Final = {"n": 2**15, "r": 8, "p": 1, "maxmem": 2**26}
+COST: Final = {"n": 2**15, "r": 8, "p": 1, "maxmem": 2**26}
 """32 MB and about a tenth of a second for each check."""
 _AT_ONCE: Final = threading.BoundedSemaphore(2)
 """Checks at one time: strangers shall not fill the memory."""
@@ -81,7 +81,7 @@ class Users:
 
 
 def _hash(password: str, salt: bytes) -> bytes:
-    return hashlib.scrypt(password.encode("utf-8", "surrogatepass"), salt=salt, **_COST)
+    return hashlib.scrypt(password.encode("utf-8", "surrogatepass"), salt=salt, **COST)
 
 
 def _user(name: str, kept: dict[str, str]) -> User:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import secrets
+import shutil
 import tempfile
 import time
 from collections.abc import Callable
@@ -105,9 +106,7 @@ class Console:
         self.sampler.stop(1.0)
         self.jobs.stop()
         self.watched.stop()
-        for file in self.jobs.folder.iterdir():
-            file.unlink(missing_ok=True)
-        self.jobs.folder.rmdir()
+        shutil.rmtree(self.jobs.folder, ignore_errors=True)
 
 
 def _open(client: redis.Redis, settings: Settings, operator: str) -> FailureQueue:

@@ -2,6 +2,7 @@
 
 import datetime as dt
 from typing import Any, Final
+from urllib.parse import quote
 
 import jinja2
 from markupsafe import Markup
@@ -23,7 +24,7 @@ def environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters.update(masked=mask_mobile, told=told, id=mask_id, n=_number)
+    made.filters.update(masked=mask_mobile, told=told, id=mask_id, n=_number, q=_quoted)
     return made
 
 
@@ -45,6 +46,11 @@ def time_of(epoch_seconds: float | None, zone: dt.tzinfo, words: Words, now: flo
 
 def _number(value: float) -> str:
     return f"{value:,}"
+
+
+def _quoted(text: str) -> str:
+    """Return a key as one part of a path."""
+    return quote(text, safe="")
 
 
 def _plain(value: Any) -> Any:
