@@ -14,11 +14,11 @@ from typing import Any, Final
 import pytest
 
 from config import settings
-from tests.integration.test_webhooks import Receiver
 from tests.support import browser as browsers
 from tests.support.browser import DESK, PHONE, complaints
 from tests.support.console import RunningConsole, running
 from tests.support.dead_letters import load_mixed
+from tests.support.receiver import Receiver
 from tests.support.sandbox import Sandbox
 from tests.support.workers import wait_for
 
