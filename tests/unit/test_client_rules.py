@@ -111,7 +111,12 @@ def test_the_worker_takes_every_argument_of_the_golden_message() -> None:
 
 
 OWN: Final = {"redis", "voicecode_client"}
-MAY_USE: Final = {"fastapi.py": {"fastapi", "starlette"}, "django": {"django"}, "plugin.py": {"pytest"}}
+MAY_USE: Final = {
+    "fastapi.py": {"fastapi", "starlette"},
+    "django": {"django"},
+    "plugin.py": {"pytest"},
+    "trace.py": {"opentelemetry"},
+}
 """What each framework's own module may import beside."""
 
 
@@ -155,7 +160,7 @@ def test_the_testing_kit_has_every_row_with_its_end() -> None:
     assert {row.name: end_of(row) for row in ROWS} == ENDS
 
 
-FRAMEWORKS: Final = {"fastapi.py"}
+FRAMEWORKS: Final = {"fastapi.py", "trace.py"}
 """`django` and `testing` are packages of their own."""
 
 

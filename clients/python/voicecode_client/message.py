@@ -6,12 +6,7 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-try:
-    from opentelemetry.trace.propagation import tracecontext
-except ImportError:  # the web app has no OpenTelemetry
-    _W3C: Any = None
-else:
-    _W3C = tracecontext.TraceContextTextMapPropagator()
+from voicecode_client.trace import trace_headers
 
 QUEUE: Final = "voice_codes"
 SEND_TASK: Final = "send_voice_code"
@@ -39,15 +34,17 @@ def write(
     `tag`: the delivery tag, new for each message; None makes one.
     """
     body = base64.b64encode(json.dumps([args, kwargs, _EMBED], separators=(",", ":")).encode()).decode()
-    about = {"lang": "py", "task": task, "id": task_id, "root_id": task_id, "parent_id": None, "group": None}
-    own = {"correlation_id": task_id, "delivery_tag": tag or str(uuid.uuid4())}
-    parts = {"body": body, "headers": {**about, **_REDACTED, **_trace()}, "properties": {**own, **_DELIVERY}}
+    headers = {
+        "lang": "py",
+        "task": task,
+        "id": task_id,
+        "root_id": task_id,
+        "parent_id": None,
+        "group": None,
+    }
+    parts = {
+        "body": body,
+        "headers": {**headers, **_REDACTED, **trace_headers()},
+        "properties": {"correlation_id": task_id, "delivery_tag": tag or str(uuid.uuid4()), **_DELIVERY},
+    }
     return json.dumps({**_KIND, **parts}, separators=(",", ":"))
-
-
-def _trace() -> dict[str, str]:
-    """Return the header `traceparent` of the current span, if there is one."""
-    carrier: dict[str, str] = {}
-    if _W3C is not None:
-        _W3C.inject(carrier)
-    return {name: value for name, value in carrier.items() if name == "traceparent"}

@@ -157,6 +157,11 @@ TEXTS: Final[Mapping[str, tuple[str, str]]] = {
     "cure.sending-stopped": ("Look at the workers' logs.", "请查看工作进程的日志。"),
 
     "row.spending_cap": ("the limit of calls is used up", "外呼上限已用完"),
+    "row.4010": ("the account is not accepted", "帐号无效"),
+    "row.4011": ("the account or its key is not accepted", "帐号或密钥无效"),
+    "row.4012": ("the account or its key is not accepted", "帐号或密钥无效"),
+    "row.4013": ("the account or its key is not accepted", "帐号或密钥无效"),
+    "row.4077": ("the content was refused; nobody has told why", "内容被拒绝，原因不明"),
     "row.unknown": ("a reply code that the table does not know", "未知的回复码"),
     "row.dns_failed": ("the gateway's name could not be looked up", "网关域名解析失败"),
     "row.connect_refused": ("no connection: refused or unreachable", "无法连接：被拒绝或不可达"),
