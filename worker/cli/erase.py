@@ -19,6 +19,7 @@ def erase(mobile: str | None, key: str | None, *, yes: bool, as_json: bool) -> N
     NUMBER: all codes of a number, in any state, with their messages, files and counters.
     A code that waits is not called any more; one that is being called is erased at its end.
     The audit trail gets one line, without the number. It cannot be undone.
+    Redis' own files lose it when they are written anew: redis-cli BGREWRITEAOF.
     """
     from worker.erasure import Erasure  # noqa: PLC0415 - `--help` does without it
     from worker.message import BadInput, normalise_mobile  # noqa: PLC0415 - the same
