@@ -189,6 +189,20 @@ def test_the_worker_does_all_of_its_work(sandbox: Sandbox) -> None:
         assert sandbox.redis.exists(name), name
 
 
+def test_the_workers_events_need_one_more_line(sandbox: Sandbox) -> None:
+    server, (line,) = sandbox.server, re.findall(r"`(ACL SETUSER worker &[^`]*)`", PAGE)
+    with server.client() as client, client.pubsub() as listening:
+        client.execute_command(*line.split())
+        listening.psubscribe("*")
+        sandbox.worker(broker_url=url_of(server, "worker"), options=("-E",))
+        sandbox.send(key="k")
+        sandbox.wait_state("k")
+        heard = wait_for(lambda: listening.get_message(ignore_subscribe_messages=True), LIMIT_SECONDS, "one")
+        client.execute_command("ACL", "SETUSER", "worker", "resetchannels", "-publish")
+    assert b"celeryev" in heard["channel"]
+    assert denied(server) == []
+
+
 def sandbox_message(key: str) -> str:
     from tests.support.sandbox import message  # noqa: PLC0415 - a name that is too general here
 
