@@ -14,6 +14,7 @@ from tests.support.sandbox import Sandbox
 from tests.support.workers import LIMIT_SECONDS, wait_for
 from worker.embedded.server import Server
 from worker.failure_queue import FailureQueue, Filter
+from worker.failure_queue.retirement import Retirement
 from worker.ledger.claim import Answer
 from worker.sealing import Seals, seals_of
 from worker.sealing.reseal import count_by_key, reseal
@@ -166,7 +167,21 @@ def test_records_of_before_there_was_a_key_are_sealed_too(
     assert after.claim(code=after.code(code="7777")).answer is Answer.CONFLICT
 
 
-def test_a_sealed_dead_letter_is_found_exported_and_retired(
+def test_a_sealed_pair_dies_with_its_use(open_with: Callable[..., LedgerDriver]) -> None:
+    """Sealed or not: whoever gets the private keys one day must not find the codes of a week."""
+    driver = open_with(NEW)
+    driver.in_state("dead")
+    retirement = Retirement(driver.client, driver.settings, clock_offset=300 + 3_600 - 5)
+    assert retirement.retire(limit=10) == (0, 0)
+    retirement.clock_offset += 10
+
+    assert retirement.retire(limit=10) == (1, 0)
+    assert "sealed" not in fields(driver)
+    driver.later(300 + 3_600)
+    assert driver.replay(life_seconds=300) == "retired"
+
+
+def test_a_sealed_dead_letter_is_found_and_exported(
     open_with: Callable[..., LedgerDriver], tmp_path: Any
 ) -> None:
     driver = open_with(NEW)
