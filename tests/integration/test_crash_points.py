@@ -238,7 +238,7 @@ FLEET = [
         "new",
         {
             "finish:after:1": (1, 0),
-            "report:after:5": (1, 0),
+            "report:after:3": (1, 0),
             "command:before:1": (1, 0),
             "command:after:1": (1, 0),
             "command:after:1:lose": (1, 0),

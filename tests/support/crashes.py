@@ -42,6 +42,8 @@ TIMES: Final[Mapping[str, Any]] = {
 LONG_AGO: Final = -30.0
 """Clock offset of what a worker of former times did."""
 _REPLIES: Final = Replies()
+_LATER_SECONDS: Final = 8
+"""A worker has come by then, and died, even on a machine with much else to do."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,12 +184,12 @@ def _duplicate_of_dead(database: Database) -> str:
 
 
 def _busy(database: Database) -> str:
-    database.claim(lease_seconds=4, visibility_timeout_seconds=5)
+    database.claim(lease_seconds=_LATER_SECONDS, visibility_timeout_seconds=_LATER_SECONDS + 1)
     return _new(database)
 
 
 def _early(database: Database) -> str:
-    database.finish(database.claim(), 0, RetryIn(4))
+    database.finish(database.claim(), 0, RetryIn(_LATER_SECONDS))
     return _new(database)
 
 
