@@ -2,6 +2,7 @@
 
 import json
 import re
+import tomllib
 from pathlib import Path
 from typing import Final
 
@@ -64,6 +65,16 @@ def test_every_container_is_read_only_and_its_logs_are_bounded() -> None:
     assert "max-size" in text
     # A secret that came by the environment would be written into the container's file system.
     assert set(re.findall(r"^    (\w+): \S+$", rest.partition("\nvolumes:")[0], re.MULTILINE)) == {"file"}
+
+
+def test_the_image_is_built_of_all_that_the_project_installs() -> None:
+    """`voicecode.py` was missing: then neither the command nor the health check starts."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    installed = project["tool"]["setuptools"]
+    packages = [name.rstrip("*") for name in installed["packages"]["find"]["include"]]
+    modules = [f"{name}.py" for name in installed["py-modules"]]
+    let_in = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line[:1] == "!"}
+    assert {*packages, *modules, "pyproject.toml", project["project"]["readme"]} - let_in == set()
 
 
 def test_the_dashboard_has_a_query_in_every_panel() -> None:
