@@ -147,6 +147,7 @@ WRONG_FIELDS: dict[str, dict[str, Any]] = {
     "purpose holds a mobile number": {"purpose": "13800138000"},
     "task_id holds a mobile number": {"task_id": "13800138000"},
     "voice_id must be an id": {"voice_id": "a b"},
+    "trace must be a traceparent": {"trace": "00-13800138000"},
     "v must be a count": {"v": "x"},
     "a later version of this program wrote it": {"v": "9"},
     "expires_at must be a text": {"expires_at": 1},
