@@ -37,6 +37,7 @@ _SECRETS: Final[list[str]] = []
 _ENDS: Final = {Event.INCIDENT_ENDED, Event.SENDING_RESUMED}
 _JUDGES: Final[list[Processor]] = []
 """At most one: what makes a warning of a page whose incident is known."""
+_HEADERS_OF_COLLECTORS: Final = ("OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS")
 _SMALLEST_MOBILE: Final = 13_000_000_000
 
 
@@ -207,6 +208,9 @@ def _secrets(settings: Settings) -> set[str]:
         found.add(settings.apikey.get_secret_value())
     if settings.alert_webhook is not None:
         found |= {part.partition("+")[2] for part in settings.alert_webhook.get_secret_value().split()}
+    for name in _HEADERS_OF_COLLECTORS:
+        # OpenTelemetry shows one that it cannot read.
+        found |= {part.partition("=")[2] or part for part in os.environ.get(name, "").split(",") if part}
     # Forms and addresses quote a secret.
     return found | {spell(secret) for secret in found for spell in (quote_plus, unquote)}
 

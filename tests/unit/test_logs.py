@@ -143,6 +143,17 @@ def test_secrets_are_removed_as_they_are_and_as_a_form_or_an_address_spells_them
     assert chain.text.count("[redacted]") == 5
 
 
+def test_a_collectors_token_is_removed_where_its_library_shows_it(
+    chain: Chain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """OpenTelemetry logs a header that it cannot read, such as one with a space for the equals."""
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "authorization Bearer wrong-token,x-key=right-token")
+    chain.configure()
+    logging.getLogger("opentelemetry").error("invalid: %s", "authorization Bearer wrong-token")
+    logging.getLogger("opentelemetry").error("invalid: %s", "x-key=right-token")
+    assert "-token" not in chain.text
+
+
 def test_values_deep_inside_a_field_are_masked(chain: Chain) -> None:
     chain.configure()
     structlog.get_logger("voicecode.x").info(
@@ -159,6 +170,7 @@ def test_keys_and_ids_stay_whole(chain: Chain) -> None:
         "key": "login:48291",
         "task_id": "9" * 32,
         "voice_id": "16842079209571524017",
+        "trace_id": "0000000000000000000000138001380a",
         "worker": "celery@h-10234",
     }
     structlog.get_logger("voicecode.x").info("x", **facts)
