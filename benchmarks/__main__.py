@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from rich.console import Console
 
-from benchmarks import measures, ours, pairs, publish, report
+from benchmarks import measures, ours, pairs, publish, publishers, report
 from benchmarks.field import BY_NAME, FIELD
 from benchmarks.gateways import nginx_program
 from benchmarks.measures import Plan
@@ -29,6 +29,7 @@ MEASURES: Final[dict[str, Callable[[Results, Plan], None]]] = {
     "latency": measures.latencies,
     "startup": measures.startups,
     "enqueue": measures.enqueues,
+    "publish": publishers.publishers,
     "scaling": ours.scaling,
     "crowded": ours.crowded,
     "inflight": ours.inflight,

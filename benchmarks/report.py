@@ -53,6 +53,10 @@ ALONE: Final = (
     ("a crowd of dead letters, 0ms", "throughput_dead", "codes/s"),
     ("200 calls in flight over http", "inflight_http", "MB"),
     ("200 calls in flight over https", "inflight_https", "MB"),
+    ("a message by the client, in the web app", "publish_client_us", "us"),
+    ("its CPU", "publish_client_cpu_us", "us"),
+    ("a message by stock Celery, in the web app", "publish_celery_us", "us"),
+    ("its CPU", "publish_celery_cpu_us", "us"),
 )
 
 
