@@ -163,28 +163,24 @@ ACCOUNTS: Final = (
         incident="4051 in the middle of 2,000 codes at 20/s, topped up after 60 s",
         goal="further submissions <= 30; all parked ones called within 30 s of the top-up; one page",
         run=_empty,
-        needs="worker.sending",
     ),
     Night(
         name="4050",
         incident="4050 at 20/s",
         goal="further submissions <= 30; later codes dead in 1 s; all called after resume, replay; one page",
         run=_frozen,
-        needs="worker.sending",
     ),
     Night(
         name="wrong-key",
         incident="wrong key in one of three pods at 20/s; then the key rotated pod by pod",
         goal="0 dead letters beyond the calls in flight when it was blocked",
         run=_wrong_key,
-        needs="worker.sending",
     ),
     Night(
         name="4052",
         incident="4052 on one of three workers, 20/s",
         goal="0 dead letters",
         run=_refused_host,
-        needs="worker.sending",
     ),
     Night(
         name="standby",
@@ -192,6 +188,5 @@ ACCOUNTS: Final = (
         goal="0 lost, sent by the second within 2 s, <= 30 submissions to the first",
         run=_standby,
         gateway=("--other-account", *_SECOND),
-        needs="worker.sending",
     ),
 )

@@ -78,5 +78,3 @@ class Night:
     """Whether the gateway's limits for one number hold (4080, and the account frozen by 408)."""
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     """Settings that differ from the defaults."""
-    needs: str = ""
-    """A setting or a module that the night is about."""

@@ -76,14 +76,12 @@ NUMBERS: Final = (
         goal="<= 5 submissions in any 60 s, the account stays alive",
         run=_one_number,
         strict=True,
-        needs="number_per_minute",
     ),
     Night(
         name="newer",
         incident="an older code fails once, a newer one for the number and purpose is accepted",
         goal="the older one is not called",
         run=_newer_wins,
-        needs="latest_wins",
     ),
     Night(
         name="purse",
@@ -91,6 +89,5 @@ NUMBERS: Final = (
         incident="ten thousand numbers at 50/s, a purse of 500 calls an hour",
         goal="500 calls, stopped, one page",
         run=_purse,
-        needs="calls_per_hour",
     ),
 )

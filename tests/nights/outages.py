@@ -119,14 +119,12 @@ OUTAGES: Final = (
         incident="HTTP 502 for 45 s, 20 codes/s",
         goal=">= 95 % accepted; second calls only where a reply was lost, < 60",
         run=functools.partial(_answers_nonsense, scenario="http_502", seconds=45),
-        needs="worker.sending",
     ),
     Night(
         name="web-page",
         incident="a web page with status 200 for 45 s, 20 codes/s",
         goal=">= 95 % accepted; second calls only where a reply was lost, < 60",
         run=functools.partial(_answers_nonsense, scenario="html", seconds=45),
-        needs="worker.sending",
     ),
     Night(
         name="refused-30",

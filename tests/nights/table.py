@@ -1,13 +1,11 @@
 """Every night, in the order of the table; and how one is run."""
 
 import dataclasses
-import importlib.util
 import tempfile
 import time
 from pathlib import Path
 from typing import Final
 
-from config.settings import Settings
 from tests.nights.accounts import ACCOUNTS
 from tests.nights.fleet import Fleet
 from tests.nights.night import Check, Night, Pace
@@ -40,13 +38,6 @@ class Row:
 
 
 HEAD: Final = "| night | goal | figure | |\n| --- | --- | --- | --- |"
-
-
-def is_built(night: Night) -> bool:
-    """Return whether this version has what the night is about."""
-    if "." in night.needs:
-        return importlib.util.find_spec(night.needs) is not None
-    return not night.needs or night.needs in Settings.model_fields
 
 
 def run(night: Night, pace: Pace, folder: Path | None = None) -> Row:
