@@ -47,26 +47,23 @@ class AsyncClient(core.Core):
     async def _run(self, steps: core.Steps[core.R], *, longer: float = 0) -> core.R:
         try:
             async with asyncio.timeout(self._timeout_seconds + longer):
-                commands = next(steps)
+                command = next(steps)
                 while True:
                     try:
-                        answers = await self._ask(commands)
+                        answer = await self._ask(command)
                     except redis.exceptions.NoScriptError as error:
-                        commands = steps.throw(error)
+                        command = steps.throw(error)
                     else:
-                        commands = steps.send(answers)
+                        command = steps.send(answer)
         except StopIteration as end:
             return cast("core.R", end.value)
         except (TimeoutError, redis.RedisError) as error:
             raise Unavailable(str(error) or "no answer in time") from error
 
-    async def _ask(self, commands: list[list[Any]], *, again: bool = True) -> Any:
+    async def _ask(self, command: list[Any], *, again: bool = True) -> Any:
         try:
-            async with self._redis.pipeline(transaction=False) as pipe:
-                for command in commands:
-                    pipe.execute_command(*command)
-                return await pipe.execute()
+            return await self._redis.execute_command(*command)
         except redis.ConnectionError:
             if again:
-                return await self._ask(commands, again=False)
+                return await self._ask(command, again=False)
             raise

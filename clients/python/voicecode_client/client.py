@@ -93,27 +93,27 @@ class Client(core.Core):
     def _run(self, steps: core.Steps[core.R], *, longer: float = 0) -> core.R:
         _deadline.at = time.monotonic() + self._timeout_seconds + longer
         try:
-            commands = next(steps)
+            command = next(steps)
             while True:
                 try:
-                    answers = self._ask(commands)
+                    answer = self._ask(command)
                 except redis.exceptions.NoScriptError as error:
-                    commands = steps.throw(error)
+                    command = steps.throw(error)
                 else:
-                    commands = steps.send(answers)
+                    command = steps.send(answer)
         except StopIteration as end:
             return cast("core.R", end.value)
         except redis.RedisError as error:
             raise Unavailable(str(error)) from error
 
-    def _ask(self, commands: list[list[Any]], *, again: bool = True) -> Any:
-        """Carry out the commands; after a lost connection once more: scripts may run twice."""
+    def _ask(self, command: list[Any], *, again: bool = True) -> Any:
+        """Carry a command out; after a lost connection once more: scripts may run twice.
+
+        No pipeline: redis-py's errors repeat its commands, and so number and code.
+        """
         try:
-            with self._redis.pipeline(transaction=False) as pipe:
-                for command in commands:
-                    pipe.execute_command(*command)
-                return pipe.execute()
+            return self._redis.execute_command(*command)
         except redis.ConnectionError:
             if again and time.monotonic() < _deadline.at:
-                return self._ask(commands, again=False)
+                return self._ask(command, again=False)
             raise

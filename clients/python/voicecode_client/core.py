@@ -1,6 +1,6 @@
 """Core: what both clients share. It talks to nobody.
 
-Each method yields the commands of one round trip, takes their answers, and returns a value.
+Each method yields a command, takes its answer, and returns a value.
 Client and AsyncClient carry the commands out; so does the testing kit, without any Redis.
 """
 
@@ -18,7 +18,7 @@ from voicecode_client import message, rules
 from voicecode_client.answers import Answer, Duplicate, Fate, Refused, Sent, Status, Unavailable
 
 R = TypeVar("R")
-Steps = Generator[list[list[Any]], Any, R]
+Steps = Generator[list[Any], Any, R]
 SCRIPT: Final = resources.files("voicecode_client").joinpath("send.lua").read_text("utf-8")
 SHA: Final = hashlib.sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()
 SENT_PREFIX: Final = "{voice_codes}:sent:"
@@ -91,9 +91,9 @@ class Core:
                 return job
             arguments = self._arguments(job)
             try:
-                [[kind, *more]] = yield [["EVALSHA", SHA, *arguments]]
+                kind, *more = yield ["EVALSHA", SHA, *arguments]
             except NoScriptError:
-                [[kind, *more]] = yield [["EVAL", SCRIPT, *arguments]]
+                kind, *more = yield ["EVAL", SCRIPT, *arguments]
             if kind != "clock":
                 return _answer(job, kind, *more)
             self._clock_offset = float(more[0]) - time.time()
@@ -115,12 +115,13 @@ def _answer(job: Job, kind: str, what: str = "", more: str = "") -> Answer:
 def cancel(key: str) -> Steps[None]:
     """Withdraw a code. Raises BadInput."""
     written = message.write(message.CANCEL_TASK, [], {"key": rules.key(key)}, task_id=str(uuid.uuid4()))
-    yield [["LPUSH", message.QUEUE, written]]
+    yield ["LPUSH", message.QUEUE, written]
 
 
 def status(key: str) -> Steps[Status]:
-    """Look at a code's record, and whether it was sent lately."""
-    values, marked = yield [["HMGET", RECORD_PREFIX + key, *STATUS_FIELDS], ["EXISTS", SENT_PREFIX + key]]
+    """Look at a code's record; if there is none, whether the code was sent lately."""
+    values = yield ["HMGET", RECORD_PREFIX + key, *STATUS_FIELDS]
+    marked = values[0] is not None or (yield ["EXISTS", SENT_PREFIX + key])
     state, reason, reply_code, voice_id, *times, cancel = (value or "" for value in values)
     ends, accepted = (float(moment) if moment else None for moment in times)
     return Status(
@@ -140,7 +141,7 @@ def fates(after: str, wait_seconds: float) -> Steps[list[Fate]]:
     entry, _, number = after.partition("/")
     last, found = int(number or 0), []
     block = ["BLOCK", max(1, int(wait_seconds * 1000))] if wait_seconds > 0 else []
-    [streams] = yield [["XREAD", "COUNT", 100, *block, "STREAMS", FATES, entry or "0"]]
+    streams = yield ["XREAD", "COUNT", 100, *block, "STREAMS", FATES, entry or "0"]
     for entry, named in (one for _, entries in streams or () for one in entries):
         n, told = int(named["n"]), {name: named[name] for name in ("key", "state", "reason", "row")}
         found.append(Fate(**told, position=f"{entry}/{n}", missed=max(0, n - last - 1)))

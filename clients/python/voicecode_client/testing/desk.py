@@ -96,9 +96,9 @@ class VoiceCodes:
         for item in held:
             self.deliver(item)
 
-    def carry_out(self, commands: list[list[Any]]) -> list[Any]:
-        """Answer the client's commands as Redis does, and let a worker look at what was queued."""
-        answers = self.ledger.carry_out(commands)
+    def carry_out(self, command: list[Any]) -> Any:
+        """Answer the client's command as Redis does, and let a worker look at what was queued."""
+        answer = self.ledger.carry_out(command)
         while self.ledger.queue:
             item = self.ledger.queue.pop(0)
             self.note(item)
@@ -106,7 +106,7 @@ class VoiceCodes:
                 self.deliver(item)
             else:
                 self._held.append(item)
-        return answers
+        return answer
 
     def remember(self, task_id: str, mobile: str, code: str) -> None:
         """Keep number and code of a message that will be sealed: there is no private key here."""

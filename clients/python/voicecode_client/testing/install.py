@@ -19,11 +19,11 @@ def nobody_is_called() -> Iterator[VoiceCodes]:
         desk.remember(job.task_id, job.mobile, job.code)
         return arguments(self, job)
 
-    def ask(_self: Client, commands: list[list[Any]]) -> list[Any]:
-        return desk.carry_out(commands)
+    def ask(_self: Client, command: list[Any]) -> Any:
+        return desk.carry_out(command)
 
-    async def ask_later(_self: AsyncClient, commands: list[list[Any]]) -> list[Any]:
-        return desk.carry_out(commands)
+    async def ask_later(_self: AsyncClient, command: list[Any]) -> Any:
+        return desk.carry_out(command)
 
     with (
         mock.patch.object(core.Core, "_arguments", remembered),
@@ -52,7 +52,7 @@ def celery_calls_nobody(app: Any, desk: VoiceCodes) -> Iterator[None]:
             raise AssertionError(text)
         task_id = options.get("task_id") or str(uuid.uuid4())
         item = message.write(name, list(args or ()), dict(kwargs or {}), task_id=task_id)
-        desk.carry_out([["LPUSH", message.QUEUE, item]])
+        desk.carry_out(["LPUSH", message.QUEUE, item])
         return app.AsyncResult(task_id)
 
     with mock.patch.object(app, "send_task", instead):

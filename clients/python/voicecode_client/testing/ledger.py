@@ -32,12 +32,12 @@ class Ledger:
             "XREAD": self._read,
         }
 
-    def carry_out(self, commands: list[list[Any]]) -> list[Any]:
-        """Answer commands as Redis does."""
+    def carry_out(self, command: list[Any]) -> Any:
+        """Answer a command as Redis does."""
         if self.down:
             message = "the test says that Redis is down"
             raise redis.ConnectionError(message)
-        return [self._commands[command[0]](*command[1:]) for command in commands]
+        return self._commands[command[0]](*command[1:])
 
     def record(self, key: str) -> dict[str, str] | None:
         """Return a code's record."""
