@@ -104,7 +104,7 @@ class Spans:
             raise
         finally:
             span = self._current.span
-            if span is not None:
+            if span is not None and span.is_recording():
                 step = self._tracer.start_span(
                     name, context=within(span, Context()), kind=SpanKind.CLIENT, start_time=began
                 )
