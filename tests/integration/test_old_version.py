@@ -49,6 +49,46 @@ def test_a_worker_of_0_1_0_leaves_our_record_alone(driver: LedgerDriver, old: Ol
     assert driver.due() is not None
 
 
+def test_0_1_0_alone_does_not_look_again_and_again_at_our_records(
+    driver: LedgerDriver, old: OldLedger
+) -> None:
+    """After a return to it they stay as they are until a worker of this version comes back."""
+    driver.in_state("waiting")
+    before = fields(driver)
+    driver.later(600)
+    old.clock_offset = driver.ledger.clock_offset
+
+    assert old.upkeep(token="old") == [0, [], [], 0]
+
+    assert fields(driver) == before
+    assert driver.client.llen(names.HINTS) == driver.client.llen(names.QUEUE) == 0
+    assert [buried.reason for buried in driver.upkeep().buried] == ["expired"]
+
+
+@pytest.mark.parametrize("end", ["accepted", "dead", "expired", "cancelled", "replayed"])
+def test_a_code_of_0_1_0_leaves_its_sets_however_it_ends_here(
+    driver: LedgerDriver, old: OldLedger, end: str
+) -> None:
+    old.claim(driver.code(), token="old-1")
+    old.finish("k", token="old-1", attempt=1, outcome="retry")
+    driver.later(2)
+    assert driver.client.zcard(names.DUE_0_1_0) == 1
+    if end == "expired":
+        driver.later(600)
+        driver.upkeep()
+    elif end == "cancelled":
+        driver.ledger.cancel("k")
+    elif end == "accepted":
+        driver.accept(driver.resume())
+    else:
+        driver.bury(driver.resume())
+    if end == "replayed":
+        driver.replay()
+        assert driver.client.zrange(names.DUE_0_1_0, 0, -1) == ["k"]
+        driver.accept(driver.resume())
+    assert driver.client.exists(*keys.LIVES, *keys.LIVES_0_1_0) == 0
+
+
 def test_a_rerun_by_0_1_0_after_acceptance_is_no_conflict_either(
     driver: LedgerDriver, old: OldLedger
 ) -> None:
@@ -138,7 +178,10 @@ def test_a_thousand_codes_side_by_side(driver: LedgerDriver, old: OldLedger) -> 
         if not looks:
             driver.later(20)
             old.clock_offset = driver.ledger.clock_offset
-            while looked(old, driver) if drawn.random() < 0.5 else driver.upkeep():
+            while True:
+                rounds = [lambda: old.upkeep(token=driver.token()), driver.upkeep]
+                for round_of_upkeep in drawn.sample(rounds, 2):
+                    round_of_upkeep()
                 hints: Any = driver.client.lrange(names.HINTS, 0, -1)
                 hints += driver.client.lrange(names.QUEUE, 0, -1)
                 driver.client.delete(names.HINTS, names.QUEUE)
@@ -147,7 +190,7 @@ def test_a_thousand_codes_side_by_side(driver: LedgerDriver, old: OldLedger) -> 
                 looks += [(hint.split('[[\\"')[1].split('\\"')[0], None) for hint in hints]
     ends = {code.key: driver.state(code.key) for code in codes}
     assert collections.Counter(ends.values()).keys() == {"accepted", "dead"}
-    assert driver.client.zcard(names.DUE) == driver.client.zcard(names.EXPIRY) == 0
+    assert driver.client.exists(*keys.LIVES, *keys.LIVES_0_1_0) == 0
     dead = {key for key, state in ends.items() if state == "dead"}
     queued: Any = driver.client.zrange(names.DEAD, 0, -1)
     assert set(queued) == dead
@@ -155,12 +198,6 @@ def test_a_thousand_codes_side_by_side(driver: LedgerDriver, old: OldLedger) -> 
         record = driver.record(key)
         assert (accepted[key] > 0) == (state == "accepted")
         assert accepted[key] <= 1 + record.ambiguous
-
-
-def looked(old: OldLedger, driver: LedgerDriver) -> bool:
-    """Do a round of upkeep as 0.1.0 does it."""
-    old.upkeep(token=driver.token())
-    return True
 
 
 def by_the_old(old: OldLedger, token: str, key: str, code: VoiceCode | None, outcome: str) -> str:

@@ -25,6 +25,10 @@ def digest(code: VoiceCode) -> str:
     return hashlib.blake2b(f"{code.mobile}\0{code.code}".encode(), digest_size=16).hexdigest()
 
 
+def _life(key: str) -> list[str]:
+    return [keys.record(key), *keys.LIVES_0_1_0, names.DEAD]
+
+
 class OldLedger:
     """The scripts of version 0.1.0 on a client that decodes answers."""
 
@@ -49,17 +53,17 @@ class OldLedger:
         entry = json.dumps({"token": token, "row": "2" if outcome == "accepted" else "0"})
         reply = ["2", "message", "2", "ok", "16842079209571524017", "", _KEPT_SECONDS, ""]
         ended = [key, token, attempt, outcome, entry, "0", 1, reason]
-        return self._run("finish", keys.life(key), [*ended, *reply])
+        return self._run("finish", _life(key), [*ended, *reply])
 
     def upkeep(self, *, token: str) -> list[Any]:
         """Bury what has expired and hint what is due."""
-        lists = [names.DUE, names.EXPIRY, names.DEAD, names.QUEUE, names.HINTS]
+        lists = [*keys.LIVES_0_1_0, names.DEAD, names.QUEUE, names.HINTS]
         run = [token, names.RECORD_PREFIX, _LEASE_SECONDS, 200, _NO_LENIENCE]
         return self._run("upkeep", lists, [*run, names.RESUME_TASK, 1000, 200])
 
     def _ask(self, key: str, token: str, content: list[Any]) -> list[Any]:
         numbers = [_LEASE_SECONDS, _NO_LENIENCE, _AMBIGUOUS_RETRIES, _MAX_ATTEMPTS, ""]
-        return self._run("claim", [*keys.life(key), names.FETCHED], [key, token, "old", *numbers, *content])
+        return self._run("claim", [*_life(key), names.FETCHED], [key, token, "old", *numbers, *content])
 
     def _run(self, script: str, redis_keys: list[str], arguments: list[Any]) -> list[Any]:
         answer: list[Any] = self._scripts[script](

@@ -23,8 +23,9 @@ for _, key in ipairs(chosen) do
     redis.call('HSET', record, 'erase', keep_seconds)
     status = 'marked'
   elseif not r.erased_at then
-    redis.call('ZREM', due, key)
-    redis.call('ZREM', expiry, key)
+    local due_of, expiry_of = sets_of(r.v, due, expiry)
+    redis.call('ZREM', due_of, key)
+    redis.call('ZREM', expiry_of, key)
     for _, name in ipairs(newest_names(dead, r)) do
       if redis.call('GET', name) == key then redis.call('DEL', name) end
     end

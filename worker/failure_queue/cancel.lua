@@ -23,8 +23,9 @@ for _, key in ipairs(chosen) do
     status = 'cancelled'
   elseif r.state == 'waiting' and r.act == cancelled_run and number(r.v) <= version then
     r.reason = number(r.ambiguous) > 0 and 'ambiguous' or r.reason_before or 'exhausted'
-    redis.call('ZREM', due, key)
-    redis.call('ZREM', expiry, key)
+    local due_of, expiry_of = sets_of(r.v, due, expiry)
+    redis.call('ZREM', due_of, key)
+    redis.call('ZREM', expiry_of, key)
     redis.call('SREM', replayed, key)
     local died_at = r.died_before and number(r.died_before) or now
     redis.call('HSET', record, 'state', 'dead', 'reason', r.reason, 'died_at', stamp(died_at), 'act', run)

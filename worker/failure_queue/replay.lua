@@ -30,8 +30,9 @@ local function put_back(record, key, r)
     'unsubmitted', 'parked', 'retry_at', 'refused_host')
   if allow_superseded == '1' then redis.call('HSET', record, 'insisted', '1') end
   redis.call('HINCRBY', record, 'replays', 1)
-  redis.call('ZADD', due, stamp(now), key)
-  redis.call('ZADD', expiry, stamp(expires_at), key)
+  local due_of, expiry_of = sets_of(r.v, due, expiry)
+  redis.call('ZADD', due_of, stamp(now), key)
+  redis.call('ZADD', expiry_of, stamp(expires_at), key)
   redis.call('SADD', replayed, key)
   audit_line(audit, audit_entries, 'replay', key, operator, run, r)
 end

@@ -16,8 +16,9 @@ if r.v and tonumber(r.v) > tonumber(version) then return { 'newer' } end
 if r.state == 'calling' then
   redis.call('HSETNX', record, 'cancel', keep_seconds)
 elseif r.state == 'waiting' or not r.state then
-  redis.call('ZREM', KEYS[2], key)
-  redis.call('ZREM', KEYS[3], key)
+  local due, expiry = sets_of(r.v, KEYS[2], KEYS[3])
+  redis.call('ZREM', due, key)
+  redis.call('ZREM', expiry, key)
   redis.call('HSET', record, 'v', r.v or version)
   leave_erased(record, now, 'cancelled', keep_seconds)
   -- @fates tell(KEYS[4], key, 'cancelled', '', '')

@@ -56,8 +56,11 @@ local is_message = digest ~= ''
 local now = clock(clock_offset)
 
 if not is_message and redis.call('EXISTS', record) == 0 then
-  redis.call('ZREM', due, key)
-  redis.call('ZREM', expiry, key)
+  for _, v in ipairs({ '1', '2' }) do
+    local due_of, expiry_of = sets_of(v, due, expiry)
+    redis.call('ZREM', due_of, key)
+    redis.call('ZREM', expiry_of, key)
+  end
   return { 'missing' }
 end
 -- Redis' clock judges: a worker's may be an hour off. Nothing is written yet.
@@ -76,6 +79,7 @@ local r = is_new and { v = version } or read(record, 'v', 'state', 'digest', 'mo
   'turned_away', 'streak', 'lease_until', 'until', 'spent', 'replays', 'reason', 'number', 'insisted',
   'refused_host', 'detail', 'erase', 'sealed', 'cancel', 'trace')
 if tonumber(r.v) > tonumber(version) then return { 'newer' } end
+due, expiry = sets_of(r.v, due, expiry)
 if r.state == 'cancelled' then return { 'cancelled' } end
 local waited, died = r.state == 'waiting', false
 

@@ -49,8 +49,9 @@ local now = clock(clock_offset)
 redis.call('ZREM', due, '')
 
 local entry = 'attempt:' .. attempt
-local r = read(record, 'state', 'token', 'ambiguous_from', 'spent', 'streak', 'generation', 'life',
+local r = read(record, 'v', 'state', 'token', 'ambiguous_from', 'spent', 'streak', 'generation', 'life',
   'erase', 'cancel', entry)
+due, expiry = sets_of(r.v, due, expiry)
 if r[entry] and string.find(r[entry], token, 1, true) then return { 'done' } end
 -- An accepted record has no attempts and no `life`: it has the tokens of those that were finished.
 local tokens = r.state == 'accepted' and not r.life and r.token or ''

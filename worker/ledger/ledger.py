@@ -210,11 +210,18 @@ class Ledger:
 
         `hint_limit`: hint at most this many; None for a whole batch.
         """
-        most = self._settings.upkeep_batch if hint_limit is None else hint_limit
+        most = (self._settings.upkeep_batch if hint_limit is None else hint_limit) if hints else 0
+        tidied = self._tidy(keys.LIVES, token, most)
+        with reaching(self._availability):
+            old: Any = self.client.exists(*keys.LIVES_0_1_0)
+        return tidied + self._tidy(keys.LIVES_0_1_0, token, most - tidied.hinted) if old else tidied
+
+    def _tidy(self, lives: list[str], token: str, hint_limit: int) -> Tidied:
+        """Do a round in one version's `due` and `expiry`."""
         s = self._settings
         answer = self._run(
             self._upkeep,
-            [names.DUE, names.EXPIRY, names.DEAD, names.QUEUE, names.HINTS, names.SENDING],
+            [*lives, names.DEAD, names.QUEUE, names.HINTS, names.SENDING],
             token=token,
             prefix=names.RECORD_PREFIX,
             hold_seconds=s.hold_seconds,
@@ -222,7 +229,7 @@ class Ledger:
             lenience_seconds=self._availability.lenience_seconds(),
             task=names.RESUME_TASK,
             backlog=s.upkeep_backlog,
-            hint_limit=most if hints else 0,
+            hint_limit=hint_limit,
         )
         return read_tidied(answer)
 

@@ -1,7 +1,7 @@
 """Tidied: what one round of upkeep did."""
 
 import dataclasses
-from typing import Any
+from typing import Any, Self
 
 from worker.store.scripts import text
 
@@ -28,6 +28,17 @@ class Tidied:
     """Whether more is left to do now."""
     newer: int
     """Records of a later version of this program that are due or expired, and were left alone."""
+
+    def __add__(self, other: Self) -> Self:
+        """Return what two rounds did together."""
+        return dataclasses.replace(
+            self,
+            hinted=self.hinted + other.hinted,
+            buried=self.buried + other.buried,
+            missing=self.missing + other.missing,
+            more=self.more or other.more,
+            newer=self.newer + other.newer,
+        )
 
 
 def read(answer: list[Any]) -> Tidied:

@@ -2,6 +2,9 @@
 
 from config import names
 
+LIVES = [names.DUE, names.EXPIRY]
+LIVES_0_1_0 = [names.DUE_0_1_0, names.EXPIRY_0_1_0]
+
 
 def record(key: str) -> str:
     """Return the name of a code's record."""
@@ -10,7 +13,7 @@ def record(key: str) -> str:
 
 def life(key: str) -> list[str]:
     """Return the keys of a code's life: record, due, expiry, dead."""
-    return [record(key), names.DUE, names.EXPIRY, names.DEAD]
+    return [record(key), *LIVES, names.DEAD]
 
 
 def finish(key: str) -> list[str]:

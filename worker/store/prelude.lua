@@ -22,3 +22,10 @@ local function read(record, ...)
   end
   return fields
 end
+
+-- Returns the sets of `due` and `expiry` that hold a record of this version.
+-- Those of version 0.1.0 have the names without `:2`: its workers look at no others.
+local function sets_of(v, due, expiry)
+  if v and number(v) < 2 then return string.sub(due, 1, -3), string.sub(expiry, 1, -3) end
+  return due, expiry
+end
