@@ -1,6 +1,8 @@
 """The console: what its pages show, and that an action is planned, confirmed, and done once."""
 
 import json
+import signal
+import subprocess
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -9,10 +11,12 @@ import pytest
 import requests
 
 from config import names, settings
+from tests.support.command_line import ROOT, VOICECODE
 from tests.support.console import RunningConsole, Visitor, running, text_of
 from tests.support.dead_letters import dead_letter, load, load_mixed
 from tests.support.sandbox import Sandbox
-from tests.support.workers import LIMIT_SECONDS, wait_for
+from tests.support.workers import LIMIT_SECONDS, environment, wait_for
+from worker.console.access.users import Users
 from worker.embedded.server import Server
 from worker.failure_queue import FailureQueue, Filter
 from worker.store.client import connect
@@ -353,3 +357,67 @@ def test_an_alerts_link_leads_to_the_page_that_helps(console: RunningConsole) ->
     assert visitor.get("/incident/405-1769800000").headers["Location"] == "/?row=405"
     assert visitor.get("/incident/upkeep.failed-1769800000").headers["Location"] == "/"
     assert visitor.get("/incident/x?row=%3Cscript%3E").headers["Location"] == "/"
+
+
+def test_users_are_added_listed_and_removed_by_the_command(server: Server, queue: FailureQueue) -> None:
+    """The password comes from a terminal or from a pipe, and never from an argument."""
+    env = environment(broker_url=server.url, gateway_url="http://127.0.0.1:1", operator="night-shift")
+
+    def command(*words: str, given: str = "") -> subprocess.CompletedProcess[str]:
+        line = [*VOICECODE, "console", "user", *words]
+        return subprocess.run(
+            line, env=dict(env), cwd=ROOT, input=given, capture_output=True, text=True, check=False
+        )
+
+    short = command("add", "somebody", given="short\n")
+    assert (short.returncode, "12 characters" in short.stderr) == (2, True)
+    assert command("add", "some body", given="a-long-password\n").returncode == 2
+    assert command("add", "somebody", "--role", "operator", given="a-long-password\n").returncode == 0
+    assert command("list").stdout == "operator  somebody\n"
+    client: Any = queue.client
+    kept = client.hget(names.CONSOLE_PREFIX + "users", "somebody")
+    assert "a-long-password" not in kept
+    assert Users(queue.client).check("somebody", "a-long-password") is not None
+    assert command("remove", "somebody").returncode == 0
+    assert command("remove", "somebody").returncode == 3
+    assert command("list").returncode == 3
+    assert [(line.action, line.detail) for line in queue.audit()] == [
+        ("user", "removed somebody"),
+        ("user", "added somebody, operator"),
+    ]
+
+
+def test_the_command_serves_until_it_is_asked_to_end(server: Server) -> None:
+    env = environment(broker_url=server.url, gateway_url="http://127.0.0.1:1")
+    with subprocess.Popen(
+        [*VOICECODE, "console", "--port", "0"],
+        env=dict(env),
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        address = process.stdout.readline().removeprefix("The console: ").strip()
+        visitor = Visitor(address.partition("/enter")[0])
+        assert visitor.get(address).headers["Location"] == "/"
+        assert visitor.get("/").status_code == 200
+        with visitor.get("/live", stream=True) as stream:
+            assert next(stream.iter_lines())
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(20) == 0
+
+
+def test_a_run_that_the_end_of_the_console_interrupts_says_so(server: Server, queue: FailureQueue) -> None:
+    """What it did not reach stays in the failure queue."""
+    load_mixed(queue.client, 1000, now=time.time() - 5, span_seconds=500, sendable=100)
+    with running(settings.load(_env_file=None, broker_url=server.url)) as console:
+        visitor = console.owner()
+        path = visitor.plan(kind="replay", sendable="1", rate="1/s")
+        visitor.post(path, typed=typed(visitor, path))
+        visitor.wait(path, lambda page: page.status_code == 303)
+        wait_for(lambda: queue.stats().total < 1000, LIMIT_SECONDS, "the first one")
+    [run] = queue.runs.latest(9)
+    assert run.ended_at is not None
+    assert run.stopped == "interrupted"
+    assert queue.stats().total == 1000 - sum(run.counts.values())

@@ -11,10 +11,12 @@ import pytest
 import redis
 from click.testing import CliRunner
 from kombu.exceptions import OperationalError
+from pydantic import SecretStr
 
 from config import names
 from config.settings import Settings, load
 from tests.integration.test_digests import dumped
+from tests.support.console import running as console_running
 from tests.support.redis_versions import EACH_VERSION, program_of
 from tests.support.sandbox import CODE, MOBILE, Sandbox
 from tests.support.workers import LIMIT_SECONDS, wait_for
@@ -70,8 +72,9 @@ REFUSED: Final[dict[str, list[tuple[str, ...]]]] = {
         ("HSET", f"{names.RECORD_PREFIX}k", "state", "accepted"),
     ],
     "worker": [("LPUSH", "celery", "x")],
-    "reader": WRITES,
+    "reader": [*WRITES, ("HGETALL", names.CONSOLE_PREFIX + "users")],
     "operator": [],
+    "console": [],
     "metrics": [*WRITES, *READS_OF_CODES],
 }
 
@@ -334,6 +337,22 @@ def test_a_script_of_theirs_writes_nothing_either(sandbox: Sandbox, user: str) -
     with sandbox.server.client(username=user, password="CHANGE-ME") as client, refused:
         client.evalsha(loaded, 1, names.SENDING)
     assert not sandbox.redis.exists(names.SENDING)
+
+
+def test_the_console_shows_and_acts(sandbox: Sandbox, dead_letter: Callable[[], None]) -> None:
+    dead_letter()
+    configuration = Settings(broker_url=SecretStr(url_of(sandbox.server, "console")))
+    with console_running(configuration) as console:
+        visitor = console.visitor("operator")
+        client: Any = console.console.client
+        for path in ("/", "/dead", "/code/k", "/runs", "/audit?key=k"):
+            assert visitor.get(path).status_code == 200, path
+        plan = visitor.plan(kind="discard", key="k")
+        visitor.post(plan)
+        led = visitor.wait(plan, lambda page: page.status_code == 303).headers["Location"]
+        visitor.wait(led, lambda page: "data-reload-after" not in page.text)
+        wait_for(lambda: client.exists(names.CONSOLE_PREFIX + "samples"), LIMIT_SECONDS, "a sample")
+    assert "console" not in dict(denied(sandbox.server))
 
 
 def test_metrics_count(sandbox: Sandbox, dead_letter: Callable[[], None]) -> None:

@@ -1,6 +1,7 @@
 """Serve: the console on a port, until SIGTERM or Ctrl-C."""
 
 import contextlib
+import signal
 import socket
 from collections.abc import Callable
 from typing import Final
@@ -39,6 +40,7 @@ def serve(settings: Settings, host: str, port: int, said: Callable[[str, bool], 
         server = server_of(console)
         said(*_invitation(console, host, listening.getsockname()[1]))
         log.info(Event.CONSOLE_STARTED, host=host, port=listening.getsockname()[1])
+        signal.signal(signal.SIGTERM, lambda *_: None)  # uvicorn raises it again when it has ended
         server.run(sockets=[listening])
 
 

@@ -79,8 +79,13 @@ def _arguments() -> argparse.Namespace:
         action="store_true",
         help="leave everything running until Ctrl-C, and print how to carry on by hand",
     )
+    parser.add_argument(
+        "--console", action="store_true", help="like --keep, and serve the console to your browser meanwhile"
+    )
     parser.add_argument("--svg", type=Path, metavar="FILE", help="write the tables as a picture")
-    return parser.parse_args()
+    given = parser.parse_args()
+    given.keep |= given.console
+    return given
 
 
 def _leave(number: int, _frame: Any) -> NoReturn:
@@ -127,7 +132,8 @@ def _run(given: argparse.Namespace, screen: Screen) -> Figures:
         if given.json:
             print(json.dumps(dataclasses.asdict(figures)), flush=True)  # noqa: T201 - the point of --json
         if given.keep:
-            _keep(screen, url, simulator, logs)
+            console = stack.enter_context(services.console(redis_address, logs=logs)) if given.console else ""
+            _keep(screen, url, simulator, logs, console)
     return figures
 
 
@@ -139,7 +145,7 @@ def _ledger(settings: Settings, url: str) -> Iterator[Ledger]:
         yield Ledger(client, settings, RedisAvailability(0, time.monotonic))
 
 
-def _keep(screen: Screen, url: str, simulator: RunningSimulator | None, logs: Path) -> None:
+def _keep(screen: Screen, url: str, simulator: RunningSimulator | None, logs: Path, console: str) -> None:
     """Print how to carry on by hand, and wait for Ctrl-C."""
     lines = [
         "Everything keeps running until Ctrl-C. In another terminal, in this folder:",
@@ -155,6 +161,8 @@ def _keep(screen: Screen, url: str, simulator: RunningSimulator | None, logs: Pa
         lines.append(
             f"  {simulator.client.address}/_simulator/   # the gateway: empty its account, take it away, ..."
         )
+    if console:
+        lines.append(f"The console, in a browser: {console}")
     screen.say("\n".join(lines), style="")
     with contextlib.suppress(KeyboardInterrupt):
         signal.pause()

@@ -154,3 +154,40 @@ def worker(values: Mapping[str, Any], *, logs: Path, clean: bool) -> Iterator[De
         yield running
     finally:
         running.close()
+
+
+@contextlib.contextmanager
+def console(values: Mapping[str, Any], *, logs: Path) -> Iterator[str]:
+    """Give the address of a console, in a process that ends with the demo."""
+    ours = {PREFIX + name.upper(): str(value) for name, value in values.items()}
+    file = logs / "console.log"
+    with file.open("wb") as log:
+        process = subprocess.Popen(  # noqa: S603 - our own arguments
+            [
+                *(sys.executable, "-I", "-S", die_with_parent.__file__, sys.executable),
+                *("-m", "worker.cli", "console", "--port", "0"),
+            ],
+            env={**os.environ, **ours, "PYTHONPATH": str(_ROOT)},
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    try:
+        yield _address(process, file)
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _address(process: "subprocess.Popen[bytes]", log: Path) -> str:
+    """Wait for the address that the console prints. Raises DemoError."""
+    end = time.monotonic() + _START_SECONDS
+    while True:
+        text = log.read_text(errors="replace")
+        if "token=" in text and "\n" in text:
+            return text.partition("The console: ")[2].partition("\n")[0]
+        if process.poll() is not None or time.monotonic() > end:
+            message = f"the console did not start; its log ends with:\n{text[-_LOG_TAIL:].strip()}"
+            raise DemoError(message)
+        time.sleep(0.05)

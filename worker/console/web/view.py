@@ -23,6 +23,7 @@ def environment() -> jinja2.Environment:
         finalize=_plain,
         trim_blocks=True,
         lstrip_blocks=True,
+        auto_reload=False,
     )
     made.filters.update(masked=mask_mobile, told=told, id=mask_id, n=_number, q=_quoted)
     return made
