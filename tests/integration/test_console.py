@@ -398,14 +398,17 @@ def test_the_command_serves_until_it_is_asked_to_end(server: Server) -> None:
         text=True,
     ) as process:
         assert process.stdout is not None
-        address = process.stdout.readline().removeprefix("The console: ").strip()
-        visitor = Visitor(address.partition("/enter")[0])
-        assert visitor.get(address).headers["Location"] == "/"
-        assert visitor.get("/").status_code == 200
-        with visitor.get("/live", stream=True) as stream:
-            assert next(stream.iter_lines())
-            process.send_signal(signal.SIGTERM)
-            assert process.wait(20) == 0
+        try:
+            address = process.stdout.readline().removeprefix("The console: ").strip()
+            visitor = Visitor(address.partition("/enter")[0])
+            assert visitor.get(address).headers["Location"] == "/"
+            assert visitor.get("/").status_code == 200
+            with visitor.get("/live", stream=True) as stream:
+                assert next(stream.iter_lines())
+                process.send_signal(signal.SIGTERM)
+                assert process.wait(20) == 0
+        finally:
+            process.kill()
 
 
 def test_a_run_that_the_end_of_the_console_interrupts_says_so(server: Server, queue: FailureQueue) -> None:

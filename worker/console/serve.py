@@ -71,12 +71,13 @@ def server_of(console: Console) -> Server:
 
 
 def bound(host: str, port: int) -> socket.socket:
-    """Return a socket that listens nowhere yet. Raises OSError."""
+    """Return a socket that listens. Raises OSError."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.socket(family)
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((host, port))
+        listening.listen()  # whoever opens the printed address at once is served soon
     except OSError:
         listening.close()
         raise
