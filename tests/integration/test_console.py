@@ -6,9 +6,11 @@ import subprocess
 import time
 from collections.abc import Iterator
 from typing import Any
+from unittest import mock
 
 import pytest
 import requests
+from click.testing import CliRunner, Result
 
 from config import names, settings
 from tests.support.command_line import ROOT, VOICECODE
@@ -16,9 +18,11 @@ from tests.support.console import RunningConsole, Visitor, running, text_of
 from tests.support.dead_letters import dead_letter, load, load_mixed
 from tests.support.sandbox import Sandbox
 from tests.support.workers import LIMIT_SECONDS, environment, wait_for
-from worker.console.access.users import Users
+from worker.cli import voicecode
+from worker.console.access.users import COST, Users
 from worker.embedded.server import Server
 from worker.failure_queue import FailureQueue, Filter
+from worker.failure_queue.facets import LOOKED_AT
 from worker.store.client import connect
 
 
@@ -106,7 +110,8 @@ def test_a_filter_finds_what_the_command_finds(
     if asked.startswith("since"):
         assert keys
         return
-    assert f"{len(keys):,} dead letters" in page
+    told = f"{len(keys):,} dead letters" if len(keys) <= LOOKED_AT else "dead letters and perhaps more"
+    assert f"{len(keys):,} dead letters" in page or told in page
     assert all(key in page for key in keys[:25])
     assert len(keys) < letters or asked == "purpose=login"
 
@@ -363,24 +368,23 @@ def test_users_are_added_listed_and_removed_by_the_command(server: Server, queue
     """The password comes from a terminal or from a pipe, and never from an argument."""
     env = environment(broker_url=server.url, gateway_url="http://127.0.0.1:1", operator="night-shift")
 
-    def command(*words: str, given: str = "") -> subprocess.CompletedProcess[str]:
-        line = [*VOICECODE, "console", "user", *words]
-        return subprocess.run(
-            line, env=dict(env), cwd=ROOT, input=given, capture_output=True, text=True, check=False
-        )
+    def command(*words: str, given: str = "") -> Result:
+        with mock.patch.dict(COST, {"n": 2**10}):
+            return CliRunner().invoke(voicecode, ["console", "user", *words], input=given, env=dict(env))
 
     short = command("add", "somebody", given="short\n")
-    assert (short.returncode, "12 characters" in short.stderr) == (2, True)
-    assert command("add", "some body", given="a-long-password\n").returncode == 2
-    assert command("add", "somebody", "--role", "operator", given="a-long-password\n").returncode == 0
-    assert command("list").stdout == "operator  somebody\n"
+    assert (short.exit_code, "12 characters" in short.output) == (2, True)
+    assert command("add", "some body", given="a-long-password\n").exit_code == 2
+    assert command("add", "somebody", "--role", "operator", given="a-long-password\n").exit_code == 0
+    assert command("list").output == "operator  somebody\n"
     client: Any = queue.client
     kept = client.hget(names.CONSOLE_PREFIX + "users", "somebody")
     assert "a-long-password" not in kept
-    assert Users(queue.client).check("somebody", "a-long-password") is not None
-    assert command("remove", "somebody").returncode == 0
-    assert command("remove", "somebody").returncode == 3
-    assert command("list").returncode == 3
+    with mock.patch.dict(COST, {"n": 2**10}):
+        assert Users(queue.client).check("somebody", "a-long-password") is not None
+    assert command("remove", "somebody").exit_code == 0
+    assert command("remove", "somebody").exit_code == 3
+    assert command("list").exit_code == 3
     assert [(line.action, line.detail) for line in queue.audit()] == [
         ("user", "removed somebody"),
         ("user", "added somebody, operator"),

@@ -9,7 +9,7 @@ import itertools
 import json
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeVar, cast
 
 import redis
 
@@ -17,6 +17,8 @@ from config import names
 from worker.console.telling.curves import Curve, draw
 from worker.ledger.counters import Histogram
 from worker.metrics.snapshot import Snapshot, Source
+
+Kind = TypeVar("Kind")
 
 EVERY_SECONDS: Final = 15
 SPAN_SECONDS: Final = 3600.0
@@ -131,3 +133,27 @@ class Latest:
                 self._kept = None
                 self._kept = (self._clock(), self._source.read())
             return self._kept[1]
+
+
+class Recent:
+    """What was computed within the last `seconds`: viewers of one list share its counts."""
+
+    def __init__(self, clock: Callable[[], float], seconds: float = 5.0, most: int = 64) -> None:
+        self._clock = clock
+        self._seconds = seconds
+        self._most = most
+        self._lock = threading.Lock()
+        self._kept: dict[str, tuple[float, Any]] = {}
+
+    def get(self, name: str, make: Callable[[], Kind]) -> Kind:
+        """Return it, made afresh where it is older."""
+        at, value = self._kept.get(name, (-self._seconds, None))
+        if self._clock() - at < self._seconds and value is not None:
+            return cast("Kind", value)
+        made = make()
+        with self._lock:
+            self._kept.pop(name, None)
+            self._kept[name] = (self._clock(), made)
+            while len(self._kept) > self._most:
+                del self._kept[next(iter(self._kept))]
+        return made

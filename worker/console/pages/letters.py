@@ -30,7 +30,7 @@ def letters(console: "Console", ask: Ask) -> Response:
             page = queue.page(wanted, limit=PER_PAGE, cursor=ask.one("after") or None)
         except ValueError:
             raise Refused(400, "refused.cursor") from None
-        facets = queue.facets(wanted)
+        facets = console.recent.get(query_of(ask.query), lambda: queue.facets(wanted))
     given = {name: ask.query.get(name, []) for name in FIELDS}
     return show(
         console,

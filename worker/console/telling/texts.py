@@ -238,7 +238,7 @@ TEXTS: Final[Mapping[str, tuple[str, str]]] = {
     "dead.rung.no": ("cannot have", "未响"),
     "dead.sendable": ("Only what can still be called", "仅仍可外呼的"),
     "dead.count": ("{count} dead letters", "{count} 条"),
-    "dead.count_more": ("more than {count} dead letters", "超过 {count} 条"),
+    "dead.count_more": ("{count} dead letters and perhaps more", "至少 {count} 条"),
     "dead.of_newest": ("Counted among the newest {count}.", "按最新 {count} 条统计。"),
     "dead.empty": ("No dead letter matches.", "没有匹配的记录。"),
     "dead.died": ("Died", "失败时间"),

@@ -21,7 +21,7 @@ from worker.console.access.tries import Tries
 from worker.console.access.users import Users
 from worker.console.acts.intent import Intents
 from worker.console.acts.jobs import Jobs, Watched
-from worker.console.samples import EVERY_SECONDS, Latest, Samples
+from worker.console.samples import EVERY_SECONDS, Latest, Recent, Samples
 from worker.console.web import view
 from worker.console.web.guard import Hosts
 from worker.failure_queue import FailureQueue
@@ -44,6 +44,7 @@ class Console:
     watched: Watched
     samples: Samples
     latest: Latest
+    recent: Recent
     sampler: Periodic
     templates: jinja2.Environment
     replies: Replies
@@ -79,6 +80,7 @@ class Console:
             watched=Watched(),
             samples=samples,
             latest=latest,
+            recent=Recent(time.monotonic),
             sampler=sampler,
             templates=view.environment(),
             replies=Replies(settings.reply_overrides),
