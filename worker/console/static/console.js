@@ -57,12 +57,19 @@
       }
       const box = document.getElementById("advice");
       put(box.querySelector('[data-advice="title"]'), facts.advice.title);
-      const told = all('[data-advice="line"] bdi');
-      facts.advice.lines.forEach((line, number) => put(told[number], line));
+      const told = all('[data-advice="line"]');
+      for (const rest of told.splice(facts.advice.lines.length)) rest.remove();
+      while (told.length < facts.advice.lines.length) {
+        const line = document.createElement("p");
+        line.dataset.advice = "line";
+        line.append(document.createElement("bdi"));
+        document.getElementById("changed").before(line);
+        told.push(line);
+      }
+      facts.advice.lines.forEach((line, number) => put(told[number].firstElementChild, line));
       box.className = `advice ${facts.advice.level}`;
       // What may be done has changed: buttons do not come and go under somebody's finger.
-      const changed = JSON.stringify(facts.reload) !== JSON.stringify(JSON.parse(box.dataset.reload))
-        || told.length !== facts.advice.lines.length;
+      const changed = JSON.stringify(facts.reload) !== JSON.stringify(JSON.parse(box.dataset.reload));
       document.getElementById("changed").hidden = !changed;
     };
     const stop = () => { if (source) source.close(); source = null; };
