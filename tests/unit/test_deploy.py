@@ -56,7 +56,7 @@ def test_every_container_is_read_only_and_its_logs_are_bounded() -> None:
     services, _, rest = text.partition("\nservices:\n")[2].partition("\nsecrets:\n")
     found = re.split(r"^  (\w+):\n", services, flags=re.MULTILINE)
     by_name = dict(zip(found[1::2], found[2::2], strict=True))
-    assert set(by_name) == {"redis", "worker", "exporter", "prometheus"}
+    assert set(by_name) == {"redis", "worker", "exporter", "console", "prometheus"}
     for name, service in by_name.items():
         for line in ("read_only: true", "no-new-privileges:true", "restart: unless-stopped", "*logging"):
             assert line in service, (name, line)
