@@ -43,7 +43,7 @@ def _steps(folder: Path, lock: Path) -> list[list[str]]:
     python = str(folder / "bin" / "python")
     if uv := shutil.which("uv"):
         make = [uv, "venv", "--quiet", "--python", sys.executable, str(folder)]
-        install = [uv, "pip", "install", "--quiet", "--python", python]
+        install = [uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", python]
     elif importlib.util.find_spec("pip"):
         make = [sys.executable, "-m", "venv", "--without-pip", str(folder)]
         install = [

@@ -3,7 +3,8 @@
 
 local function clock(offset)
   local t = redis.call('TIME')
-  return tonumber(t[1]) + math.floor(tonumber(t[2]) / 1000) / 1000 + tonumber(offset)
+  -- One division of whole milliseconds: a moment that was written reads as the same number again.
+  return math.floor(t[1] * 1000 + math.floor(t[2] / 1000) + offset * 1000 + 0.5) / 1000
 end
 
 local function stamp(seconds)
