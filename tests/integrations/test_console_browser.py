@@ -216,6 +216,7 @@ def test_the_night_of_the_405_for_somebody_who_may_only_look(
     person.opens(link)
     person.sees(texts["stopped"])
     the_key_is_right_again(sandbox)
+    person.sees(texts["sends"])
     person.opens(link)
     person.sees(texts["role"])
     assert person.page.locator("main form[method=post]").count() == 0
