@@ -5,7 +5,6 @@
 
 import os
 import re
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,9 +48,7 @@ def console(sandbox: Sandbox) -> Iterator[RunningConsole]:
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
     with Receiver() as receiver:
-        threading.Thread(target=receiver.serve_forever, daemon=True).start()
         yield receiver
-        receiver.shutdown()
 
 
 class Person:
