@@ -1,11 +1,12 @@
-"""Live codes beside a measurement: a steady stream, and how long each took to its call.
+"""Live codes beside a measurement: a stream by chance, and how long each took to its call.
 
 `python -m benchmarks.live_codes URL RATE FIRST` sends codes until it is ended, and prints number
-and epoch seconds of each.
+and epoch seconds of each. People do not come evenly: the gaps are exponential, from a fixed seed.
 """
 
 import contextlib
 import dataclasses
+import random
 import statistics
 import subprocess
 import sys
@@ -91,12 +92,13 @@ def quantiles(waits: list[float]) -> tuple[float, float]:
 
 
 def send(url: str, rate: float, first: int) -> None:
-    """Send codes at a steady pace until somebody ends this process."""
-    contestant = BY_NAME[OURS]
+    """Send `rate` codes a second, on average, until somebody ends this process."""
+    contestant, chance = BY_NAME[OURS], random.Random(first)
     with redis.Redis.from_url(url) as client:
-        began = time.monotonic()
+        due = time.monotonic()
         for sent in range(sys.maxsize):
-            time.sleep(max(0.0, began + sent / rate - time.monotonic()))
+            time.sleep(max(0.0, due - time.monotonic()))
+            due += chance.expovariate(rate)
             message = kombu_message(contestant, first + sent)
             at = time.time()
             client.lpush(contestant.queue, message)

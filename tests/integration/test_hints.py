@@ -8,21 +8,34 @@ import pytest
 import redis
 
 from config import names
+from tests.support.fetching import answer_of
 from tests.support.fetching import fetch as fetch_once
 from tests.support.ledger_driver import LedgerDriver
-from tests.support.workers import LIMIT_SECONDS, RunningWorker, environment, wait_for
+from tests.support.sandbox import message as stock_message
+from tests.support.simulator import start_simulator
+from tests.support.workers import LIMIT_SECONDS, SHORT_TIMES, RunningWorker, environment, wait_for
 from worker.embedded.server import Server
 from worker.transport.unacked import Unacked
 from worker.upkeep import Upkeep
+
+NEW = "13800138777"
 
 
 def message(tag: str) -> str:
     return json.dumps({"body": "", "properties": {"delivery_tag": tag}})
 
 
-def fetch(client: redis.Redis, number: int, count: int) -> list[str]:
+def fetch(client: redis.Redis, number: int, count: int, *, reserve: int = 0) -> list[str]:
     """Fetch as the transport does, and return the tags."""
-    return fetch_once(client, count, f"w/{number}")[::2]
+    return fetch_once(client, count, f"w/{number}", reserve=reserve)[::2]
+
+
+def due_codes(driver: LedgerDriver, count: int) -> None:
+    """Put hints of codes that are due on their list."""
+    for number in range(count):
+        driver.retry(driver.claim(f"k{number}"), 0.01)
+    driver.later(1)
+    assert driver.upkeep().hinted == count
 
 
 @pytest.fixture
@@ -47,6 +60,77 @@ def test_hints_take_the_room_that_new_codes_leave(redis_client: redis.Redis) -> 
     assert sorted(fetch(redis_client, 1, 6)) == ["code", *(f"hint{n}" for n in range(5))]
     assert redis_client.exists(names.QUEUE, names.HINTS) == 0
     assert redis_client.hlen(names.UNACKED) == 6
+
+
+def test_hints_leave_the_reserve_to_the_codes_that_come_next(redis_client: redis.Redis) -> None:
+    redis_client.lpush(names.HINTS, *(message(f"hint{n}") for n in range(20)))
+    wait, *fetched = answer_of(redis_client, 10, "w/1", reserve=2)
+    assert (wait, fetched[::2]) == (1, [f"hint{n}" for n in range(8)])
+    assert answer_of(redis_client, 2, "w/2", reserve=2) == [1]
+    redis_client.lpush(names.QUEUE, message("code"))
+    wait, *fetched = answer_of(redis_client, 2, "w/3", reserve=2)
+    assert (wait, fetched[::2]) == (1, ["code"])
+    wait, *fetched = answer_of(redis_client, 50, "w/4", reserve=2)
+    assert (wait, len(fetched[::2])) == (0, 12)
+
+
+def test_hints_are_not_starved_while_new_codes_take_the_reserve(redis_client: redis.Redis) -> None:
+    redis_client.lpush(names.HINTS, *(message(f"hint{n}") for n in range(200)))
+    redis_client.lpush(names.QUEUE, *(message(f"code{n}") for n in range(400)))
+    fetched = [tag for n in range(200) for tag in fetch(redis_client, n, 2, reserve=4)]
+    hints = [tag for tag in fetched if tag.startswith("hint")]
+    assert len(fetched) == 400
+    assert 0 < len(hints) < 80
+
+
+@pytest.mark.parametrize("tag", ["twice", "raw"])
+def test_one_tag_on_both_lists_is_two_messages(redis_client: redis.Redis, tag: str) -> None:
+    for _ in range(2):
+        redis_client.lpush(names.HINTS, message(tag))
+        redis_client.lpush(names.QUEUE, message(tag))
+    assert len(set(fetch(redis_client, 1, 10))) == 4
+    assert redis_client.hlen(names.UNACKED) == 4
+
+
+def test_a_new_code_is_called_while_replayed_ones_wait_for_a_slow_gateway(
+    driver: LedgerDriver, server: Server, tmp_path: Any
+) -> None:
+    due_codes(driver, 60)
+    times_by_default: dict[str, Any] = {
+        name: None for name in SHORT_TIMES if name.endswith("_seconds") and name != "shutdown_grace_seconds"
+    }
+    with start_simulator(latency=600) as gateway:
+        env = environment(
+            broker_url=server.url,
+            gateway_url=gateway.url,
+            heartbeat_file=str(tmp_path / "heartbeat"),
+            concurrency=20,
+            **times_by_default,
+        )
+        with RunningWorker(tmp_path / "worker.log", env).wait_ready():
+            wait_for(lambda: len(gateway.client.calls()) >= 18, LIMIT_SECONDS, "the waiting codes' slots")
+            driver.client.lpush(names.QUEUE, stock_message("new", NEW))
+            wait_for(lambda: gateway.client.calls(NEW), LIMIT_SECONDS, "the new code's call")
+            called = [call.mobile for call in gateway.client.calls()]
+            assert called.index(NEW) == 18
+            gateway.kill()
+
+
+def test_hints_that_waited_for_room_are_fetched_when_it_comes(
+    driver: LedgerDriver, server: Server, tmp_path: Any
+) -> None:
+    """Upkeep looks in half a minute only, and no new code comes."""
+    due_codes(driver, 60)
+    with start_simulator(latency=0.3) as gateway:
+        env = environment(
+            broker_url=server.url,
+            gateway_url=gateway.url,
+            heartbeat_file=str(tmp_path / "heartbeat"),
+            concurrency=20,
+            upkeep_interval_seconds=30,
+        )
+        with RunningWorker(tmp_path / "worker.log", env).wait_ready():
+            wait_for(lambda: driver.client.zcard(names.DUE) == 0, 20, "a call for every code")
 
 
 def test_hints_that_a_dead_worker_left_behind_wake_another(driver: LedgerDriver) -> None:

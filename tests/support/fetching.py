@@ -10,13 +10,27 @@ from worker.store import keys
 from worker.store.scripts import Script
 
 
-def fetch(
-    client: redis.Redis, room: int, token: str, *, repeated: bool = False, clock_offset: float = 0
-) -> list[Any]:
-    """Fetch up to `room` messages and return the script's answer: tag, message, tag, message ...
+def fetch(client: redis.Redis, room: int, token: str, **more: Any) -> list[Any]:
+    """Fetch up to `room` messages and return tag, message, tag, message ...
 
-    `repeated`: the token may have been executed before. `clock_offset`: seconds added to the
-    server's clock.
+    `more`: like `answer_of`.
+    """
+    return answer_of(client, room, token, **more)[1:]
+
+
+def answer_of(  # noqa: PLR0913 - what a fetch is told
+    client: redis.Redis,
+    room: int,
+    token: str,
+    *,
+    repeated: bool = False,
+    reserve: int = 0,
+    clock_offset: float = 0,
+) -> list[Any]:
+    """Fetch likewise, and return the script's whole answer: whether hints wait, then the pairs.
+
+    `repeated`: the token may have been executed before. `reserve`: how much of the room hints leave
+    free. `clock_offset`: seconds added to the server's clock.
     """
     answer: list[Any] = Script(client, "transport/fetch")(
         keys.FETCH,
@@ -28,5 +42,6 @@ def fetch(
         repeated="1" if repeated else "0",
         raw_cap=RAW_CAP_BYTES,
         salt="salt",
+        reserve=reserve,
     )
     return answer

@@ -11,6 +11,7 @@ from config import names
 from config.settings import Settings
 from worker.ledger.record import Record
 from worker.sending.account import Account
+from worker.sending.slots import reserved
 from worker.sending.state import Sending, State
 from worker.store import keys as redis_keys
 
@@ -28,7 +29,7 @@ class Drain:
     slots: int
     """Calls in flight in the whole fleet."""
     per_second: float
-    """Codes that the fleet, or the pace of the replay, allows. New codes come before them."""
+    """Codes that the fleet's slots, less those kept for new codes, or the replay's pace allow."""
     seconds: float | None
     """Until the last one is called; None if no worker lives."""
     expiring: int
@@ -66,15 +67,14 @@ def estimate(  # noqa: PLR0913 - the plan, the fleet and the moment
     `expiries`: epoch seconds, ascending, one for each key. `per_second`: the pace of the replay.
     """
     account = Account(client)
-    live = account.workers()
-    slots = sum(worker.slots for worker in live)
-    workers = len(live)
-    if not workers:  # a fleet that never stops sending says nothing of itself
+    slots = [worker.slots for worker in account.workers()]
+    if not slots:  # a fleet that never stops sending says nothing of itself
         connection: Any = client
         workers = int(connection.zcount(names.WORKERS, now - _LIVE_SECONDS, "+inf"))
-        slots = workers * settings.concurrency
-    hints = workers * settings.upkeep_batch / settings.upkeep_interval_seconds
-    rate = min(hints, slots / _attempt_seconds(client, keys), per_second or float("inf"))
+        slots = [settings.concurrency] * workers
+    hints = len(slots) * settings.upkeep_batch / settings.upkeep_interval_seconds
+    calls = sum(each - reserved(each) for each in slots) / _attempt_seconds(client, keys)
+    rate = min(hints, calls, per_second or float("inf"))
     called = expiring = 0
     for expires_at in expiries:
         if not rate or expires_at <= now + called / rate:
@@ -82,8 +82,8 @@ def estimate(  # noqa: PLR0913 - the plan, the fleet and the moment
         else:
             called += 1
     return Drain(
-        workers=workers,
-        slots=slots,
+        workers=len(slots),
+        slots=sum(slots),
         per_second=rate,
         seconds=called / rate if rate else None,
         expiring=expiring,

@@ -33,6 +33,8 @@ from worker.transport.unreadable import RAW, cause_of, fault_of_message
 log = structlog.get_logger("voicecode.transport")
 
 _FULL_PAUSE_SECONDS: Final = 1.0
+_HINTS_PAUSE_SECONDS: Final = 0.05
+"""While hints wait for room, the queue is watched for no longer than this."""
 _FETCH: Final = "transport/fetch"
 _bind: Final = scripts.Parameters.of(_FETCH).bind
 
@@ -69,6 +71,7 @@ class FetchingChannel(redis.Channel):
         self._sha = self.client.script_load(self._source)
         self._asked = 0
         self._list_is_empty = False
+        self._hints_wait = False
         self._resume_at = 0.0
 
     def _brpop_start(self, timeout: float | None = None) -> None:
@@ -79,9 +82,8 @@ class FetchingChannel(redis.Channel):
         self._brpop_sent_at = time.monotonic()
         if self._list_is_empty:
             self._asked = 0
-            connection.send_command(
-                "BLMOVE", names.QUEUE, names.QUEUE, "RIGHT", "RIGHT", timeout or self.brpop_timeout
-            )
+            wait = _HINTS_PAUSE_SECONDS if self._hints_wait else timeout or self.brpop_timeout
+            connection.send_command("BLMOVE", names.QUEUE, names.QUEUE, "RIGHT", "RIGHT", wait)
             return
         self._asked = max(1, self.qos.credit())
         again = FetchingChannel._unconfirmed
@@ -96,6 +98,7 @@ class FetchingChannel(redis.Channel):
             repeated="1" if again else "0",
             raw_cap=RAW_CAP_BYTES,
             salt=self.digests.salt,
+            reserve=self.qos.reserve(),
         )
         connection.send_command("EVALSHA", self._sha, len(keys.FETCH), *keys.FETCH, *arguments)
 
@@ -107,13 +110,15 @@ class FetchingChannel(redis.Channel):
             self._in_poll = None
         self.heartbeat()
         if not asked:
-            self._list_is_empty = answer is None
+            self._list_is_empty = answer is None and not self._hints_wait
             raise Empty
         FetchingChannel._unconfirmed = None
-        self._list_is_empty = len(answer) < 2 * asked
-        for tag, message in zip(*[iter(answer)] * 2, strict=True):
+        hints_wait, *fetched = answer
+        self._hints_wait = bool(hints_wait)
+        self._list_is_empty = len(fetched) < 2 * asked
+        for tag, message in zip(*[iter(fetched)] * 2, strict=True):
             self._hand_over(tag.decode(), message)
-        if not answer:
+        if not fetched:
             raise Empty
         return True
 
@@ -167,7 +172,7 @@ class FetchingChannel(redis.Channel):
         elif self._in_poll:
             try:
                 answer = self._answer("EVALSHA", {})
-                self.acks.give_back([tag.decode() for tag in answer[::2]])
+                self.acks.give_back([tag.decode() for tag in answer[1::2]])
                 FetchingChannel._unconfirmed = None
             except (*self.connection_errors, Empty, ResponseError):
                 pass

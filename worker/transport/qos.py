@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 from kombu.transport import redis
 
+from worker.sending.slots import reserved
 from worker.transport.credit import Credit
 
 
@@ -28,6 +29,10 @@ class QoS(redis.QoS):
         """Return how many more messages may be fetched."""
         credit: Credit = self.channel.credit
         return credit.free(int(self.prefetch_count))
+
+    def reserve(self) -> int:
+        """Return how many free slots hints leave to new codes."""
+        return reserved(int(self.prefetch_count))
 
     def can_consume(self) -> bool:
         """Return whether there is credit. A channel that reads no queue needs none."""
