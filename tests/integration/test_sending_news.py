@@ -1,6 +1,7 @@
 """What the log says of the fleet: one line a move, one page an incident, whoever dies meanwhile."""
 
 import itertools
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -13,6 +14,7 @@ from config.replies import Row
 from tests.support.fleet_driver import OTHER, FleetDriver, row_of
 from worker.embedded.server import Server
 from worker.sending import Fleet
+from worker.sending.state import State
 from worker.sending.verdict import Tell
 from worker.store.availability import RedisAvailability
 
@@ -134,6 +136,30 @@ def test_what_a_worker_knows_of_a_record_that_is_gone_counts_for_nothing(driver:
     driver.later(1)
     assert driver.report("w1", told=before, paged=before).tell is Tell.PAGE
     assert driver.sending.generation == 1
+
+
+def test_a_report_that_was_begun_before_does_not_undo_a_newer_one(
+    driver: FleetDriver, lines: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two threads report. The first has read that the worker is fit, and is held up."""
+    (fleet,) = fleet_of(driver, "w1")
+    script, begun, refused = fleet._script, threading.Event(), threading.Event()
+
+    def held_up(*args: Any, **arguments: Any) -> Any:
+        if not begun.is_set():
+            begun.set()
+            refused.wait(0.3)
+        return script(*args, **arguments)
+
+    monkeypatch.setattr(fleet, "_script", held_up)
+    periodic = threading.Thread(target=fleet.report)
+    periodic.start()
+    begun.wait()
+    fails(fleet, row_of("400"), times=1)
+    refused.set()
+    periodic.join()
+    assert driver.sending.state is State.STOPPED
+    assert said(lines) == [("sending.stopped", "page")]
 
 
 def test_a_stop_and_its_end_have_a_line_each_and_a_failed_trial_does_not_page(

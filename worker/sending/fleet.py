@@ -68,6 +68,7 @@ class Fleet:
         self._unable = dataclasses.replace(self._able, fit=False)
         self._fitness = Fitness()
         self._lock = threading.Lock()
+        self._reporting = threading.Lock()
         self._unfit_by = ""
         """The row that made this worker unfit last."""
         self._said_blocked = False
@@ -123,7 +124,16 @@ class Fleet:
             news.fitness(None, self.verdict, before)
 
     def report(self) -> None:
-        """Tell how this worker is, and follow the answer. Raises RedisUnavailable."""
+        """Tell how this worker is, and follow the answer. Raises RedisUnavailable.
+
+        One thread at a time: what another one had read before must not come after it.
+        """
+        with self._reporting:
+            self._report()
+            while self._tell(self.verdict):
+                self._report()  # else another worker would write the line again
+
+    def _report(self) -> None:
         unfit = self._fitness.unfit
         said = {**self._facts, "host": self._host, "config": self.config, "in_flight": self._in_flight()}
         if self._standby:
@@ -148,15 +158,12 @@ class Fleet:
         else:
             self._credit.pause()
         self._say_blocked(self.verdict)
-        if self._tell(self.verdict):
-            self.report()  # else another worker would write the line again
 
     def _say_blocked(self, verdict: Verdict) -> None:
         """Log once that this worker's account is refused while others send."""
-        with self._lock:
-            before, blocked = self._said_blocked, bool(verdict.blocked_by)
-            says = blocked and not before and verdict.state is State.SENDING
-            self._said_blocked = blocked and (before or says)
+        before, blocked = self._said_blocked, bool(verdict.blocked_by)
+        says = blocked and not before and verdict.state is State.SENDING
+        self._said_blocked = blocked and (before or says)
         if says:
             news.blocked(verdict)
 
@@ -166,12 +173,11 @@ class Fleet:
             news.minute(verdict)
         if verdict.tell not in {Tell.MOVE, Tell.PAGE}:
             return False
-        with self._lock:
-            if verdict.since is None or verdict.since == self._told:
-                return False
-            self._told = verdict.since
-            if verdict.tell is Tell.PAGE:
-                self._paged = verdict.since
+        if verdict.since is None or verdict.since == self._told:
+            return False
+        self._told = verdict.since
+        if verdict.tell is Tell.PAGE:
+            self._paged = verdict.since
         news.move(verdict, page=verdict.tell is Tell.PAGE)
         self._hurry(verdict.state.value)
         return True
