@@ -1,6 +1,7 @@
 """Runs: what was asked and done, what became of the codes, and how a run is cancelled."""
 
 import json
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,11 +13,11 @@ import redis
 from config import names, settings
 from tests.integration.test_cli import env, objects, run, simulator
 from tests.support.command_line import ROOT, VOICECODE, at_terminal
-from tests.support.dead_letters import dead_letter, load
+from tests.support.dead_letters import dead_letter, load, load_mixed
 from tests.support.proxy import Proxy
 from tests.support.workers import LIMIT_SECONDS, RunningWorker, environment, wait_for
 from worker.embedded.server import Server
-from worker.failure_queue import Choice, FailureQueue, Filter, Pace
+from worker.failure_queue import Choice, FailureQueue, Filter, Pace, RunCancelled
 from worker.failure_queue.drain import estimate
 from worker.sending.account import Account
 from worker.simulator.process import RunningSimulator
@@ -155,6 +156,55 @@ def test_a_run_that_goes_on_ends_when_it_is_cancelled(env: dict[str, str], queue
     assert process.returncode == 5
     assert "cancelled by night shift" in err
     assert queue.runs.get(going.run).stopped == "cancelled by night shift"  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("how", "exit_code", "told", "stopped"),
+    [
+        ("Ctrl-C", 130, "Interrupted: no file is left.", "interrupted"),
+        ("run cancel", 3, "cancelled by night shift: no file is left.", "cancelled by night shift"),
+    ],
+)
+def test_an_export_that_ends_early_leaves_no_file_and_says_why(  # noqa: PLR0913 - one argument per fact
+    env: dict[str, str],
+    queue: FailureQueue,
+    tmp_path: Path,
+    *,
+    how: str,
+    exit_code: int,
+    told: str,
+    stopped: str,
+) -> None:
+    load_mixed(queue.client, 20_000, now=queue.now(), span_seconds=1_000, sendable=0)
+    path = tmp_path / "letters"
+    words = [*VOICECODE, "dead", "export", "--to", str(path)]
+    with subprocess.Popen(words, env=env, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
+        wait_for(lambda: path.exists() and path.stat().st_size, LIMIT_SECONDS, "its first lines")
+        (going,) = queue.runs.latest(5)
+        process.send_signal(signal.SIGINT) if how == "Ctrl-C" else queue.runs.cancel(going.run)
+        _, err = process.communicate(timeout=LIMIT_SECONDS)
+    assert (process.returncode, path.exists()) == (exit_code, False)
+    assert told in err
+    assert queue.runs.get(going.run).stopped == stopped  # type: ignore[union-attr]
+
+
+def test_an_export_onto_a_file_that_is_there_says_so_in_its_run(
+    env: dict[str, str], queue: FailureQueue, tmp_path: Path
+) -> None:
+    filled(queue, 1)
+    (tmp_path / "there").write_text("precious")
+    assert run(env, "dead", "export", "--to", str(tmp_path / "there")).exit_code == 2
+    assert [(r.action, r.counts, r.stopped) for r in queue.runs.latest(5)] == [("export", {}, "File exists")]
+
+
+def test_a_discard_that_somebody_cancels_says_by_whom(queue: FailureQueue) -> None:
+    filled(queue, 300)
+    going = queue.discard(list(queue.keys(Filter())), run="mine")
+    next(going)
+    queue.runs.cancel("mine")
+    with pytest.raises(RunCancelled, match="cancelled by night shift"):
+        list(going)
+    assert queue.stats().total == 100
 
 
 def test_an_undo_names_the_run_that_it_undoes(env: dict[str, str], queue: FailureQueue) -> None:

@@ -22,12 +22,16 @@ def add_up(batches: Iterable[Any]) -> tuple[collections.Counter[Any], str, int]:
     """Return the counts of all batches, why they ended early, and the exit code of that."""
     import redis  # noqa: PLC0415 - `--help` does without it
 
+    from worker.failure_queue import RunCancelled  # noqa: PLC0415 - the same
+
     total: collections.Counter[Any] = collections.Counter()
     try:
         for counts in batches:
             total.update(counts)
     except KeyboardInterrupt:
         return total, INTERRUPTED, PARTIAL
+    except RunCancelled as cancelled:
+        return total, str(cancelled), PARTIAL
     except redis.RedisError as error:
         return total, _lost(error), NO_REDIS
     return total, "", PARTIAL

@@ -115,6 +115,7 @@ __all__ = [
     "BUG",
     "DONE",
     "FAILED",
+    "INTERRUPTED",
     "NOTHING",
     "NO_REDIS",
     "PARTIAL",

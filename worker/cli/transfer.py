@@ -8,6 +8,7 @@ import click
 from worker.cli.carry_out import add_up
 from worker.cli.common import (
     DONE,
+    INTERRUPTED,
     NOTHING,
     PARTIAL,
     USAGE,
@@ -42,12 +43,25 @@ def export(path: Path, wanted: Any, *, unmasked: bool, as_json: bool) -> None:
 
     They stay in the queue.
     """
+    from worker.failure_queue import RunCancelled  # noqa: PLC0415 - `--help` does without it
+
+    queue = open_queue(wanted)
+    own = queue.new_run()
     try:
-        count = open_queue(wanted).export(path, wanted, unmasked=unmasked)
+        count = queue.export(path, wanted, unmasked=unmasked, name=own)
     except OSError as error:
         end(of_disk(error), f"{path}: {error.strerror}")
         return
-    say_json({"exported": count}) if as_json else say(f"Wrote {count:,} dead letters to {path}.")
+    except KeyboardInterrupt:
+        end(INTERRUPTED, f"Interrupted: no file is left. Run {own}.")
+        return
+    except RunCancelled as cancelled:
+        end(NOTHING, f"Run {own} was {cancelled}: no file is left.")
+        return
+    if as_json:
+        say_json({"run": own, "exported": count})
+    else:
+        say(f"Wrote {count:,} dead letters to {path}. Run {own}.")
     end(DONE if count else NOTHING)
 
 

@@ -15,6 +15,7 @@ from worker.failure_queue.pages import Entry, Page
 from worker.failure_queue.plan import Choice, Plan
 from worker.failure_queue.queue import FailureQueue
 from worker.failure_queue.replay import Pace, Progress
+from worker.failure_queue.runs import RunCancelled
 from worker.failure_queue.stats import Stats
 from worker.failure_queue.statuses import (
     CancelStatus,
@@ -39,6 +40,7 @@ __all__ = [
     "RemoveStatus",
     "ReplayStatus",
     "RestoreStatus",
+    "RunCancelled",
     "Stats",
     "UndoStatus",
 ]

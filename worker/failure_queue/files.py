@@ -1,8 +1,9 @@
 """Files: dead letters written to a file, and read back from one."""
 
 import collections
+import contextlib
 import functools
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,23 +36,33 @@ class Files:
     def export(
         self, path: Path, positions: Iterable[Position], asked: str, *, run: str, unmasked: bool
     ) -> int:
-        """Write dead letters to a new file, and return how many. Raises OSError."""
-        count = 0
+        """Write dead letters to a new file, and return how many. If it ends early, no file is left.
+
+        Raises OSError and RunCancelled.
+        """
+        note = f"export of {asked}" if unmasked else ""
+        with contextlib.closing(self._write(path, positions, run=run, unmasks=note)) as steps:
+            recorded = self._runs.recorded(run, "export", asked + " unmasked" * unmasked, steps)
+            return sum(counts["exported"] for counts in recorded)
+
+    def _write(
+        self, path: Path, positions: Iterable[Position], *, run: str, unmasks: str
+    ) -> Generator[collections.Counter[str], None, None]:
+        """Yield the count of each batch. `unmasks`: the audit trail's note about it, or nothing."""
         with transfer.created(path) as file:
-            self._runs.begin(run, "export", asked + " unmasked" * unmasked)
-            if unmasked:
-                self._runs.line("unmask", run, f"export of {asked}")
+            if unmasks:
+                self._runs.line("unmask", run, unmasks)
             for batch in batched(positions, BATCH):
+                count = 0
                 for (_, key), values in read_records(self._client, batch):
                     record = Record.from_hash(key, values)
                     if record is not None and record.state == "dead":
                         file.write(
-                            transfer.full_line(key, values) if unmasked else transfer.masked_line(record)
+                            transfer.full_line(key, values) if unmasks else transfer.masked_line(record)
                         )
                         count += 1
+                yield collections.Counter(exported=count)
             transfer.settle(file, path)
-        self._runs.end(run, "export", {"exported": count})
-        return count
 
     def import_(
         self, path: Path, *, now: float, **arguments: Any

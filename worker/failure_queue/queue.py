@@ -48,6 +48,7 @@ class FailureQueue:
     """The failure queue.
 
     Every method may raise redis.RedisError. Those that change the queue write the audit trail.
+    What discard, undo, cancel, purge and import return raises RunCancelled if somebody cancels it.
 
     `client` decodes answers. `operator`: who acts. `clock_offset`: seconds added to the server's
     clock, for tests only.
@@ -206,9 +207,9 @@ class FailureQueue:
         return (counts[RemoveStatus.REMOVED] for counts in recorded)
 
     def export(self, path: Path, wanted: Filter, *, unmasked: bool = False, name: str | None = None) -> int:
-        """Write dead letters to a new file of JSON lines, newest first, mode 0600.
+        """Write dead letters to a new file of JSON lines, newest first, mode 0600; return how many.
 
-        Return how many. `name`: of this run. Raises OSError.
+        If it ends early, no file is left. `name`: of this run. Raises OSError and RunCancelled.
         """
         positions, run = self._selection.positions(wanted, now=self.now()), name or self.new_run()
         return self._files.export(path, positions, str(wanted), run=run, unmasked=unmasked)

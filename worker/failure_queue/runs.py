@@ -24,6 +24,10 @@ _LOOK_EVERY: Final = 10
 """A run looks whether somebody cancelled it after so many batches."""
 
 
+class RunCancelled(Exception):  # noqa: N818 - somebody's decision, not a mistake
+    """Somebody cancelled a run while it went on. The text says who."""
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """One action. Times are epoch seconds."""
@@ -96,7 +100,10 @@ class Runs:
         *,
         planned: int | None = None,
     ) -> Iterator[collections.Counter[Any]]:
-        """Pass batches of counts on, with begin and end written down; end early if cancelled."""
+        """Pass batches of counts on, with begin and end written down.
+
+        Raises RunCancelled between two batches.
+        """
         self.begin(run, action, asked, planned=planned)
         total: collections.Counter[str] = collections.Counter()
         stopped = "interrupted"
@@ -104,10 +111,15 @@ class Runs:
             for number, counts in enumerate(batches, 1):
                 total.update({str(status): count for status, count in counts.items()})
                 yield counts
-                if number % _LOOK_EVERY == 0 and (stopped := self.cancelled_by(run)):
-                    return
-                stopped = "interrupted"
+                if number % _LOOK_EVERY == 0:
+                    self._heed(run)
             stopped = ""
+        except RunCancelled as cancelled:
+            stopped = str(cancelled)
+            raise
+        except Exception as error:
+            stopped = getattr(error, "strerror", None) or type(error).__name__
+            raise
         finally:
             self.end(run, action, total, stopped)
 
@@ -142,6 +154,10 @@ class Runs:
         """Return that and by whom a run was cancelled, or an empty text."""
         operator = self._client.hget(key_of(run), "cancelled_by")
         return f"cancelled by {scripts.text(operator)}" if operator else ""
+
+    def _heed(self, run: str) -> None:
+        if cancelled := self.cancelled_by(run):
+            raise RunCancelled(cancelled)
 
     def line(self, action: str, run: str, detail: str) -> None:
         """Add a line about a run to the audit trail."""

@@ -14,7 +14,7 @@ import structlog
 from config.names import Event
 from worker.console.acts.intent import Intent, Intents, State
 from worker.console.acts.kinds import KINDS, Begun
-from worker.failure_queue import FailureQueue
+from worker.failure_queue import FailureQueue, RunCancelled
 from worker.failure_queue.outcomes import Outcome, Outcomes
 
 log = structlog.get_logger("voicecode.console")
@@ -74,6 +74,8 @@ class Jobs:
             for _ in steps:
                 if self._stopping.is_set():
                     break
+        except RunCancelled:
+            return  # the run's page says by whom
         finally:
             if close := getattr(steps, "close", None):
                 close()
