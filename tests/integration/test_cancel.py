@@ -7,6 +7,7 @@ import pytest
 from voicecode_client import Client, Duplicate, Sent
 
 from config import names
+from tests.integration.test_cli import objects, run
 from tests.support.ledger_driver import MOBILE, LedgerDriver
 from tests.support.sandbox import Sandbox
 from tests.support.workers import LIMIT_SECONDS, wait_for
@@ -73,6 +74,43 @@ def test_no_other_call_follows_one_whose_worker_died(driver: LedgerDriver) -> No
     assert (claim.answer, claim.reason) == (Answer.BURIED, "cancelled")
     assert driver.state() == "cancelled"
     assert driver.indexes() == set()
+
+
+@pytest.mark.parametrize(
+    ("state", "exit_code", "told", "after"),
+    [
+        (
+            "none",
+            0,
+            "No worker has seen it. If it comes within 24 hours, it will not be called.",
+            "cancelled",
+        ),
+        ("waiting", 0, "It waited, and will not be called.", "cancelled"),
+        ("calling", 5, "It is being called: the phone may ring.", "calling"),
+        ("accepted", 3, "Too late: the gateway took the call.", "accepted"),
+        ("dead", 3, "It is a dead letter, and will not be called unless somebody replays it.", "dead"),
+        ("cancelled", 3, "It was cancelled before.", "cancelled"),
+    ],
+)
+def test_an_operator_withdraws_a_code_and_hears_what_it_was(  # noqa: PLR0913 - one argument per fact
+    driver: LedgerDriver, server: Server, *, state: str, exit_code: int, told: str, after: str
+) -> None:
+    if state == "cancelled":
+        driver.ledger.cancel("k")
+    elif state != "none":
+        driver.in_state(state)
+    env = {"VOICECODE_BROKER_URL": server.url, "VOICECODE_OPERATOR": "night shift"}
+    done = run(env, "cancel", "k")
+    assert (done.exit_code, driver.state()) == (exit_code, after)
+    assert done.stdout.startswith(told)
+    line = next(line for line in objects(run(env, "dead", "audit", "--key", "k", "--json")))
+    assert (line["action"], line["operator"], line["detail"]) == ("cancel", "night shift", f"it was {state}")
+    assert objects(run(env, "cancel", "k", "--json"))[0]["key"] == "k"
+
+
+def test_what_can_be_no_key_is_refused(server: Server) -> None:
+    done = run({"VOICECODE_BROKER_URL": server.url}, "cancel", MOBILE)
+    assert (done.exit_code, MOBILE in done.output) == (2, False)
 
 
 @pytest.mark.parametrize("state", ["accepted", "dead"])

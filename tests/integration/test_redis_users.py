@@ -270,6 +270,7 @@ def dead_letter(sandbox: Sandbox) -> Callable[[], None]:
 
 ACTS: Final = [
     ("send", MOBILE, CODE),
+    ("cancel", "unseen"),
     ("dead", "replay", "k", "--yes"),
     ("dead", "discard", "k", "--yes"),
     ("dead", "undo", "k"),

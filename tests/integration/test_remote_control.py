@@ -70,7 +70,14 @@ def test_without_the_setting_one_sentence_says_so(sandbox: Sandbox) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [["events"], ["migrate", "redis://a", "redis://b"], ["purge", "-f"], ["result", "x"]]
+    "words",
+    [
+        ["events"],
+        ["migrate", "redis://a", "redis://b"],
+        ["purge", "-f"],
+        ["result", "x"],
+        ["graph", "workers"],
+    ],
 )
 def test_what_has_no_meaning_here_is_told_in_a_sentence(sandbox: Sandbox, words: list[str]) -> None:
     sandbox.send()

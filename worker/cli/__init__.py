@@ -10,6 +10,7 @@ import click
 from worker.cli.account import account
 from worker.cli.alert import alert
 from worker.cli.balance import balance
+from worker.cli.cancel import cancel
 from worker.cli.check import check
 from worker.cli.common import ErrorBoundary
 from worker.cli.console import console
@@ -43,6 +44,7 @@ def voicecode() -> None:
 for command in (
     send,
     status,
+    cancel,
     check,
     account,
     number,

@@ -4,8 +4,6 @@ from typing import Final
 
 import click
 
-from config import names
-
 _EVENTS: Final = "Workers that were started with -E send task events; read them with the address alone:"
 _NO_EVENTS: Final = (
     "A worker sends task events if it was started with -E, and `voicecode exporter` needs none."
@@ -19,6 +17,7 @@ COMMANDS: Final = {
     " Codes that expire meanwhile become dead letters by themselves.",
     "result": "No results are kept for voice codes. `voicecode status KEY` shows what became of one.",
     "beat": "Nothing here runs on a schedule; retries and upkeep are the workers' own.",
+    "graph": "It draws Celery's own parts. `voicecode status` shows the workers.",
     "amqp": "The broker is Redis, and this command speaks AMQP. `voicecode status` shows the queue.",
 }
 """Commands of `celery -A worker` that have no meaning here, each with a sentence."""
@@ -26,7 +25,7 @@ COMMANDS: Final = {
 _THREADS: Final = "The number of threads does not change while a worker runs: set VOICECODE_CONCURRENCY."
 _QUEUES: Final = "A voice worker reads one queue. `voicecode account hold` stops sending."
 _REVOKE: Final = (
-    f"A code is withdrawn by its key, not by task id: send the task {names.CANCEL_TASK} with that key."
+    "A code is withdrawn by its key, not by task id: `voicecode cancel KEY`."
     " `voicecode account hold` stops all sending."
 )
 _MEMORY: Final = "Voice workers do not dump their memory: it holds numbers and codes."
