@@ -40,7 +40,7 @@ PAGES: Final = {
     "`list --code`": Filter(codes=("4030",)),
     "`list --mobile-ends`": Filter(mobile_ends="8000"),
     "`list --sendable`": Filter(sendable=True),
-    "`list`, nothing matches": Filter(codes=("4051",), ambiguous=True),
+    "`list --code 405 --ambiguous`, nothing matches": Filter(codes=("405",), ambiguous=True),
 }
 
 
