@@ -66,15 +66,21 @@ def sandbox_server() -> Iterator[Server]:
 
 
 @pytest.fixture(scope="session")
-def sandbox_simulator() -> Iterator[RunningSimulator]:
+def shared_simulator() -> Iterator[RunningSimulator]:
     with start_simulator() as simulator:
         yield simulator
+
+
+@pytest.fixture
+def sandbox_simulator(shared_simulator: RunningSimulator) -> RunningSimulator:
+    """Return a gateway without memory: a test before may have had its account frozen."""
+    shared_simulator.client.reset()
+    return shared_simulator
 
 
 @pytest.fixture
 def sandbox(sandbox_server: Server, sandbox_simulator: RunningSimulator, tmp_path: Path) -> Iterator[Sandbox]:
     """Return an empty Redis, a gateway without memory, and the means to start workers."""
     sandbox_server.flush()
-    sandbox_simulator.client.reset()
     with Sandbox(sandbox_server, sandbox_simulator, tmp_path) as sandbox:
         yield sandbox

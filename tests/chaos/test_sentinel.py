@@ -68,7 +68,6 @@ def test_workers_follow_the_master(
     sentinels: Sentinels, sandbox_simulator: RunningSimulator, tmp_path: Path, trouble: Any
 ) -> None:
     """Replicated codes survive the fault; calls in hand are recorded on the new master."""
-    sandbox_simulator.client.reset()
     old = sentinels.master
     with Sandbox(old, sandbox_simulator, tmp_path, url=sentinels.url) as sandbox:
         workers = [sandbox.worker(ready=False, **PATIENT) for _ in range(2)]

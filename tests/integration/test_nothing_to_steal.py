@@ -97,7 +97,6 @@ def digests_of(text: str) -> Iterator[str]:
 @pytest.fixture
 def sandbox(sandbox_simulator: RunningSimulator, tmp_path: Path) -> Iterator[Sandbox]:
     """Return a Redis that keeps its file, and may be told to write snapshots."""
-    sandbox_simulator.client.reset()
     data = tmp_path / "redis"
     with start_server(data_dir=data) as server, Sandbox(server, sandbox_simulator, tmp_path) as sandbox:
         yield sandbox

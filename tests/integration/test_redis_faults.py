@@ -28,7 +28,6 @@ PATIENT: dict[str, Any] = {"lease_seconds": 4, "hold_seconds": 2, "visibility_ti
 @pytest.fixture
 def durable(sandbox_simulator: RunningSimulator, tmp_path: Path) -> Iterator[Sandbox]:
     """Return a sandbox whose Redis writes its append-only file at each command."""
-    sandbox_simulator.client.reset()
     with (
         start_server(data_dir=tmp_path / "redis", extra=("--appendfsync", "always")) as server,
         Sandbox(server, sandbox_simulator, tmp_path) as sandbox,

@@ -99,7 +99,6 @@ def adapted(line: str, version: str) -> str:
 @pytest.fixture
 def sandbox(server: Server, sandbox_simulator: RunningSimulator, tmp_path: Path) -> Iterator[Sandbox]:
     server.flush()
-    sandbox_simulator.client.reset()
     with server.client() as client:
         client.execute_command("ACL", "LOG", "RESET")
     with Sandbox(server, sandbox_simulator, tmp_path) as sandbox:

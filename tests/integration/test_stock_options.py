@@ -17,11 +17,11 @@ from worker.simulator.process import RunningSimulator
 
 @pytest.fixture(scope="module")
 def sandbox(
-    sandbox_server: Server, sandbox_simulator: RunningSimulator, tmp_path_factory: pytest.TempPathFactory
+    sandbox_server: Server, shared_simulator: RunningSimulator, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Sandbox]:
     sandbox_server.flush()
-    sandbox_simulator.client.reset()
-    with Sandbox(sandbox_server, sandbox_simulator, tmp_path_factory.mktemp("options")) as sandbox:
+    shared_simulator.client.reset()
+    with Sandbox(sandbox_server, shared_simulator, tmp_path_factory.mktemp("options")) as sandbox:
         sandbox.worker(visibility_timeout_seconds=60, log_level="INFO")
         yield sandbox
 

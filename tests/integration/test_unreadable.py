@@ -18,12 +18,12 @@ from worker.store.client import connect
 
 @pytest.fixture(scope="module")
 def sandbox(
-    sandbox_server: Server, sandbox_simulator: RunningSimulator, tmp_path_factory: pytest.TempPathFactory
+    sandbox_server: Server, shared_simulator: RunningSimulator, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Sandbox]:
     """Give one worker for all tests here: what one item does to it shows in the next test."""
     sandbox_server.flush()
-    sandbox_simulator.client.reset()
-    with Sandbox(sandbox_server, sandbox_simulator, tmp_path_factory.mktemp("rubbish")) as sandbox:
+    shared_simulator.client.reset()
+    with Sandbox(sandbox_server, shared_simulator, tmp_path_factory.mktemp("rubbish")) as sandbox:
         sandbox.worker(visibility_timeout_seconds=60, log_level="INFO")
         yield sandbox
 
