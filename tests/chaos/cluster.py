@@ -95,6 +95,7 @@ class Cluster:
             env,
             app=self.options.app,
             options=("-n", f"worker-{number}"),
+            fresh=True,
         )
 
     def start_producing(self) -> None:

@@ -188,7 +188,7 @@ def measure(scale: Scale, server: Server, folder: Path) -> Figures:
             heartbeat_file=str(folder / "heartbeat"),
             **scale.settings,
         )
-        with RunningWorker(folder / "worker.log", env).wait_ready() as worker:
+        with RunningWorker(folder / "worker.log", env, fresh=True).wait_ready() as worker:
             for number in range(_WARM_UP):
                 enqueue(app, f"16{number:09d}", "0042", key=f"warm:{number}")
             wait_for(lambda: simulator.client.state()["calls"] == _WARM_UP, LIMIT_SECONDS, "the warm-up")

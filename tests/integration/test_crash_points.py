@@ -12,7 +12,6 @@ import pytest
 from config import names
 from tests.support.crash_runner import CrashRunner
 from tests.support.crashes import Crash
-from tests.support.fork_server import ForkServer
 from tests.support.simulator import start_simulator
 from worker.embedded.server import start_server
 
@@ -284,9 +283,8 @@ def runner(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequ
     with (
         start_server(extra=("--databases", "200")) as server,
         start_simulator() as simulator,
-        ForkServer() as fork_server,
     ):
-        runner = CrashRunner(server, simulator, fork_server, tmp_path_factory.mktemp("crashes"))
+        runner = CrashRunner(server, simulator, tmp_path_factory.mktemp("crashes"))
         runner.begin(crash for crash in [*CRASHES, *BUGS, *LOSSES, *FREEZES, *FLEET] if crash in wanted)
         try:
             yield runner

@@ -14,7 +14,6 @@ import pytest
 
 from tests.support.crash_runner import CrashRunner
 from tests.support.crashes import Crash
-from tests.support.fork_server import ForkServer
 from tests.support.simulator import start_simulator
 from worker.embedded.server import start_server
 from worker.store import scripts
@@ -69,8 +68,8 @@ FREEZES = {
 def runner(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[CrashRunner]:
     items: list[Any] = request.session.items
     wanted = {item.callspec.params["which"] for item in items if item.module is request.module}
-    with start_server() as server, start_simulator() as simulator, ForkServer() as fork_server:
-        runner = CrashRunner(server, simulator, fork_server, tmp_path_factory.mktemp("freezes"))
+    with start_server() as server, start_simulator() as simulator:
+        runner = CrashRunner(server, simulator, tmp_path_factory.mktemp("freezes"))
         runner.begin(crash for which, crash in FREEZES.items() if which in wanted)
         try:
             yield runner

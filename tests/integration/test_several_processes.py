@@ -22,6 +22,7 @@ class Several(RunningWorker):
         self.log = log
         self._command = [sys.executable, "-m", "worker.cli", "worker", "--processes", "2"]
         self._env = dict(env)
+        self._fresh = True
         self._process = self._spawn()
 
     def pids(self) -> list[int]:

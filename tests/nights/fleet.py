@@ -125,7 +125,9 @@ class Fleet:
             settings = {**settings, "host_name": address}
         env = self.environment(name, **settings)
         env |= dict(self.simulator.environment_at(address)) if address else {}
-        worker = RunningWorker(self.folder / f"{name}.log", env, options=("-n", f"{name}@night"))
+        worker = RunningWorker(
+            self.folder / f"{name}.log", env, options=("-n", f"{name}@night"), fresh=self.pace is FULL
+        )
         self.workers.append(self._exits.enter_context(worker))
         return worker
 

@@ -15,13 +15,13 @@ from config import names
 from config.names import Event
 from tests.support.crashes import SITUATIONS, TIMES, Crash, Database
 from tests.support.fault_markers import EXIT_STATUS, FROZEN, STALLED
-from tests.support.fork_server import ForkedWorker, ForkServer
-from tests.support.workers import LIMIT_SECONDS, environment, wait_for
+from tests.support.workers import LIMIT_SECONDS, RunningWorker, environment, wait_for
 from worker.embedded.server import Server, start_server
 from worker.simulator.journal import Submission
 from worker.simulator.process import RunningSimulator
 
 AT_ONCE: Final = 8
+FAULTY: Final = "tests.support.faulty_app"
 _HASHES: Final = (names.UNACKED, names.FETCHED)
 _ZSETS: Final = (names.UNACKED_INDEX, names.DUE, names.EXPIRY)
 _SURVIVED: Final = ("raise", "lose", "stall", "freeze")
@@ -73,12 +73,9 @@ class End:
 class CrashRunner:
     """Starts all crashes, a few at a time; `end` waits for one and returns how it ended."""
 
-    def __init__(
-        self, server: Server, simulator: RunningSimulator, fork_server: ForkServer, folder: Path
-    ) -> None:
+    def __init__(self, server: Server, simulator: RunningSimulator, folder: Path) -> None:
         self._server = server
         self._simulator = simulator
-        self._fork_server = fork_server
         self._folder = folder
         self._numbers = itertools.count(1)
         self._pool = ThreadPoolExecutor(AT_ONCE)
@@ -117,12 +114,12 @@ class CrashRunner:
         )
         if crash.stalls:
             env |= {"FAULT_REDIS_PID": str(server.pid), "FAULT_SOCKET_SECONDS": str(SOCKET_SECONDS)}
-        workers: list[ForkedWorker] = []
+        workers: list[RunningWorker] = []
         try:
             if crash.scenarios:
                 self._simulator.client.script(database.code.mobile, crash.scenarios)
             key = SITUATIONS[crash.situation](database)
-            workers.append(self._fork_server.worker(log, {**env, "FAULT": crash.fault}))
+            workers.append(RunningWorker(log, {**env, "FAULT": crash.fault}, app=FAULTY))
             if crash.stalls:
                 wait_for(lambda: STALLED in log.read_text(), LIMIT_SECONDS, "Redis to be frozen")
                 time.sleep(crash.stalls)
@@ -131,10 +128,10 @@ class CrashRunner:
                 status = workers[0].ended()
                 expected = 0 if crash.stalls else EXIT_STATUS
                 assert status == expected, f"the worker ended with {status}: {log.read_text()[-2000:]}"
-                workers.append(self._fork_server.worker(log, env))
+                workers.append(RunningWorker(log, env, app=FAULTY))
             if crash.freezes:
                 wait_for(lambda: FROZEN in log.read_text(), LIMIT_SECONDS, "the worker to be frozen")
-                workers.append(self._fork_server.worker(log.with_suffix(".other.log"), env))
+                workers.append(RunningWorker(log.with_suffix(".other.log"), env, app=FAULTY))
             wait_for(
                 lambda: self._settled(database, key),
                 LIMIT_SECONDS,

@@ -5,6 +5,7 @@ libraries are shared. It dies with the fork server, and the fork server with its
 """
 
 import contextlib
+import functools
 import importlib
 import json
 import os
@@ -12,12 +13,12 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final
 
-from tests.support.workers import LIMIT_SECONDS, ROOT, wait_for
-
+ROOT: Final = Path(__file__).resolve().parents[2]
 _HEAVY: Final = (
     "celery.__main__",
     "celery.apps.worker",
@@ -32,105 +33,124 @@ _HEAVY: Final = (
     "worker.transport.channel",
 )
 
+_one: Final = threading.Lock()
+_AT_RUN_TIME: Final = ("VOICECODE_", "PYTEST_", "FAULT")
+"""Variables that a worker, or an application of the tests, reads after the fork."""
+
 
 class ForkServer:
-    """Starts children. A context manager; may be used by several threads."""
+    """Starts children. May be used by several threads."""
 
-    def __enter__(self) -> Self:
+    def __init__(self) -> None:
         env = {**os.environ, "PYTHONPATH": str(ROOT)}
         command = [sys.executable, "-m", "tests.support.fork_server"]
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT, env=env, text=True
         )
+        self._environment = _lasting(env)
         self._lock = threading.Lock()
-        self._ended: dict[int, int] = {}
-        return self
 
-    def __exit__(self, *exception: object) -> None:
-        self._process.communicate(timeout=30)
+    def can_start(self, env: Mapping[str, str]) -> bool:
+        """Return whether a child is like a fresh process: settings are all that differs."""
+        return _lasting(env) == self._environment
 
-    def worker(
-        self, log: Path, env: Mapping[str, str], app: str = "tests.support.faulty_app"
-    ) -> "ForkedWorker":
-        """Fork a worker; `env`: its whole environment."""
-        log.touch()
-        return ForkedWorker(self, self.ask({"log": str(log), "env": dict(env), "app": app}), log)
+    def start(self, log: Path, env: Mapping[str, str], arguments: Sequence[str]) -> "ForkedProcess":
+        """Fork a worker that appends to `log`.
 
-    def ask(self, request: Mapping[str, Any]) -> int:
+        `env`: its whole environment. `arguments`: those of `celery`.
+        """
+        request = {"log": str(log), "env": dict(env), "arguments": list(arguments)}
+        return ForkedProcess(self, self.ask(request) or 0)
+
+    def ask(self, request: Mapping[str, Any]) -> int | None:
         """Send one request and return the answer."""
         with self._lock:
             if self._process.stdin is None or self._process.stdout is None:
                 raise RuntimeError
             self._process.stdin.write(json.dumps(request) + "\n")
             self._process.stdin.flush()
-            return int(self._process.stdout.readline())
+            answer: int | None = json.loads(self._process.stdout.readline())
+            return answer
 
 
-class ForkedWorker:
-    """One forked worker."""
+def shared() -> ForkServer:
+    """Return the fork server of this process. It ends with the process."""
+    with _one:
+        return _shared()
 
-    def __init__(self, fork_server: ForkServer, pid: int, log: Path) -> None:
+
+@functools.cache
+def _shared() -> ForkServer:
+    return ForkServer()
+
+
+class ForkedProcess:
+    """One forked worker, with the part of `subprocess.Popen` that tests use."""
+
+    def __init__(self, fork_server: ForkServer, pid: int) -> None:
         self.pid: Final = pid
-        self.log: Final = log
+        self.returncode: int | None = None
         self._fork_server = fork_server
-        self._status = -1
 
-    @property
-    def running(self) -> bool:
-        """Whether it is there; a frozen one is."""
-        if self._status < 0:
-            self._status = self._fork_server.ask({"wait": self.pid})
-        return self._status < 0
+    def poll(self) -> int | None:
+        """Return its exit status, minus the signal's number if one ended it; None while it runs."""
+        if self.returncode is None:
+            self.returncode = self._fork_server.ask({"wait": self.pid})
+        return self.returncode
 
-    def ended(self, seconds: float = LIMIT_SECONDS) -> int:
-        """Wait for its end; return its exit status, 128 + the signal's number if one ended it."""
-        try:
-            wait_for(lambda: not self.running, seconds, "the end of a worker")
-        except AssertionError as error:
-            message = f"{error}; its log: {self.text()[-2000:]}"
-            raise AssertionError(message) from None
-        return self._status
+    def wait(self, timeout: float) -> int:
+        """Wait for its end. Raises subprocess.TimeoutExpired."""
+        end = time.monotonic() + timeout
+        while (status := self.poll()) is None:
+            if time.monotonic() > end:
+                raise subprocess.TimeoutExpired(str(self.pid), timeout)
+            time.sleep(0.02)
+        return status
 
-    def signal(self, number: signal.Signals) -> None:
-        """Send a signal; a child that has ended gets none."""
-        if self.running:
+    def send_signal(self, number: int) -> None:
+        """Send a signal; one that has ended gets none."""
+        if self.poll() is None:
             os.kill(self.pid, number)
 
     def kill(self) -> None:
         """End it with SIGKILL."""
-        self.signal(signal.SIGKILL)
-        self.ended()
+        self.send_signal(signal.SIGKILL)
 
-    def text(self) -> str:
-        """Return everything that it wrote."""
-        return self.log.read_text(errors="replace")
+
+def _lasting(env: Mapping[str, str]) -> dict[str, str]:
+    """Return what a process reads once and for all, when it starts or imports."""
+    return {name: value for name, value in env.items() if not name.startswith(_AT_RUN_TIME)}
 
 
 def _serve() -> None:
     for name in _HEAVY:
         importlib.import_module(name)
-    children: dict[int, int] = {}
+    children: dict[int, int | None] = {}
     for line in sys.stdin:
         request = json.loads(line)
+        answer: int | None
         if "wait" in request:
             pid = request["wait"]
-            if children[pid] < 0:
-                found, status = os.waitpid(pid, os.WNOHANG)
-                code = os.waitstatus_to_exitcode(status) if found else 0
-                children[pid] = -1 if not found else code if code >= 0 else 128 - code
+            if children[pid] is None:
+                children[pid] = _status(pid)
             answer = children[pid]
         else:
-            answer = os.fork()
-            if answer == 0:
+            answer = pid = os.fork()
+            if pid == 0:
                 _become_worker(request)
-            children[answer] = -1
-        sys.stdout.write(f"{answer}\n")
+            children[pid] = None
+        sys.stdout.write(json.dumps(answer) + "\n")
         sys.stdout.flush()
     for pid, status in children.items():
-        if status < 0:
+        if status is None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
+
+
+def _status(pid: int) -> int | None:
+    found, status = os.waitpid(pid, os.WNOHANG)
+    return os.waitstatus_to_exitcode(status) if found else None
 
 
 def _become_worker(request: Mapping[str, Any]) -> None:
@@ -140,7 +160,7 @@ def _become_worker(request: Mapping[str, Any]) -> None:
         os.dup2(ours, theirs)
     os.environ.clear()
     os.environ.update(request["env"])
-    sys.argv = ["celery", "-A", request["app"], "worker"]
+    sys.argv = ["celery", *request["arguments"]]
     from celery.__main__ import main  # noqa: PLC0415 - in the child only
 
     try:
