@@ -15,6 +15,8 @@ from tests.support.sandbox import message as stock_message
 from tests.support.simulator import start_simulator
 from tests.support.workers import LIMIT_SECONDS, SHORT_TIMES, RunningWorker, environment, wait_for
 from worker.embedded.server import Server
+from worker.sending.slots import reserved
+from worker.transport.credit import Credit
 from worker.transport.unacked import Unacked
 from worker.upkeep import Upkeep
 
@@ -72,6 +74,14 @@ def test_hints_leave_the_reserve_to_the_codes_that_come_next(redis_client: redis
     assert (wait, fetched[::2]) == (1, ["code"])
     wait, *fetched = answer_of(redis_client, 50, "w/4", reserve=2)
     assert (wait, len(fetched[::2])) == (0, 12)
+
+
+def test_a_worker_that_may_hold_one_message_keeps_no_slot_free() -> None:
+    """After a time of being unfit it proves itself with one code, which may be a waiting one."""
+    credit = Credit()
+    assert reserved(credit.usable(50)) == 5
+    credit.at_most(1)
+    assert reserved(credit.usable(50)) == 0
 
 
 def test_hints_are_not_starved_while_new_codes_take_the_reserve(redis_client: redis.Redis) -> None:

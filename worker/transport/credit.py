@@ -24,11 +24,14 @@ class Credit:
         """Return how many of `limit` slots are free. If none is, the next one wakes the loop."""
         # Set before counting: a slot freed in between wakes the loop in vain, but is not missed.
         self._starved = True
-        limit = limit if self._most is None else min(limit, self._most)
-        free = 0 if self._paused else limit - len(self._taken)
+        free = 0 if self._paused else self.usable(limit) - len(self._taken)
         if free > 0:
             self._starved = False
         return free
+
+    def usable(self, limit: int) -> int:
+        """Return how many of `limit` slots may be used."""
+        return limit if self._most is None else min(limit, self._most)
 
     @property
     def paused(self) -> bool:

@@ -32,7 +32,8 @@ class QoS(redis.QoS):
 
     def reserve(self) -> int:
         """Return how many free slots hints leave to new codes."""
-        return reserved(int(self.prefetch_count))
+        credit: Credit = self.channel.credit
+        return reserved(credit.usable(int(self.prefetch_count)))
 
     def can_consume(self) -> bool:
         """Return whether there is credit. A channel that reads no queue needs none."""
