@@ -72,8 +72,24 @@ def test_hints_leave_the_reserve_to_the_codes_that_come_next(redis_client: redis
     redis_client.lpush(names.QUEUE, message("code"))
     wait, *fetched = answer_of(redis_client, 2, "w/3", reserve=2)
     assert (wait, fetched[::2]) == (1, ["code"])
+    assert answer_of(redis_client, 2, "w/3", reserve=2, repeated=True)[0] == 1
     wait, *fetched = answer_of(redis_client, 50, "w/4", reserve=2)
     assert (wait, len(fetched[::2])) == (0, 12)
+
+
+def test_a_hint_that_wakes_a_worker_takes_no_reserved_slot(driver: LedgerDriver) -> None:
+    """Upkeep puts one on the queue whenever that is empty."""
+    due_codes(driver, 20)
+    answer_of(driver.client, 10, "w/0", reserve=2)
+    for number in range(5):
+        driver.upkeep()
+        assert driver.client.llen(names.QUEUE) == 1
+        assert answer_of(driver.client, 2, f"w/{number}", reserve=2) == [1]
+        driver.client.lpush(names.QUEUE, message("code"))
+        assert fetch(driver.client, 10 + number, 2, reserve=2) == [
+            "code" + f":w/{10 + number}:1" * (number > 0)
+        ]
+    assert driver.client.llen(names.HINTS) + driver.client.llen(names.QUEUE) == 12
 
 
 def test_a_worker_that_may_hold_one_message_keeps_no_slot_free() -> None:

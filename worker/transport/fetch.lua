@@ -2,8 +2,8 @@
 -- fetch: move messages from the queue into `unacked`, as many as there is room for.
 -- At each moment a message is in one of the two.
 -- KEYS  1 queue  2 unacked  3 unacked index  4 fetched  5 due  6 expiry  7 dead  8 list of hints
--- Returns {1 if hints were left for want of room, else 0, tag, message, tag, message, ...}:
--- the oldest first, new codes before hints.
+-- Returns {1 if hints are left, else 0, tag, message, tag, message, ...}: the oldest first,
+-- new codes before hints.
 -- Executed twice with one token, it returns the same messages.
 -- It reads first, trims last, and does not raise after its first write: Redis does not roll back.
 local clock_offset = ARGV[1]
@@ -30,7 +30,10 @@ if repeated == '1' then
       out[#out + 1] = stored_message(value)
     end
   end
-  if #out > 1 then return out end
+  if #out > 1 then
+    out[1] = redis.call('EXISTS', hints)
+    return out
+  end
 end
 
 local function take(item)
@@ -67,7 +70,12 @@ local left = room
 if room * 2 <= math.max(reserve, 2) and tonumber(redis.call('TIME')[2]) % 8 == 0 then
   left = left - take_from(hints, 1)
 end
+-- A hint that upkeep put on the queue has woken this worker, and takes no slot of a new code's.
+local oldest = left <= reserve and redis.call('LINDEX', queue, -1)
+if oldest and string.find(oldest, '"delivery_tag":"hint-', 1, true) then
+  redis.call('LMOVE', queue, hints, 'RIGHT', 'RIGHT')
+end
 left = left - take_from(queue, left)
-left = left - take_from(hints, left - reserve)
-if left > 0 and redis.call('EXISTS', hints) == 1 then out[1] = 1 end
+take_from(hints, left - reserve)
+out[1] = redis.call('EXISTS', hints)
 return out
