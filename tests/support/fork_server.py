@@ -44,8 +44,15 @@ class ForkServer:
     def __init__(self) -> None:
         env = {**os.environ, "PYTHONPATH": str(ROOT)}
         command = [sys.executable, "-m", "tests.support.fork_server"]
+        # In a session of its own: Ctrl-C ends the tests, and these end this process.
         self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT, env=env, text=True
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            cwd=ROOT,
+            env=env,
+            text=True,
+            start_new_session=True,
         )
         self._environment = _lasting(env)
         self._lock = threading.Lock()
@@ -122,30 +129,34 @@ def _lasting(env: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in env.items() if not name.startswith(_AT_RUN_TIME)}
 
 
-def _serve() -> None:
+def _serve() -> Mapping[str, Any] | None:
+    """Fork a child for each request. Return its request in a child, and None in the end."""
     for name in _HEAVY:
         importlib.import_module(name)
     children: dict[int, int | None] = {}
-    for line in sys.stdin:
-        request = json.loads(line)
-        answer: int | None
-        if "wait" in request:
-            pid = request["wait"]
-            if children[pid] is None:
-                children[pid] = _status(pid)
-            answer = children[pid]
-        else:
-            answer = pid = os.fork()
-            if pid == 0:
-                _become_worker(request)
-            children[pid] = None
-        sys.stdout.write(json.dumps(answer) + "\n")
-        sys.stdout.flush()
-    for pid, status in children.items():
-        if status is None:
+    try:
+        for line in sys.stdin:
+            request: dict[str, Any] = json.loads(line)
+            answer: int | None
+            if "wait" in request:
+                pid = request["wait"]
+                if children[pid] is None:
+                    children[pid] = _status(pid)
+                answer = children[pid]
+            else:
+                answer = pid = os.fork()
+                if pid == 0:
+                    children.clear()
+                    return request
+                children[pid] = None
+            sys.stdout.write(json.dumps(answer) + "\n")
+            sys.stdout.flush()
+    finally:
+        for pid in [pid for pid, status in children.items() if status is None]:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
+    return None
 
 
 def _status(pid: int) -> int | None:
@@ -154,6 +165,7 @@ def _status(pid: int) -> int | None:
 
 
 def _become_worker(request: Mapping[str, Any]) -> None:
+    """Run Celery's command line. The process ends as any other: with its threads, and its text."""
     nothing = os.open(os.devnull, os.O_RDONLY)
     log = os.open(request["log"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     for ours, theirs in ((nothing, 0), (log, 1), (log, 2)):
@@ -163,17 +175,10 @@ def _become_worker(request: Mapping[str, Any]) -> None:
     sys.argv = ["celery", *request["arguments"]]
     from celery.__main__ import main  # noqa: PLC0415 - in the child only
 
-    try:
-        main()
-    except SystemExit as error:
-        os._exit(error.code if isinstance(error.code, int) else 1)
-    except BaseException:  # noqa: BLE001 - what ends a child must not go on in the parent's loop
-        import traceback  # noqa: PLC0415 - rarely
-
-        traceback.print_exc()
-        os._exit(1)
-    os._exit(0)
+    main()
 
 
 if __name__ == "__main__":
-    _serve()
+    asked = _serve()
+    if asked is not None:
+        _become_worker(asked)
