@@ -70,6 +70,7 @@ def env(server: Server, simulator: RunningSimulator) -> dict[str, str]:
         operator="night-shift",
         host_name="worker-1",
         concurrency=20,
+        upkeep_batch=20,
         stop_sending=True,
         code_grace_seconds=86_400,
     )

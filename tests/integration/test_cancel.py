@@ -82,13 +82,13 @@ def test_no_other_call_follows_one_whose_worker_died(driver: LedgerDriver) -> No
         (
             "none",
             0,
-            "No worker has seen it. If it comes within 24 hours, it will not be called.",
+            "No record is kept of it. If it comes within 24 hours, it will not be called.",
             "cancelled",
         ),
         ("waiting", 0, "It waited, and will not be called.", "cancelled"),
         ("calling", 5, "It is being called: the phone may ring.", "calling"),
         ("accepted", 3, "Too late: the gateway took the call.", "accepted"),
-        ("dead", 3, "It is a dead letter, and will not be called unless somebody replays it.", "dead"),
+        ("dead", 3, "It is dead, and will not be called unless somebody brings it back.", "dead"),
         ("cancelled", 3, "It was cancelled before.", "cancelled"),
     ],
 )

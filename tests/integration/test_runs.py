@@ -207,6 +207,16 @@ def test_a_discard_that_somebody_cancels_says_by_whom(queue: FailureQueue) -> No
     assert queue.stats().total == 100
 
 
+def test_a_run_that_has_ended_cannot_be_cancelled_unless_it_replayed(
+    env: dict[str, str], queue: FailureQueue, tmp_path: Path
+) -> None:
+    filled(queue, 1)
+    assert queue.export(tmp_path / "letters", Filter(), name="mine") == 1
+    done = run(env, "dead", "run", "cancel", "mine", "--yes")
+    assert (done.exit_code, done.stderr) == (3, "The export has ended: there is nothing to cancel.\n")
+    assert (tmp_path / "letters").exists()
+
+
 def test_an_undo_names_the_run_that_it_undoes(env: dict[str, str], queue: FailureQueue) -> None:
     filled(queue, 5)
     discarded = objects(run(env, "dead", "discard", "--all", "--yes", "--json"))[0]["run"]

@@ -9,10 +9,10 @@ from worker.cli.terminal import say, say_json
 
 _ANSWERS = {
     "waiting": (DONE, "It waited, and will not be called."),
-    "none": (DONE, "No worker has seen it. If it comes within {hours:g} hours, it will not be called."),
+    "none": (DONE, "No record is kept of it. If it comes within {hours:g} hours, it will not be called."),
     "calling": (PARTIAL, "It is being called: the phone may ring. If the call fails, no other one follows."),
     "accepted": (NOTHING, "Too late: the gateway took the call."),
-    "dead": (NOTHING, "It is a dead letter, and will not be called unless somebody replays it."),
+    "dead": (NOTHING, "It is dead, and will not be called unless somebody brings it back."),
     "cancelled": (NOTHING, "It was cancelled before."),
     "newer": (FAILED, "A newer version of this program wrote its record: use that one's `voicecode`."),
 }

@@ -105,12 +105,16 @@ def cancel(name: str, *, yes: bool, as_json: bool) -> None:
         return
     if found.needs_undo:
         end(USAGE, f"It has ended. To bring its dead letters back: voicecode dead undo --run {name}")
+    if found.ended_at is not None and found.action != "replay":
+        end(NOTHING, f"The {found.action} has ended: there is nothing to cancel.")
     agree(f"Cancel {found.action} {name}?", yes=yes)
     own = queue.new_run()
     counts, stopped, code = add_up(queue.cancel(name, name=own))
     back, went_on = counts[CancelStatus.CANCELLED], counts[CancelStatus.WENT_ON]
     if as_json:
         say_json({"run": own, "cancelled": back, "went_on": went_on, "stopped": stopped})
+    elif found.action != "replay":
+        say(f"The {found.action} ends before its next batches, unless it ends before. Run {own}.")
     else:
         say(f"Took back {back:,}; {went_on:,} had been called, or ended. Run {own}.")
     end(code if stopped else DONE if not went_on else PARTIAL, stopped)

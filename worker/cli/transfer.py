@@ -53,7 +53,8 @@ def export(path: Path, wanted: Any, *, unmasked: bool, as_json: bool) -> None:
         end(of_disk(error), f"{path}: {error.strerror}")
         return
     except KeyboardInterrupt:
-        end(INTERRUPTED, f"Interrupted: no file is left. Run {own}.")
+        left = f"{path} is complete" if path.exists() else "no file is left"
+        end(INTERRUPTED, f"Interrupted: {left}. Run {own}.")
         return
     except RunCancelled as cancelled:
         end(NOTHING, f"Run {own} was {cancelled}: no file is left.")

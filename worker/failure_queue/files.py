@@ -41,8 +41,9 @@ class Files:
         Raises OSError and RunCancelled.
         """
         note = f"export of {asked}" if unmasked else ""
-        with contextlib.closing(self._write(path, positions, run=run, unmasks=note)) as steps:
-            recorded = self._runs.recorded(run, "export", asked + " unmasked" * unmasked, steps)
+        steps = self._write(path, positions, run=run, unmasks=note)
+        recorded = self._runs.recorded(run, "export", asked + " unmasked" * unmasked, steps)
+        with contextlib.closing(recorded), contextlib.closing(steps):
             return sum(counts["exported"] for counts in recorded)
 
     def _write(

@@ -8,7 +8,7 @@ import collections
 import contextlib
 import dataclasses
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from typing import Any, Final
 
 import redis
@@ -99,7 +99,7 @@ class Runs:
         batches: Iterator[collections.Counter[Any]],
         *,
         planned: int | None = None,
-    ) -> Iterator[collections.Counter[Any]]:
+    ) -> Generator[collections.Counter[Any], None, None]:
         """Pass batches of counts on, with begin and end written down.
 
         Raises RunCancelled between two batches.
