@@ -1,6 +1,8 @@
 """One incident, one page: whichever worker meets it, and however often."""
 
+import threading
 from collections.abc import Callable, Iterator
+from concurrent import futures
 from typing import Any, Final
 
 import pytest
@@ -10,7 +12,7 @@ from config import names
 from config.names import Event
 from config.settings import Settings
 from tests.support.sandbox import Sandbox
-from tests.support.workers import wait_for
+from tests.support.workers import LIMIT_SECONDS, wait_for
 from worker.embedded.server import Server
 from worker.incidents.pager import Pager
 from worker.store.client import connect
@@ -45,7 +47,27 @@ def test_the_first_line_of_a_kind_pages_and_the_others_name_its_incident(
     lines = [line(first), line(first), line(second), line(second)]
 
     assert [said["alert"] for said in lines] == ["page", "warn", "warn", "warn"]
-    assert len({said["incident"] for said in lines[:2] + lines[3:]}) == 1
+    assert len({said["incident"] for said in lines}) == 1
+
+
+def test_lines_of_one_moment_name_one_incident(pager: Callable[[], Pager]) -> None:
+    """The first one's thread still waits for Redis, which says when the incident began."""
+    one = pager()
+    script, asked, answered = one._script, threading.Event(), threading.Event()
+
+    def slow(*args: Any, **arguments: Any) -> Any:
+        asked.set()
+        answered.wait(LIMIT_SECONDS)
+        return script(*args, **{**arguments, "clock_offset": -100})
+
+    one._script = slow  # type: ignore[assignment]
+    with futures.ThreadPoolExecutor(2) as pool:
+        first = pool.submit(line, one)
+        asked.wait(LIMIT_SECONDS)
+        second = pool.submit(line, one)
+        futures.wait([second], timeout=0.2)
+        answered.set()
+        assert first.result()["incident"] == second.result()["incident"]
 
 
 def test_another_kind_pages_for_itself(pager: Callable[[], Pager]) -> None:

@@ -29,6 +29,8 @@ log = structlog.get_logger("voicecode.incidents")
 LOOK_SECONDS: Final = 1.0
 _IDLE_SECONDS: Final = 10.0
 """Between two looks of a worker that has nothing to count: to end what others began."""
+_ANSWER_SECONDS: Final = 1.0
+"""A line waits no longer for another thread's question: the answer has the incident's name."""
 _FLEETS_OWN: Final = {Event.SENDING_STOPPED, Event.CONFIGURATION_BLOCKED}
 _OURS: Final = {Event.INCIDENT_BEGAN, Event.INCIDENT_LASTS, Event.INCIDENT_ENDED}
 
@@ -46,6 +48,8 @@ class _Open:
     """Lines that Redis has not heard of."""
     paged: bool = False
     """This worker paged without an answer of Redis."""
+    asked: threading.Event = dataclasses.field(default_factory=threading.Event)
+    """Redis has said when it began, or has not answered."""
 
 
 class Pager:
@@ -94,6 +98,7 @@ class Pager:
             if asks:
                 incident.noted_at = time.monotonic()
         pages = asks and self._first(kind, incident)
+        incident.asked.wait(_ANSWER_SECONDS)
         line["incident"] = name_of(kind, incident.began)
         if not pages:
             line["alert"] = "warn"
@@ -125,6 +130,8 @@ class Pager:
         except redis.RedisError:
             first, incident.paged = not incident.paged, True
             return first
+        finally:
+            incident.asked.set()
 
     def _note(self, pending: dict[str, _Open]) -> set[str]:
         """Send counts, log what the answer asks for, and return the kinds that have just begun."""
