@@ -11,8 +11,10 @@ from unittest import mock
 import pytest
 import requests
 from click.testing import CliRunner, Result
+from structlog.testing import capture_logs
 
 from config import names, settings
+from config.names import Event
 from tests.support.command_line import ROOT, VOICECODE
 from tests.support.console import RunningConsole, Visitor, running, text_of
 from tests.support.dead_letters import dead_letter, load, load_mixed
@@ -253,6 +255,20 @@ def test_an_export_is_a_file_without_numbers(console: RunningConsole, letters: i
     assert len(lines) == 40
     assert all("****" in json.loads(line)["mobile"] for line in lines)
     assert "13048" not in "".join(lines)
+
+
+def test_an_export_that_somebody_cancels_is_no_failure(console: RunningConsole, queue: FailureQueue) -> None:
+    load_mixed(queue.client, 20_000, now=time.time() - 5, span_seconds=500, sendable=0)
+    visitor = console.visitor("operator")
+    path = visitor.plan(kind="export")
+    visitor.post(path)
+    run = wait_for(lambda: queue.runs.latest(1), LIMIT_SECONDS, "its begin")[0].run
+    with capture_logs() as lines:
+        queue.runs.cancel(run)
+        wait_for(lambda: queue.runs.get(run).ended_at, LIMIT_SECONDS, "its end")  # type: ignore[union-attr]
+        assert visitor.wait(path, lambda page: page.status_code == 303)
+    assert queue.runs.get(run).stopped == "cancelled by test"  # type: ignore[union-attr]
+    assert [line["event"] for line in lines if line["event"] == Event.CONSOLE_FAILED] == []
 
 
 def test_sending_is_held_and_resumed_in_the_persons_name(

@@ -114,7 +114,7 @@ def cancel(name: str, *, yes: bool, as_json: bool) -> None:
     if as_json:
         say_json({"run": own, "cancelled": back, "went_on": went_on, "stopped": stopped})
     elif found.action != "replay":
-        say(f"The {found.action} ends before its next batches, unless it ends before. Run {own}.")
+        say(f"The {found.action} stops within a few batches, unless it is done first. Run {own}.")
     else:
         say(f"Took back {back:,}; {went_on:,} had been called, or ended. Run {own}.")
     end(code if stopped else DONE if not went_on else PARTIAL, stopped)
