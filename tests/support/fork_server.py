@@ -66,8 +66,10 @@ class ForkServer:
 
         `env`: its whole environment. `arguments`: those of `celery`.
         """
-        request = {"log": str(log), "env": dict(env), "arguments": list(arguments)}
-        return ForkedProcess(self, self.ask(request) or 0)
+        pid = self.ask({"log": str(log), "env": dict(env), "arguments": list(arguments)})
+        if pid is None:
+            raise RuntimeError
+        return ForkedProcess(self, pid)
 
     def ask(self, request: Mapping[str, Any]) -> int | None:
         """Send one request and return the answer."""
