@@ -227,12 +227,13 @@ def test_guesses_at_the_same_time_are_counted(console: RunningConsole) -> None:
 
 
 def test_an_unknown_name_takes_as_long_as_a_wrong_password(console: RunningConsole) -> None:
+    """In CPU time: the clock on the wall also counts what other programs took."""
     console.console.people.users.put("admin", PASSWORD, Role.ADMIN)
     users, took = console.console.people.users, {}
     for name in ("admin", "nobody"):
-        began = time.perf_counter()
+        began = time.thread_time()
         assert users.check(name, "wrong password") is None
-        took[name] = time.perf_counter() - began
+        took[name] = time.thread_time() - began
     assert took["nobody"] > took["admin"] / 5
 
 
